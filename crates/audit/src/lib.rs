@@ -1,0 +1,1 @@
+//! Merkle log in C2SP tlog-tiles layout: durable, signed, verifiable offline

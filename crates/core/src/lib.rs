@@ -1,0 +1,1 @@
+//! Vocabulary, ports and the one pipeline that every tool call takes

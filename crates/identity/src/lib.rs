@@ -1,0 +1,1 @@
+//! Who is calling: the local operator and API keys

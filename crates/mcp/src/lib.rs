@@ -1,0 +1,1 @@
+//! MCP wire protocol: both eras, streamable HTTP and stdio

@@ -1,0 +1,1 @@
+//! Cedar policy decision point and the schema generated from the tool registry

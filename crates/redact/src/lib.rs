@@ -1,0 +1,1 @@
+//! Known secrets, Unicode neutralising and delimiting of untrusted text; standalone

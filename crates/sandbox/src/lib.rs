@@ -1,0 +1,1 @@
+//! Start a process contained: the only place that spawns, the only unsafe; standalone

@@ -1,0 +1,1 @@
+//! SQL guards and engines; standalone, connections and processes are injected

@@ -1,0 +1,2 @@
+//! Development commands: see `cargo xtask help`.
+fn main() {}
