@@ -43,10 +43,10 @@ impl Redactor {
         if neutral::is_plain(text, layout) {
             return secrets.redact(text);
         }
-        // MUTATE(K2-invisible): secrets are matched on the text as it stands, invisible characters included
         let visible = neutral::Visible::of(text);
         let mut out = String::with_capacity(text.len());
         let mut rest = 0;
+        // MUTATE(K2-invisible): secrets are searched in the text with its invisible characters
         for span in secrets.spans(visible.text()) {
             let (start, end) = visible.to_source(span.start, span.end);
             neutral::write(&mut out, text.get(rest..start).unwrap_or_default(), layout);

@@ -17,8 +17,11 @@ pub(super) enum Class {
 
 /// The class of `c` between its neighbours.
 pub(super) fn of(before: Option<char>, c: char, after: Option<char>) -> Class {
+    if !is_hidden(c) {
+        return Class::Plain;
+    }
     match c {
-        ' '..='~' | '\n' | '\t' => Class::Plain,
+        '\n' | '\t' => Class::Plain,
         '\r' if after == Some('\n') => Class::Dropped,
         '\u{200c}' | '\u{200d}' if before.is_some_and(joins_letters) && after.is_some_and(joins_letters) => {
             Class::Joining
@@ -29,8 +32,7 @@ pub(super) fn of(before: Option<char>, c: char, after: Option<char>) -> Class {
         '\u{fe00}'..='\u{fe02}' | '\u{e0100}'..='\u{e01ef}' if before.is_some_and(is_ideograph) => {
             Class::Joining
         }
-        c if is_hidden(c) => Class::Hidden,
-        _ => Class::Plain,
+        _ => Class::Hidden,
     }
 }
 

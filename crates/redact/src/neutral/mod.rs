@@ -45,8 +45,13 @@ pub fn neutral_line(text: &str) -> Cow<'_, str> {
     rewrite(text, Layout::OneLine)
 }
 
-/// Whether `text` is printable ASCII (and newlines and tabs where these stay), which needs no rewriting.
+/// Whether every character of `text` is seen and stays: there is nothing to rewrite, and nothing that hides a secret.
 pub(crate) fn is_plain(text: &str, layout: Layout) -> bool {
+    is_printable_ascii(text, layout)
+        || pieces(text).all(|(piece, class)| class == Class::Plain && stays(piece, class, layout))
+}
+
+fn is_printable_ascii(text: &str, layout: Layout) -> bool {
     // Blocks without an early exit are compiled to vector instructions; the loop between them still ends early.
     let plain = |byte: u8| {
         (b' '..=b'~').contains(&byte) || (layout == Layout::Lines && matches!(byte, b'\n' | b'\t'))
@@ -64,6 +69,7 @@ pub(crate) fn write(out: &mut String, text: &str, layout: Layout) {
                 write_kept(out, piece, layout);
             }
             Class::Dropped => {}
+            // MUTATE(K4-neutral): hidden characters pass as they are
             Class::Hidden => run.push(out, piece),
         }
     }
@@ -118,8 +124,7 @@ impl Visible {
 }
 
 fn rewrite(text: &str, layout: Layout) -> Cow<'_, str> {
-    // MUTATE(K4-neutral): hidden characters pass
-    if is_plain(text, layout) || pieces(text).all(|(piece, class)| stays(piece, class, layout)) {
+    if is_printable_ascii(text, layout) || pieces(text).all(|(piece, class)| stays(piece, class, layout)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -189,12 +194,14 @@ fn pieces(text: &str) -> impl Iterator<Item = (&str, Class)> {
     let mut before = None;
     std::iter::from_fn(move || {
         let c = rest.chars().next()?;
-        let length = escape::sequence_length(rest).unwrap_or(c.len_utf8());
+        let sequence = if c.is_control() { escape::sequence_length(rest) } else { None };
+        let length = sequence.unwrap_or(c.len_utf8());
         let (piece, after) = rest.split_at_checked(length)?;
         let class =
             if length > c.len_utf8() { Class::Hidden } else { classes::of(before, c, after.chars().next()) };
         rest = after;
-        before = Some(c);
+        // What is not shown as it is gives no context, so that the neutral form is neutral when read again.
+        before = matches!(class, Class::Plain | Class::Joining).then_some(c);
         Some((piece, class))
     })
 }

@@ -44,6 +44,7 @@ fn hidden_characters_are_shown() {
         ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
         ("\u{fff9}a\u{fffa}b\u{fffb}", "\\u{fff9}a\\u{fffa}b\\u{fffb}"),
         ("a\u{fe0f}", "a\\u{fe0f}"),
+        ("\u{fe0f}\u{200d}😀", "\\u{fe0f}\\u{200d}😀"),
         ("\u{e001}\u{f0000}", "\\u{e001}\\u{f0000}"),
         ("\u{fdd0}\u{1fffe}", "\\u{fdd0}\\u{1fffe}"),
         ("\u{3164}", "\\u{3164}"),

@@ -80,6 +80,7 @@ impl SecretSet {
         N: Into<String>,
         V: Into<String>,
     {
+        // MUTATE(K2-short): short values are matched, and ordinary text with them
         Self::build(secrets, MIN_SECRET_BYTES)
     }
 
