@@ -1,0 +1,3 @@
+//! The list of engines: one module each.
+
+pub mod sqlite;

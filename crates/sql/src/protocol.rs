@@ -1,0 +1,182 @@
+//! What a worker is asked and what it answers.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use crate::{Access, ColumnInfo, Facts, Refusal, Value};
+
+/// What a worker is asked. It handles one request at a time; the first must be [`Request::Open`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Request {
+    /// Opens the database. Answered by [`Response::Ready`].
+    Open(Open),
+    /// Judges a statement without running it. Answered by [`Response::Facts`].
+    Prepare {
+        /// The statement.
+        sql: String,
+    },
+    /// Runs a statement. Answered by one or more [`Response::Rows`], the last of which has `done`.
+    Run(Run),
+    /// Lists tables and views. Answered by [`Response::Tables`].
+    Tables,
+    /// Describes one table or view. Answered by [`Response::Table`].
+    Describe {
+        /// Its name, in any case.
+        table: String,
+    },
+}
+
+/// Which database a worker opens.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Open {
+    /// The database file; opened read-only. Must be UTF-8.
+    pub path: PathBuf,
+}
+
+/// A statement to run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Run {
+    /// The statement, as it was prepared.
+    pub sql: String,
+    /// Values for the placeholders, by position.
+    pub params: Vec<Value>,
+    /// All that it may touch: the accesses of its facts, or more.
+    pub granted: BTreeSet<Access>,
+    /// Where it is cut.
+    pub limits: RunLimits,
+}
+
+/// Where a statement's run is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunLimits {
+    /// Rows at most.
+    pub rows: u64,
+    /// Bytes of values at most ([`Value::size`]), over all rows.
+    pub bytes: u64,
+    /// Time at most, measured by the worker from the request's arrival; millisecond steps.
+    pub time: Duration,
+}
+
+/// What a worker answers.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Response {
+    /// The database is open.
+    Ready,
+    /// The statement passed the guard.
+    Facts(Facts),
+    /// The statement was refused or failed. After [`Response::Rows`] it ends the answer and the rows before it are void.
+    Refused(Refusal),
+    /// Some rows.
+    Rows(Rows),
+    /// The tables and views, by name.
+    Tables(Vec<TableInfo>),
+    /// One table or view.
+    Table(TableDetail),
+}
+
+/// A batch of a result.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Rows {
+    /// The result's columns, in the first batch only.
+    pub columns: Vec<ColumnInfo>,
+    /// Rows, each with one value a column.
+    pub rows: Vec<Vec<Value>>,
+    /// In the last batch: how the result ended.
+    pub done: Option<Done>,
+}
+
+/// How a result ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Done {
+    /// Why there may be more rows than were sent; none if the result is complete.
+    pub truncated: Option<Truncated>,
+}
+
+/// Why a result was cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Truncated {
+    /// At the limit on rows.
+    Rows,
+    /// At the limit on bytes.
+    Bytes,
+    /// At the deadline.
+    Time,
+}
+
+impl Truncated {
+    /// `rows`, `bytes` or `time`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Truncated::Rows => "rows",
+            Truncated::Bytes => "bytes",
+            Truncated::Time => "time",
+        }
+    }
+}
+
+/// Table, view or virtual table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TableKind {
+    /// A table.
+    Table,
+    /// A view.
+    View,
+    /// A virtual table, such as a full-text index.
+    Virtual,
+}
+
+impl TableKind {
+    /// `table`, `view` or `virtual`.
+    pub fn name(self) -> &'static str {
+        match self {
+            TableKind::Table => "table",
+            TableKind::View => "view",
+            TableKind::Virtual => "virtual",
+        }
+    }
+}
+
+/// A table or view in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableInfo {
+    /// Its name as defined; policy compares the folded name ([`fold`](crate::engines::sqlite::fold)).
+    pub name: String,
+    /// What it is.
+    pub kind: TableKind,
+}
+
+/// A table or view, described.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableDetail {
+    /// Its name as defined.
+    pub name: String,
+    /// What it is.
+    pub kind: TableKind,
+    /// Its columns in order; hidden ones of virtual tables are left out.
+    pub columns: Vec<ColumnDetail>,
+    /// Its foreign keys; one entry a column pair.
+    pub foreign_keys: Vec<ForeignKey>,
+}
+
+/// A column, described.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ColumnDetail {
+    /// Its name as defined.
+    pub name: String,
+    /// Its declared type; empty if it has none.
+    pub decl_type: String,
+    /// Whether it can hold null.
+    pub nullable: bool,
+    /// Its place in the primary key from 1; 0 if it is not part of it.
+    pub primary_key: u32,
+}
+
+/// One column pair of a foreign key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForeignKey {
+    /// The column here.
+    pub column: String,
+    /// The table it refers to.
+    pub table: String,
+    /// The column there; none for that table's primary key.
+    pub references: Option<String>,
+}

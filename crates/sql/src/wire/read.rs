@@ -1,0 +1,124 @@
+//! Bytes to messages. Each function has its counterpart in `write.rs`.
+
+use std::time::Duration;
+
+use super::{WireError, codec::Reader};
+use crate::{
+    Access, ColumnDetail, ColumnInfo, Done, Facts, ForeignKey, Object, Open, Operation, Refusal, Request, Response,
+    Rows, Rule, Run, RunLimits, TableDetail, TableInfo, TableKind, Truncated, Value,
+};
+
+const UNKNOWN: WireError = WireError::Malformed("a tag is unknown");
+
+pub(super) fn request(r: &mut Reader<'_>) -> Result<Request, WireError> {
+    Ok(match r.u8()? {
+        1 => Request::Open(Open { path: r.text()?.into() }),
+        2 => Request::Prepare { sql: r.text()? },
+        3 => Request::Run(run(r)?),
+        4 => Request::Tables,
+        5 => Request::Describe { table: r.text()? },
+        _ => return Err(UNKNOWN),
+    })
+}
+
+fn run(r: &mut Reader<'_>) -> Result<Run, WireError> {
+    Ok(Run {
+        sql: r.text()?,
+        params: r.sequence(value)?,
+        granted: r.sequence(access)?,
+        limits: RunLimits { rows: r.u64()?, bytes: r.u64()?, time: Duration::from_millis(r.u64()?) },
+    })
+}
+
+pub(super) fn response(r: &mut Reader<'_>) -> Result<Response, WireError> {
+    Ok(match r.u8()? {
+        1 => Response::Ready,
+        2 => Response::Facts(facts(r)?),
+        3 => Response::Refused(refusal(r)?),
+        4 => Response::Rows(rows(r)?),
+        5 => Response::Tables(r.sequence(|r| Ok(TableInfo { name: r.text()?, kind: kind(r)? }))?),
+        6 => Response::Table(table(r)?),
+        _ => return Err(UNKNOWN),
+    })
+}
+
+fn facts(r: &mut Reader<'_>) -> Result<Facts, WireError> {
+    let operation = match r.u8()? {
+        1 => Operation::Select,
+        2 => Operation::Explain,
+        _ => return Err(UNKNOWN),
+    };
+    Ok(Facts { operation, accesses: r.sequence(access)?, columns: r.sequence(column)?, parameters: r.u32()? })
+}
+
+fn access(r: &mut Reader<'_>) -> Result<Access, WireError> {
+    let object = match r.u8()? {
+        1 => Object::Table { table: r.text()? },
+        2 => Object::Column { table: r.text()?, column: r.text()? },
+        3 => Object::Function { name: r.text()? },
+        _ => return Err(UNKNOWN),
+    };
+    Ok(Access { object })
+}
+
+fn column(r: &mut Reader<'_>) -> Result<ColumnInfo, WireError> {
+    Ok(ColumnInfo { name: r.text()?, decl_type: r.option(Reader::text)? })
+}
+
+fn refusal(r: &mut Reader<'_>) -> Result<Refusal, WireError> {
+    let rule = Rule::from_number(r.u8()?).ok_or(UNKNOWN)?;
+    Ok(Refusal { rule, message: r.text()?, detail: r.option(Reader::text)? })
+}
+
+fn rows(r: &mut Reader<'_>) -> Result<Rows, WireError> {
+    Ok(Rows { columns: r.sequence(column)?, rows: r.sequence(|r| r.sequence(value))?, done: r.option(done)? })
+}
+
+fn done(r: &mut Reader<'_>) -> Result<Done, WireError> {
+    let truncated = match r.u8()? {
+        0 => None,
+        1 => Some(Truncated::Rows),
+        2 => Some(Truncated::Bytes),
+        3 => Some(Truncated::Time),
+        _ => return Err(UNKNOWN),
+    };
+    Ok(Done { truncated })
+}
+
+fn value(r: &mut Reader<'_>) -> Result<Value, WireError> {
+    Ok(match r.u8()? {
+        0 => Value::Null,
+        1 => Value::Integer(r.u64()?.cast_signed()),
+        2 => Value::Real(f64::from_bits(r.u64()?)),
+        3 => Value::Text(r.text()?),
+        4 => Value::Blob(r.blob()?),
+        _ => return Err(UNKNOWN),
+    })
+}
+
+fn kind(r: &mut Reader<'_>) -> Result<TableKind, WireError> {
+    match r.u8()? {
+        1 => Ok(TableKind::Table),
+        2 => Ok(TableKind::View),
+        3 => Ok(TableKind::Virtual),
+        _ => Err(UNKNOWN),
+    }
+}
+
+fn table(r: &mut Reader<'_>) -> Result<TableDetail, WireError> {
+    Ok(TableDetail {
+        name: r.text()?,
+        kind: kind(r)?,
+        columns: r.sequence(|r| {
+            Ok(ColumnDetail {
+                name: r.text()?,
+                decl_type: r.text()?,
+                nullable: r.flag()?,
+                primary_key: r.u32()?,
+            })
+        })?,
+        foreign_keys: r.sequence(|r| {
+            Ok(ForeignKey { column: r.text()?, table: r.text()?, references: r.option(Reader::text)? })
+        })?,
+    })
+}
