@@ -1,1 +1,34 @@
-//! Vocabulary, ports and the one pipeline that every tool call takes
+//! The vocabulary of Countersign and the one pipeline that every call takes.
+//!
+//! Nothing here does I/O: the policy decision point, the audit log, the clock, entropy and the tools come in through the traits of
+//! [`ports`] and [`tool`]. Start reading at [`pipeline`].
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod decision;
+pub mod denied;
+pub mod ids;
+pub mod json;
+pub mod label;
+pub mod limits;
+pub mod output;
+pub mod pipeline;
+pub mod plan;
+pub mod ports;
+pub mod principal;
+pub mod proofs;
+pub mod record;
+pub mod registry;
+pub mod schema;
+pub mod tool;
+
+pub use call::{Arguments, Call, Origin, Target, Transport};
+pub use decision::{CallQuestion, Decision, Phase, Verdict};
+pub use denied::{Denied, Failure, Refused, Subsystem};
+pub use ids::{CallId, Digest, RunId};
+pub use label::{Confidentiality, Integrity, Label};
+pub use output::{Block, Cell, Column, Output, Part, Reply, RowSet, Truncation};
+pub use pipeline::{Permit, Pipeline, PreviewPermit};
+pub use plan::{Access, Action, Effect, Need, Object, Plan, Planned};
+pub use principal::{AuthMethod, Principal, PrincipalKind};
+pub use tool::{CallIo, PowerClass, Sensitivity, Tool, ToolError, ToolSpec};

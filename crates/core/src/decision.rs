@@ -1,0 +1,70 @@
+//! What the pipeline asks the policy decision point, and what it answers.
+
+use serde_json::Value;
+
+use crate::{plan::Access, principal::Principal, tool::ToolSpec};
+
+/// What policy says. `Hold` means: not now, but this many approvals would unlock it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Permitted.
+    Allow,
+    /// Refused, whatever anyone approves.
+    Deny,
+    /// Refused until `approvals` distinct people approve (1 or 2).
+    Hold {
+        /// How many.
+        approvals: u8,
+    },
+}
+
+/// A verdict with its reasons.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Ids of the policies that decided (for a denial by default: none).
+    pub policies: Vec<String>,
+    /// Why a decision could not be had (an evaluation error); the verdict is then `Deny`.
+    pub error: Option<String>,
+}
+
+/// Why the question is asked.
+#[derive(Clone, Copy)]
+pub enum Phase<'a> {
+    /// May this principal see the tool at all? Asked for lists and to resolve names.
+    Listing,
+    /// May this call run? The arguments have passed the tool's schema.
+    Calling {
+        /// The validated arguments.
+        arguments: &'a Value,
+    },
+}
+
+/// May `principal` call `tool`?
+#[derive(Clone, Copy)]
+pub struct CallQuestion<'a> {
+    /// Who.
+    pub principal: &'a Principal,
+    /// Which tool.
+    pub tool: &'a ToolSpec,
+    /// Listing or calling.
+    pub phase: Phase<'a>,
+}
+
+/// One immutable set of policies: a call is decided by one version from start to end.
+///
+/// INVARIANT: implementations deny on any diagnostics error.
+pub trait PolicySet: Send + Sync {
+    /// A number that grows with every accepted reload.
+    fn epoch(&self) -> u64;
+
+    /// SHA-256 over the texts of all policies in force, in hexadecimal.
+    fn digest(&self) -> &str;
+
+    /// Decides on the tool as a whole.
+    fn decide_call(&self, question: &CallQuestion<'_>) -> Decision;
+
+    /// Decides on one action on one object.
+    fn decide_access(&self, question: &CallQuestion<'_>, access: &Access) -> Decision;
+}

@@ -1,0 +1,343 @@
+//! What a tool returns and what a caller gets: two types, and only redaction turns the first into the second.
+//!
+//! INVARIANT: [`Output`] has no `Debug`, `Display` or `Serialize`, and no public accessor of its content; [`Reply`] has no public
+//! constructor. `tests/compile-fail` proves both.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use base64::Engine as _;
+use countersign_redact::{Redactor, delimit, keys};
+use serde_json::Value;
+
+use crate::label::{Integrity, Label};
+
+/// One value of a result set.
+pub enum Cell {
+    /// SQL NULL.
+    Null,
+    /// An integer; beyond ±(2^53-1) it is sent as a string (RFC 7493 §2.2).
+    Integer(i64),
+    /// A floating-point number; non-finite ones are sent as null.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes; sent as base64.
+    Blob(Vec<u8>),
+}
+
+/// A column of a result set.
+#[derive(Clone)]
+pub struct Column {
+    /// As the query names it.
+    pub name: String,
+    /// The declared type, lower case; empty when the engine does not know.
+    pub kind: String,
+}
+
+/// Why a result was cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Truncation {
+    /// The row limit.
+    Rows,
+    /// The byte limit.
+    Bytes,
+}
+
+impl Truncation {
+    /// The reason as the caller reads it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Truncation::Rows => "rows",
+            Truncation::Bytes => "bytes",
+        }
+    }
+}
+
+/// A result set; `cells` holds the rows one after the other, `columns.len()` cells each.
+pub struct RowSet {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// All cells, row by row.
+    pub cells: Vec<Cell>,
+    /// Set when rows are missing.
+    pub truncated: Option<Truncation>,
+}
+
+impl RowSet {
+    /// Number of complete rows.
+    pub fn rows(&self) -> usize {
+        self.cells.len().checked_div(self.columns.len()).unwrap_or(0)
+    }
+}
+
+/// One piece of a tool's raw result.
+pub enum Part {
+    /// Text.
+    Text(String),
+    /// A result set: sent as structured content and as text.
+    Rows(RowSet),
+    /// A JSON object: sent as structured content and as text.
+    Json(Value),
+    /// Binary content with its MIME type: `image` or `audio`.
+    Media {
+        /// `image` or `audio`.
+        kind: &'static str,
+        /// RFC 2045 type.
+        mime: String,
+        /// Base64 (RFC 4648 §4).
+        base64: String,
+    },
+    /// An embedded resource.
+    Resource {
+        /// Its URI.
+        uri: String,
+        /// RFC 2045 type.
+        mime: String,
+        /// Text, or base64 when `binary`.
+        body: String,
+        /// Whether `body` is base64.
+        binary: bool,
+    },
+}
+
+/// A raw result: nothing of it can leave before redaction.
+pub struct Output {
+    parts: Vec<Part>,
+    label: Label,
+    is_error: bool,
+}
+
+impl Output {
+    /// A result of parts, with the label of what was read.
+    pub fn new(label: Label, parts: Vec<Part>) -> Output {
+        Output { parts, label, is_error: false }
+    }
+
+    /// Marks the result as an error that the model should read.
+    #[must_use]
+    pub fn error(mut self) -> Output {
+        self.is_error = true;
+        self
+    }
+}
+
+/// One block of a reply; every text in it is redacted.
+#[derive(Clone, Debug)]
+pub enum Block {
+    /// Text.
+    Text(String),
+    /// An image or a sound.
+    Media {
+        /// `image` or `audio`.
+        kind: &'static str,
+        /// RFC 2045 type.
+        mime: String,
+        /// Base64.
+        base64: String,
+    },
+    /// An embedded resource.
+    Resource {
+        /// Its URI.
+        uri: String,
+        /// RFC 2045 type.
+        mime: String,
+        /// Text, or base64 when `binary`.
+        body: String,
+        /// Whether `body` is base64.
+        binary: bool,
+    },
+}
+
+/// What the caller gets. Built by the pipeline alone.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    blocks: Vec<Block>,
+    structured: Option<Arc<str>>,
+    label: Label,
+    is_error: bool,
+    rows: u64,
+    bytes: u64,
+    truncated: Option<&'static str>,
+}
+
+impl Reply {
+    /// The content blocks, in order.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The structured content as JSON text.
+    pub fn structured(&self) -> Option<&str> {
+        self.structured.as_deref()
+    }
+
+    /// The label of what was read.
+    pub fn label(&self) -> Label {
+        self.label
+    }
+
+    /// Whether the tool reported an error.
+    pub fn is_error(&self) -> bool {
+        self.is_error
+    }
+
+    /// Rows returned.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes of text in all blocks.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Why the result is incomplete, if it is.
+    pub fn truncated(&self) -> Option<&'static str> {
+        self.truncated
+    }
+
+    /// Redacts, neutralises and delimits an output: the only way from [`Output`] to [`Reply`].
+    pub(crate) fn redacted(output: Output, redactor: &Redactor) -> Result<Reply, String> {
+        let mut reply = Reply {
+            blocks: Vec::with_capacity(output.parts.len()),
+            structured: None,
+            label: output.label,
+            is_error: output.is_error,
+            rows: 0,
+            bytes: 0,
+            truncated: None,
+        };
+        let untrusted = output.label.integrity > Integrity::Trusted;
+        for part in output.parts {
+            let block = match part {
+                Part::Text(text) => Block::Text(present(&redactor.text(&text), untrusted)?),
+                Part::Rows(rows) => {
+                    reply.rows = rows.rows() as u64;
+                    reply.truncated = rows.truncated.map(Truncation::name);
+                    let json = rows_json(&rows, redactor);
+                    let block = Block::Text(present(&json, untrusted)?);
+                    reply.structured = Some(json.into());
+                    block
+                }
+                Part::Json(mut value) => {
+                    redact_json(&mut value, redactor);
+                    let json = value.to_string();
+                    let block = Block::Text(present(&json, untrusted)?);
+                    reply.structured = Some(json.into());
+                    block
+                }
+                Part::Media { kind, mime, base64 } => Block::Media { kind, mime, base64 },
+                Part::Resource { uri, mime, body, binary } => {
+                    let body = if binary { body } else { redactor.text(&body).into_owned() };
+                    Block::Resource { uri: redactor.text(&uri).into_owned(), mime, body, binary }
+                }
+            };
+            reply.bytes += match &block {
+                Block::Text(text) => text.len(),
+                Block::Media { base64, .. } => base64.len(),
+                Block::Resource { body, .. } => body.len(),
+            } as u64;
+            reply.blocks.push(block);
+        }
+        Ok(reply)
+    }
+}
+
+fn present(text: &str, untrusted: bool) -> Result<String, String> {
+    if untrusted { delimit::delimit(text).map_err(|e| e.to_string()) } else { Ok(text.to_owned()) }
+}
+
+/// Redacts every string and masks every string under a sensitive key, at any depth.
+fn redact_json(value: &mut Value, redactor: &Redactor) {
+    match value {
+        Value::String(text) => {
+            if let std::borrow::Cow::Owned(clean) = redactor.text(text) {
+                *text = clean;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_json(item, redactor)),
+        Value::Object(members) => {
+            let dirty: Vec<String> = members
+                .keys()
+                .filter(|key| matches!(redactor.text(key), std::borrow::Cow::Owned(_)))
+                .cloned()
+                .collect();
+            for key in dirty {
+                if let Some(member) = members.remove(&key) {
+                    members.insert(redactor.text(&key).into_owned(), member);
+                }
+            }
+            for (key, member) in members.iter_mut() {
+                if member.is_string() && keys::is_sensitive_key(key) {
+                    *member = Value::String(MASKED.into());
+                } else {
+                    redact_json(member, redactor);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+const MASKED: &str = "[masked]";
+/// The largest integer that every JSON reader keeps exactly.
+const EXACT: u64 = (1 << 53) - 1;
+
+/// `{"columns":[{"name","type"}],"rows":[[…]],"row_count":n,"truncated":bool,"truncated_by":…}`, each string redacted.
+fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
+    let mut out = String::with_capacity(64 + set.cells.len() * 12);
+    out.push_str("{\"columns\":[");
+    let mut masked = Vec::with_capacity(set.columns.len());
+    for (position, column) in set.columns.iter().enumerate() {
+        out.push_str(if position == 0 { "{\"name\":" } else { ",{\"name\":" });
+        push_json_string(&mut out, &redactor.text(&column.name));
+        out.push_str(",\"type\":");
+        push_json_string(&mut out, &redactor.text(&column.kind));
+        out.push('}');
+        masked.push(keys::is_sensitive_key(&column.name));
+    }
+    out.push_str("],\"rows\":[");
+    for (position, row) in set.cells.chunks_exact(set.columns.len().max(1)).enumerate() {
+        out.push_str(if position == 0 { "[" } else { ",[" });
+        for (index, (cell, hide)) in row.iter().zip(&masked).enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            push_cell(&mut out, cell, *hide, redactor);
+        }
+        out.push(']');
+    }
+    let _ = write!(out, "],\"row_count\":{},\"truncated\":{}", set.rows(), set.truncated.is_some());
+    if let Some(reason) = set.truncated {
+        let _ = write!(out, ",\"truncated_by\":\"{}\"", reason.name());
+    }
+    out.push('}');
+    out
+}
+
+fn push_cell(out: &mut String, cell: &Cell, hide: bool, redactor: &Redactor) {
+    match cell {
+        Cell::Null => out.push_str("null"),
+        Cell::Integer(n) if n.unsigned_abs() <= EXACT => {
+            let _ = write!(out, "{n}");
+        }
+        Cell::Integer(n) => {
+            let _ = write!(out, "\"{n}\"");
+        }
+        Cell::Real(x) if x.is_finite() => {
+            let _ = write!(out, "{x:?}");
+        }
+        Cell::Real(_) => out.push_str("null"),
+        Cell::Text(_) | Cell::Blob(_) if hide => push_json_string(out, MASKED),
+        Cell::Text(text) => push_json_string(out, &redactor.text(text)),
+        Cell::Blob(bytes) => push_json_string(out, &redactor.text(&base64(bytes))),
+    }
+}
+
+fn push_json_string(out: &mut String, text: &str) {
+    crate::json::push_string(out, text);
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

@@ -1,0 +1,327 @@
+//! The life of a call, in one function: [`Pipeline::run`].
+//!
+//! ```text
+//! resolve ─▶ limit ─▶ validate ─▶ plan ─▶ authorize ─▶ approve ─▶ record intent ─▶ execute ─▶ redact ─▶ label ─▶ record outcome
+//! ```
+//!
+//! Before it, the transport identified the caller and asked [`Pipeline::admit`]; after it, the transport encodes the [`Reply`]. Each gate
+//! yields the value that the next one demands: no [`Permit`] without a plan, grants and a recorded intent; no [`Reply`] without redaction.
+
+mod events;
+mod permit;
+mod trail;
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_redact::Redactor;
+
+pub use permit::{Permit, PreviewPermit};
+use trail::Trail;
+
+use crate::{
+    call::{Arguments, Call, Target},
+    decision::{CallQuestion, Phase, PolicySet, Verdict},
+    denied::{Denied, Failure, Refused, Subsystem},
+    ids::CallId,
+    label::Label,
+    limits::Limits,
+    output::{Output, Reply},
+    plan::{Access, ApprovalDigest, Need, Plan},
+    ports::{AuditLog, Environment, Observer, PolicySource},
+    principal::Principal,
+    registry::{Entry, Registry, Resource},
+    tool::{CallIo, ToolError, ToolSpec},
+};
+
+/// Remembers the label of each run; a run's label only rises.
+pub trait RunLabels: Send + Sync {
+    /// Joins `label` into the run's. An error closes the gate.
+    fn join(&self, run: &crate::ids::RunId, label: Label) -> Result<(), String>;
+}
+
+/// Everything that a call passes through.
+pub struct Pipeline {
+    /// The tools that exist.
+    pub registry: Registry,
+    /// The policy decision point.
+    pub policy: Arc<dyn PolicySource>,
+    /// The record.
+    pub audit: Arc<dyn AuditLog>,
+    /// Rates and slots.
+    pub limits: Limits,
+    /// Clock and entropy.
+    pub environment: Arc<dyn Environment>,
+    /// The operator's view.
+    pub observer: Arc<dyn Observer>,
+    /// Labels of runs.
+    pub labels: Arc<dyn RunLabels>,
+    /// The longest text that a reply may hold, in bytes.
+    pub reply_bytes: u64,
+    redactor: Redactor,
+    events: events::Aggregates,
+}
+
+/// What a pipeline is made of; see the fields of [`Pipeline`].
+pub struct Parts {
+    /// The tools that exist.
+    pub registry: Registry,
+    /// The policy decision point.
+    pub policy: Arc<dyn PolicySource>,
+    /// The record.
+    pub audit: Arc<dyn AuditLog>,
+    /// Rates and slots.
+    pub limits: Limits,
+    /// Clock and entropy.
+    pub environment: Arc<dyn Environment>,
+    /// The operator's view.
+    pub observer: Arc<dyn Observer>,
+    /// Labels of runs.
+    pub labels: Arc<dyn RunLabels>,
+    /// The longest text that a reply may hold, in bytes.
+    pub reply_bytes: u64,
+    /// Known secrets and Unicode rules.
+    pub redactor: Redactor,
+}
+
+/// How long planning may take: it parses and reads catalogue metadata, nothing more.
+const PLAN_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Pipeline {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Pipeline {
+        Pipeline {
+            registry: parts.registry,
+            policy: parts.policy,
+            audit: parts.audit,
+            limits: parts.limits,
+            environment: parts.environment,
+            observer: parts.observer,
+            labels: parts.labels,
+            reply_bytes: parts.reply_bytes,
+            redactor: parts.redactor,
+            events: events::Aggregates::default(),
+        }
+    }
+
+    /// One call, from resolution to the redacted reply. Every way out has left its record, durable.
+    pub async fn run(&self, call: Call) -> Result<Reply, Refused> {
+        let id = match self.fresh_id() {
+            Ok(id) => id,
+            Err(denied) => return Err(self.nameless(denied)),
+        };
+        let mut trail = Trail::begin(self, id, &call);
+        match self.steps(id, &call, &mut trail).await {
+            Ok(reply) => Ok(reply),
+            Err(ToolError { denied, cause }) => Err(trail.refused(denied, cause).await),
+        }
+    }
+
+    async fn steps(&self, id: CallId, call: &Call, trail: &mut Trail<'_>) -> Result<Reply, ToolError> {
+        let policy = self.policy.current().map_err(unavailable(Subsystem::Policy))?;
+        trail.policy_digest = policy.digest().to_owned();
+
+        let (entry, arguments) = self.resolve(call, policy.as_ref())?;
+        let spec = entry.tool.spec();
+        self.limits.admit_tool(call.principal.key(), &spec.name, self.environment.unix_micros())?;
+        let _slot = self.limits.slot(call.principal.key())?;
+
+        entry.validator.check(arguments.value())?;
+        let planning = entry.tool.plan(&call.principal, &arguments);
+        let planned = within(PLAN_DEADLINE, call, planning).await?;
+        let plan = Plan::seal(Arc::clone(spec), arguments, planned);
+        trail.planned(&plan);
+
+        let granted = authorize(policy.as_ref(), call, &plan, trail)?;
+
+        trail.intent(plan.effect()).await?;
+        let permit = Permit::mint(id, Arc::clone(&call.principal), plan, granted);
+        let output = self.execute(entry, permit, call).await?;
+
+        let reply = self.redact(output)?;
+        self.labels.join(&call.run, reply.label()).map_err(unavailable(Subsystem::State))?;
+        trail.outcome(&reply).await?;
+        Ok(reply)
+    }
+
+    /// Finds the tool among those that policy shows this principal. A hidden one is as unknown as one that does not exist.
+    fn resolve(&self, call: &Call, policy: &dyn PolicySet) -> Result<(&Entry, Arguments), Denied> {
+        let (name, arguments) = match &call.target {
+            Target::Tool(name) => (name.as_str(), call.arguments.clone()),
+            Target::Resource(uri) => {
+                let (resource, variable) = self.registry.resource(uri).ok_or(Denied::UnknownTool)?;
+                (resource.tool.as_ref(), resource_arguments(resource, variable)?)
+            }
+        };
+        let entry = self.registry.get(name).ok_or(Denied::UnknownTool)?;
+        // MUTATE(H1): a hidden tool can be called by its name
+        if !visible(policy, &call.principal, entry.tool.spec()) {
+            return Err(Denied::UnknownTool);
+        }
+        Ok((entry, arguments))
+    }
+
+    async fn execute(&self, entry: &Entry, permit: Permit, call: &Call) -> Result<Output, ToolError> {
+        let budget = entry.tool.spec().deadline;
+        let io = CallIo {
+            redactor: self.redactor.clone(),
+            sink: call.sink.clone(),
+            cancel: call.cancel.clone(),
+            budget,
+        };
+        within(budget, call, entry.tool.execute(permit, &io)).await
+    }
+
+    fn redact(&self, output: Output) -> Result<Reply, ToolError> {
+        let reply = Reply::redacted(output, &self.redactor).map_err(ToolError::internal)?;
+        if reply.bytes() > self.reply_bytes {
+            let rule = format!("the result is larger than {} bytes; ask for less", self.reply_bytes);
+            return Err(ToolError::failed(rule));
+        }
+        Ok(reply)
+    }
+
+    /// After identification and before the body is read: the principal's and the server's rate.
+    pub fn admit(&self, principal: &Principal) -> Result<(), Denied> {
+        let admitted = self.limits.admit(principal.key(), self.environment.unix_micros());
+        if let Err(denied) = &admitted {
+            self.aggregate(denied.code(), Some(principal), "");
+        }
+        admitted
+    }
+
+    /// The tools that policy shows this principal, sorted by name.
+    pub fn tools(&self, principal: &Principal) -> Result<Vec<Arc<ToolSpec>>, Denied> {
+        let policy = self.policy.current().map_err(|_| Denied::Unavailable(Subsystem::Policy))?;
+        let specs = self.registry.tools().map(|entry| entry.tool.spec());
+        Ok(specs.filter(|spec| visible(policy.as_ref(), principal, spec)).cloned().collect())
+    }
+
+    /// The resources whose tool policy shows this principal.
+    pub fn resources(&self, principal: &Principal) -> Result<Vec<Resource>, Denied> {
+        let tools = self.tools(principal)?;
+        let shown = |resource: &&Resource| tools.iter().any(|spec| spec.name == resource.tool);
+        Ok(self.registry.resources().iter().filter(shown).cloned().collect())
+    }
+
+    /// The redactor in force; its secrets are replaced in place when they rotate.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    fn fresh_id(&self) -> Result<CallId, Denied> {
+        let mut random = [0; 10];
+        let drawn = self.environment.random(&mut random);
+        drawn.map_err(|_| Denied::Unavailable(Subsystem::Server))?;
+        Ok(CallId::new(self.environment.unix_micros() / 1000, random))
+    }
+
+    /// Without entropy there is no id; the call is refused under the zero id.
+    fn nameless(&self, denied: Denied) -> Refused {
+        let message = denied.public();
+        Refused { call: CallId::new(0, [0; 10]), denied, message }
+    }
+}
+
+/// Asks policy on the tool, then on every access; yields the granted accesses.
+fn authorize(
+    policy: &dyn PolicySet,
+    call: &Call,
+    plan: &Plan,
+    trail: &mut Trail<'_>,
+) -> Result<Vec<Access>, ToolError> {
+    let phase = Phase::Calling { arguments: plan.arguments().value() };
+    let question = CallQuestion { principal: &call.principal, tool: plan.spec(), phase };
+    let mut granted = Vec::with_capacity(plan.accesses().len());
+    let decision = policy.decide_call(&question);
+    let mut holds = gate(&decision, String::new())?;
+    trail.decided(decision.policies);
+    for access in plan.accesses() {
+        let decision = policy.decide_access(&question, access);
+        match (decision.verdict, access.need) {
+            (Verdict::Allow, _) => granted.push(access.clone()),
+            (_, Need::Filter) if decision.error.is_none() => continue,
+            _ => {
+                let refused = gate(&decision, access.object.to_string());
+                trail.decided(decision.policies);
+                holds = holds.max(refused?);
+                continue;
+            }
+        }
+        trail.decided(decision.policies);
+    }
+    approve(holds, policy, call, plan)?;
+    Ok(granted)
+}
+
+/// `Ok(n)`: permitted once `n` people approve.
+fn gate(decision: &crate::decision::Decision, object: String) -> Result<u8, ToolError> {
+    if let Some(error) = &decision.error {
+        let denied = Denied::Unavailable(Subsystem::Policy);
+        return Err(ToolError { denied, cause: Some(error.clone()) });
+    }
+    match decision.verdict {
+        Verdict::Allow => Ok(0),
+        Verdict::Hold { approvals } => Ok(approvals),
+        // MUTATE(H2): a refused access is granted
+        Verdict::Deny => Err(Denied::Forbidden { object, policies: decision.policies.clone() }.into()),
+    }
+}
+
+/// A call that needs approvals is refused: there is no way yet to give them. The digest is what will be approved.
+fn approve(approvals: u8, policy: &dyn PolicySet, call: &Call, plan: &Plan) -> Result<(), ToolError> {
+    if approvals == 0 {
+        return Ok(());
+    }
+    let digest = ApprovalDigest::bind(plan, &call.principal, call.run.as_str(), policy.digest());
+    let cause = format!("approval digest {}", digest.0);
+    Err(ToolError { denied: Denied::NotApproved { approvals }, cause: Some(cause) })
+}
+
+fn visible(policy: &dyn PolicySet, principal: &Principal, spec: &ToolSpec) -> bool {
+    let question = CallQuestion { principal, tool: spec, phase: Phase::Listing };
+    let decision = policy.decide_call(&question);
+    decision.error.is_none() && decision.verdict != Verdict::Deny
+}
+
+/// Runs a step until it ends, its time is over, or the caller cancels. Dropping the step stops its work.
+async fn within<T>(
+    budget: Duration,
+    call: &Call,
+    step: impl Future<Output = Result<T, ToolError>>,
+) -> Result<T, ToolError> {
+    tokio::select! {
+        biased;
+        done = step => done,
+        () = call.cancel.cancelled() => Err(stopped(Failure::Cancelled, "cancelled; the work was stopped".into())),
+        // MUTATE(I2): a step runs for as long as it likes
+        () = tokio::time::sleep(budget) => {
+            let public = format!("stopped: the deadline of {} ms passed", budget.as_millis());
+            Err(stopped(Failure::Deadline, public))
+        }
+    }
+}
+
+fn stopped(failure: Failure, public: String) -> ToolError {
+    Denied::Failed { failure, public }.into()
+}
+
+fn unavailable(part: Subsystem) -> impl Fn(String) -> ToolError {
+    move |cause| ToolError { denied: Denied::Unavailable(part), cause: Some(cause) }
+}
+
+fn resource_arguments(resource: &Resource, variable: Option<&str>) -> Result<Arguments, Denied> {
+    let mut text = String::from("{");
+    let fixed = resource.fixed.iter().map(|(name, value)| (*name, value.as_str()));
+    for (position, (name, value)) in fixed.chain(resource.variable.zip(variable)).enumerate() {
+        if position > 0 {
+            text.push(',');
+        }
+        crate::json::push_string(&mut text, name);
+        text.push(':');
+        crate::json::push_string(&mut text, value);
+    }
+    text.push('}');
+    let parsed = crate::json::parse(text.as_bytes(), crate::json::Limits::default());
+    let value = parsed.map_err(|_| Denied::UnknownTool)?;
+    Arguments::from_json(&value)
+}

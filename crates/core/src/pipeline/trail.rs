@@ -1,0 +1,234 @@
+//! The paper trail of one call: intent, outcome, refusal. A call that is dropped half-way still leaves its outcome.
+
+use super::Pipeline;
+use crate::{
+    call::Call,
+    denied::{Denied, Refused, Subsystem},
+    ids::CallId,
+    label::Label,
+    output::Reply,
+    plan::{Access, Effect, Plan},
+    ports::{EntryClass, Ticket},
+    record::{self, FORMAT, From, MAX_ACCESSES, Opening, Outcome, Summary, Who, target_name},
+};
+
+/// What is known about a call so far.
+pub(super) struct Trail<'p> {
+    pipeline: &'p Pipeline,
+    pub(super) id: CallId,
+    call: &'p Call,
+    started: u64,
+    pub(super) policies: Vec<String>,
+    pub(super) policy_digest: String,
+    plan: Option<String>,
+    effect: Option<Effect>,
+    accesses: Vec<String>,
+    facts: Option<std::collections::BTreeMap<&'static str, String>>,
+    open: bool,
+}
+
+impl<'p> Trail<'p> {
+    pub(super) fn begin(pipeline: &'p Pipeline, id: CallId, call: &'p Call) -> Trail<'p> {
+        Trail {
+            pipeline,
+            id,
+            call,
+            started: pipeline.environment.monotonic_nanos(),
+            policies: Vec::new(),
+            policy_digest: String::new(),
+            plan: None,
+            effect: None,
+            accesses: Vec::new(),
+            facts: None,
+            open: false,
+        }
+    }
+
+    pub(super) fn planned(&mut self, plan: &Plan) {
+        self.plan = Some(plan.digest().to_string());
+        self.effect = Some(plan.effect());
+        let all = plan.accesses();
+        self.accesses = all.iter().take(MAX_ACCESSES).map(Access::to_string).collect();
+        if let Some(more) = all.len().checked_sub(MAX_ACCESSES).filter(|more| *more > 0) {
+            self.accesses.push(format!("… and {more} more"));
+        }
+        self.facts = Some(plan.facts().clone());
+    }
+
+    pub(super) fn decided(&mut self, policies: impl IntoIterator<Item = String>) {
+        for policy in policies {
+            if !self.policies.contains(&policy) {
+                self.policies.push(policy);
+            }
+        }
+    }
+
+    /// Announces execution. For anything but a read the intent is durable before this returns.
+    pub(super) async fn intent(&mut self, effect: Effect) -> Result<(), Denied> {
+        let entry = self.opening("intent", "allow", None, None);
+        let ticket = self.append(entry, EntryClass::Intent)?;
+        self.open = true;
+        // MUTATE(L2-intent): a write starts before its intent is durable
+        if effect != Effect::Read {
+            self.wait(ticket).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes a permitted call: durable before the reply leaves.
+    pub(super) async fn outcome(&mut self, reply: &Reply) -> Result<(), Denied> {
+        let result = if reply.is_error() { "tool-error" } else { "ok" };
+        let entry = self.closing(result, reply.rows(), reply.bytes(), reply.truncated(), reply.label());
+        self.open = false;
+        let ticket = self.append(entry, EntryClass::Closing)?;
+        // MUTATE(L2-outcome): the reply leaves before its record is durable
+        self.wait(ticket).await?;
+        self.show(result, "", reply.rows(), None);
+        Ok(())
+    }
+
+    /// Closes a call that was permitted and failed, or refuses one that was not; durable before the refusal leaves.
+    pub(super) async fn refused(&mut self, denied: Denied, cause: Option<String>) -> Refused {
+        let message = self.pipeline.redactor().text(&denied.public()).into_owned();
+        let aggregated = matches!(denied, Denied::Limited { .. });
+        let entry = if self.open {
+            self.closing(denied.code(), 0, 0, None, Label::default())
+        } else if let Denied::NotApproved { .. } = denied {
+            self.opening("refusal", "hold", Some(denied.code()), Some(&message))
+        } else {
+            self.opening("refusal", "deny", Some(denied.code()), Some(&message))
+        };
+        self.open = false;
+        let recorded = if aggregated {
+            // INVARIANT: a flood of limited calls leaves one entry a period, not one a call.
+            self.pipeline.aggregate(denied.code(), Some(&self.call.principal), &self.call.origin.peer);
+            Ok(())
+        } else {
+            match self.append(entry, EntryClass::Closing) {
+                Ok(ticket) => self.wait(ticket).await,
+                Err(e) => Err(e),
+            }
+        };
+        let (denied, message) = match recorded {
+            Ok(()) => (denied, message),
+            Err(unrecorded) => {
+                let message = unrecorded.public();
+                (unrecorded, message)
+            }
+        };
+        self.show(denied.code(), &message, 0, cause.as_deref());
+        Refused { call: self.id, denied, message }
+    }
+
+    fn append(&self, entry: Vec<u8>, class: EntryClass) -> Result<Ticket, Denied> {
+        self.pipeline.audit.append(entry, class).map_err(|e| self.broken(&e.cause))
+    }
+
+    async fn wait(&self, ticket: Ticket) -> Result<(), Denied> {
+        self.pipeline.audit.durable(ticket).await.map_err(|e| self.broken(&e.cause))
+    }
+
+    fn broken(&self, cause: &str) -> Denied {
+        let denied = Denied::Unavailable(Subsystem::Audit);
+        self.show(denied.code(), "the record could not be written", 0, Some(cause));
+        denied
+    }
+
+    fn micros(&self) -> u64 {
+        self.pipeline.environment.monotonic_nanos().saturating_sub(self.started) / 1000
+    }
+
+    fn opening(
+        &self,
+        kind: &'static str,
+        decision: &'static str,
+        code: Option<&'static str>,
+        message: Option<&str>,
+    ) -> Vec<u8> {
+        let environment = &self.pipeline.environment;
+        let redactor = self.pipeline.redactor();
+        encode(&Opening {
+            v: FORMAT,
+            kind,
+            call: self.id,
+            t: environment.unix_micros(),
+            mono: environment.monotonic_nanos(),
+            who: Who::of(&self.call.principal),
+            run: self.call.run.as_str(),
+            from: From::of(&self.call.origin),
+            tool: &redactor.line(target_name(&self.call.target)),
+            args: hex(&self.pipeline.audit.fingerprint(self.call.arguments.canonical().as_bytes())),
+            plan: self.plan.clone(),
+            effect: self.effect,
+            accesses: self.accesses.iter().map(|access| redactor.line(access).into_owned()).collect(),
+            facts: self.facts.as_ref(),
+            decision,
+            policies: &self.policies,
+            policy: &self.policy_digest,
+            code,
+            message,
+            micros: code.map(|_| self.micros()),
+        })
+    }
+
+    fn closing(
+        &self,
+        result: &str,
+        rows: u64,
+        bytes: u64,
+        truncated: Option<&str>,
+        label: Label,
+    ) -> Vec<u8> {
+        encode(&Outcome {
+            v: FORMAT,
+            kind: "outcome",
+            call: self.id,
+            t: self.pipeline.environment.unix_micros(),
+            result,
+            rows,
+            bytes,
+            truncated,
+            micros: self.micros(),
+            label,
+        })
+    }
+
+    fn show(&self, result: &str, message: &str, rows: u64, cause: Option<&str>) {
+        let summary = Summary {
+            call: self.id,
+            principal: &self.call.principal,
+            tool: target_name(&self.call.target),
+            touched: &self.accesses,
+            result,
+            message,
+            policies: &self.policies,
+            rows,
+            micros: self.micros(),
+            at: self.pipeline.environment.unix_micros(),
+        };
+        self.pipeline.observer.decided(&summary, cause);
+    }
+}
+
+impl Drop for Trail<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            // The future was dropped while the tool ran: say so; nobody is left to wait for durability.
+            let entry = self.closing("abandoned", 0, 0, None, Label::default());
+            let _ = self.pipeline.audit.append(entry, EntryClass::Closing);
+        }
+    }
+}
+
+/// Serialises a record; one that cannot be serialised becomes an entry that says so.
+pub(super) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    let mut entry = Vec::with_capacity(768);
+    match serde_json::to_writer(&mut entry, value) {
+        Ok(()) => entry,
+        Err(_) => format!(r#"{{"v":{},"kind":"unserialisable"}}"#, record::FORMAT).into_bytes(),
+    }
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    crate::ids::Digest(*bytes).to_string()
+}

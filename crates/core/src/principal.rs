@@ -1,0 +1,123 @@
+//! Who is calling. A principal is the pair (issuer, subject), built through this API and never parsed from text.
+
+use serde::Serialize;
+
+/// What kind of actor a principal is; declared by the operator, never inferred.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrincipalKind {
+    /// One natural person.
+    Person,
+    /// A program that acts for itself.
+    Service,
+    /// A credential that several people hold; gets no high-impact rights.
+    Shared,
+    /// Nobody in particular; exists only under `danger.anonymous`.
+    Anonymous,
+}
+
+/// How the principal proved who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthMethod {
+    /// The operating-system user of a stdio process.
+    LocalUser,
+    /// An API key in the `Authorization` header.
+    ApiKey,
+    /// No proof at all; only under `danger.anonymous`.
+    Anonymous,
+}
+
+/// An authenticated caller. Roles and tenant come from the operator's configuration, never from the request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Principal {
+    issuer: String,
+    subject: String,
+    key: String,
+    kind: PrincipalKind,
+    tenant: String,
+    roles: Vec<String>,
+    method: AuthMethod,
+    credential: String,
+}
+
+impl Principal {
+    /// A principal named by `issuer` (who vouches for it) and `subject` (its name there), in `tenant`.
+    pub fn new(
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+        kind: PrincipalKind,
+        tenant: impl Into<String>,
+        method: AuthMethod,
+    ) -> Principal {
+        let (issuer, subject) = (issuer.into(), subject.into());
+        // INVARIANT: the length prefix keeps ("a|b", "c") and ("a", "b|c") apart.
+        let key = format!("{}:{issuer}|{subject}", issuer.len());
+        Principal {
+            issuer,
+            subject,
+            key,
+            kind,
+            tenant: tenant.into(),
+            roles: Vec::new(),
+            method,
+            credential: String::new(),
+        }
+    }
+
+    /// Adds the roles that the operator gave this principal.
+    #[must_use]
+    pub fn with_roles(mut self, roles: impl IntoIterator<Item = String>) -> Principal {
+        self.roles.extend(roles);
+        self.roles.sort();
+        self.roles.dedup();
+        self
+    }
+
+    /// Names the credential that was used (a key id, never the key).
+    #[must_use]
+    pub fn with_credential(mut self, id: impl Into<String>) -> Principal {
+        self.credential = id.into();
+        self
+    }
+
+    /// Who vouches for the subject: `local`, `keys` or `anonymous`.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The principal's name at its issuer.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// A unique key for maps and limits.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The declared kind.
+    pub fn kind(&self) -> PrincipalKind {
+        self.kind
+    }
+
+    /// The tenant, from configuration; never from the model.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The roles, sorted.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// How the caller proved its identity.
+    pub fn method(&self) -> AuthMethod {
+        self.method
+    }
+
+    /// The id of the credential used; empty when there is none.
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+}

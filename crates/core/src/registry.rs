@@ -1,0 +1,106 @@
+//! The tools and resources that exist, in one fixed order. Who may see which is policy's business.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{schema::Validator, tool::Tool};
+
+/// A tool with its compiled schema.
+pub struct Entry {
+    /// The tool.
+    pub tool: Arc<dyn Tool>,
+    /// Its compiled input schema.
+    pub validator: Validator,
+}
+
+/// A resource: a read-only view onto a tool, so that it takes the same road.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// A concrete URI, or a template with one `{name}` as its last path segment (RFC 6570 level 1).
+    pub uri: String,
+    /// A short name.
+    pub name: String,
+    /// What it holds.
+    pub description: String,
+    /// RFC 2045 type of its text.
+    pub mime: &'static str,
+    /// The tool behind it.
+    pub tool: Arc<str>,
+    /// Fixed arguments of that tool.
+    pub fixed: BTreeMap<&'static str, String>,
+    /// The argument that the template's variable fills, if `uri` is a template.
+    pub variable: Option<&'static str>,
+}
+
+/// Why a registry could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Two tools share a name.
+    #[error("two tools are named `{0}`")]
+    Duplicate(String),
+    /// A name breaks the rule of 1–128 characters of `[A-Za-z0-9_.-]`.
+    #[error("the tool name `{0}` must be 1-128 characters of A-Z, a-z, 0-9, `_`, `.` or `-`")]
+    Name(String),
+    /// A schema does not compile.
+    #[error("the input schema of `{0}` is not a valid JSON Schema: {1}")]
+    Schema(String, String),
+}
+
+/// All tools by name, and all resources.
+#[derive(Default)]
+pub struct Registry {
+    tools: BTreeMap<Arc<str>, Entry>,
+    resources: Vec<Resource>,
+}
+
+impl Registry {
+    /// A registry of these tools and resources; names are unique and schemas compile, or it is an error.
+    pub fn new(tools: Vec<Arc<dyn Tool>>, resources: Vec<Resource>) -> Result<Registry, RegistryError> {
+        let mut map = BTreeMap::new();
+        for tool in tools {
+            let spec = tool.spec();
+            let name = spec.name.clone();
+            let fits = (1..=128).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+            if !fits {
+                return Err(RegistryError::Name(name.to_string()));
+            }
+            let validator = Validator::compile(&spec.input_schema)
+                .map_err(|e| RegistryError::Schema(name.to_string(), e))?;
+            if map.insert(name.clone(), Entry { tool, validator }).is_some() {
+                return Err(RegistryError::Duplicate(name.to_string()));
+            }
+        }
+        Ok(Registry { tools: map, resources })
+    }
+
+    /// A tool by its exact name.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.tools.get(name)
+    }
+
+    /// All tools, sorted by name.
+    pub fn tools(&self) -> impl Iterator<Item = &Entry> {
+        self.tools.values()
+    }
+
+    /// All resources and templates, in the order they were given.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// The resource behind a concrete URI, with the value of its variable.
+    ///
+    /// The variable is one path segment of `[A-Za-z0-9_.-]`, percent-decoding not applied: anything else is no resource.
+    pub fn resource<'u>(&self, uri: &'u str) -> Option<(&Resource, Option<&'u str>)> {
+        self.resources.iter().find_map(|resource| match resource.variable {
+            None => (resource.uri == uri).then_some((resource, None)),
+            Some(_) => {
+                let (prefix, _) = resource.uri.split_once('{')?;
+                let value = uri.strip_prefix(prefix)?;
+                let plain = (1..=128).contains(&value.len())
+                    && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+                plain.then_some((resource, Some(value)))
+            }
+        })
+    }
+}

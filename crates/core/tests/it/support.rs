@@ -1,0 +1,284 @@
+//! A pipeline whose policy, log and tool can be told to misbehave.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use countersign_core::{
+    decision::PolicySet,
+    limits::{LimitConfig, Limits, Rate},
+    pipeline::{Parts, RunLabels},
+    ports::*,
+    record::Summary,
+    registry::{Registry, Resource},
+    *,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// What happened, in order.
+pub type Journal = Arc<Mutex<Vec<String>>>;
+
+pub struct World {
+    pub pipeline: Arc<Pipeline>,
+    pub journal: Journal,
+    pub log: Arc<Log>,
+    pub policy: Arc<Rules>,
+    pub tool: Arc<Probe>,
+}
+
+impl World {
+    pub fn events(&self) -> Vec<String> {
+        self.journal.lock().unwrap().clone()
+    }
+
+    pub fn entries(&self) -> Vec<Value> {
+        self.log.entries.lock().unwrap().clone()
+    }
+}
+
+#[derive(Default)]
+pub struct Log {
+    pub journal: Journal,
+    pub entries: Mutex<Vec<Value>>,
+    pub fail_append: AtomicBool,
+    pub fail_durable: AtomicBool,
+}
+
+#[async_trait]
+impl AuditLog for Log {
+    fn append(&self, entry: Vec<u8>, _class: EntryClass) -> Result<Ticket, AuditError> {
+        if self.fail_append.load(SeqCst) {
+            return Err(AuditError { cause: "disk full".into() });
+        }
+        let value: Value = serde_json::from_slice(&entry).unwrap();
+        self.journal.lock().unwrap().push(format!("append {}", value["kind"].as_str().unwrap()));
+        let mut entries = self.entries.lock().unwrap();
+        entries.push(value);
+        Ok(Ticket(entries.len() as u64))
+    }
+
+    async fn durable(&self, _ticket: Ticket) -> Result<(), AuditError> {
+        tokio::task::yield_now().await;
+        if self.fail_durable.load(SeqCst) {
+            return Err(AuditError { cause: "fsync failed".into() });
+        }
+        self.journal.lock().unwrap().push("durable".into());
+        Ok(())
+    }
+
+    fn fingerprint(&self, canonical: &[u8]) -> [u8; 32] {
+        Digest::of(canonical).0
+    }
+}
+
+/// Answers by name of the object; everything else is allowed.
+#[derive(Default)]
+pub struct Rules {
+    pub hidden: AtomicBool,
+    pub deny: Mutex<Vec<String>>,
+    pub hold: Mutex<Vec<(String, u8)>>,
+    pub error: AtomicBool,
+    pub absent: AtomicBool,
+}
+
+pub struct View(pub Arc<Rules>);
+
+impl View {
+    fn decide(&self, object: &str) -> Decision {
+        let named = |verdict| Decision { verdict, policies: vec!["rule".into()], error: None };
+        if self.0.error.load(SeqCst) {
+            return Decision { verdict: Verdict::Deny, policies: vec![], error: Some("evaluation error".into()) };
+        }
+        if self.0.deny.lock().unwrap().iter().any(|o| o == object) {
+            return named(Verdict::Deny);
+        }
+        let hold = self.0.hold.lock().unwrap().iter().find(|(o, _)| o == object).map(|(_, n)| *n);
+        named(hold.map_or(Verdict::Allow, |approvals| Verdict::Hold { approvals }))
+    }
+}
+
+impl PolicySet for View {
+    fn epoch(&self) -> u64 {
+        1
+    }
+    fn digest(&self) -> &str {
+        "policy-digest"
+    }
+    fn decide_call(&self, question: &CallQuestion<'_>) -> Decision {
+        match question.phase {
+            Phase::Listing if self.0.hidden.load(SeqCst) => {
+                Decision { verdict: Verdict::Deny, policies: vec![], error: None }
+            }
+            Phase::Listing => Decision { verdict: Verdict::Allow, policies: vec![], error: None },
+            Phase::Calling { .. } => self.decide("call"),
+        }
+    }
+    fn decide_access(&self, _question: &CallQuestion<'_>, access: &Access) -> Decision {
+        self.decide(&access.object.to_string())
+    }
+}
+
+pub struct Source(pub Arc<Rules>);
+
+impl PolicySource for Source {
+    fn current(&self) -> Result<Arc<dyn PolicySet>, String> {
+        if self.0.absent.load(SeqCst) { Err("no valid policy".into()) } else { Ok(Arc::new(View(Arc::clone(&self.0)))) }
+    }
+}
+
+/// A tool that notes when it plans and executes.
+pub struct Probe {
+    spec: Arc<ToolSpec>,
+    journal: Journal,
+    pub effect: Mutex<Effect>,
+    pub accesses: Mutex<Vec<Access>>,
+    pub delay: Mutex<Duration>,
+    pub text: Mutex<String>,
+    pub granted: Mutex<Vec<String>>,
+}
+
+pub fn table(name: &str) -> Object {
+    Object::Table { database: "shop".into(), table: name.into() }
+}
+
+#[async_trait]
+impl Tool for Probe {
+    fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+    async fn plan(&self, _principal: &Principal, _arguments: &Arguments) -> Result<Planned, ToolError> {
+        self.journal.lock().unwrap().push("plan".into());
+        Ok(Planned {
+            accesses: self.accesses.lock().unwrap().clone(),
+            effect: *self.effect.lock().unwrap(),
+            ..Planned::nothing()
+        })
+    }
+    async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
+        self.journal.lock().unwrap().push("execute".into());
+        *self.granted.lock().unwrap() = permit.granted().iter().map(Access::to_string).collect();
+        let delay = *self.delay.lock().unwrap();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        Ok(Output::new(Label::RETRIEVED, vec![Part::Text(self.text.lock().unwrap().clone())]))
+    }
+}
+
+struct Host(AtomicU64);
+
+impl Environment for Host {
+    fn unix_micros(&self) -> u64 {
+        1_800_000_000_000_000
+    }
+    fn monotonic_nanos(&self) -> u64 {
+        self.0.fetch_add(1000, SeqCst)
+    }
+    fn random(&self, bytes: &mut [u8]) -> Result<(), String> {
+        bytes.fill(self.0.fetch_add(1, SeqCst) as u8);
+        Ok(())
+    }
+}
+
+struct Watcher(Journal);
+
+impl Observer for Watcher {
+    fn decided(&self, summary: &Summary<'_>, _cause: Option<&str>) {
+        self.0.lock().unwrap().push(format!("shown {}", summary.result));
+    }
+}
+
+struct NoLabels;
+
+impl RunLabels for NoLabels {
+    fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+pub fn world() -> World {
+    world_with_rate(60_000, 1_000)
+}
+
+pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
+    let journal = Journal::default();
+    let log = Arc::new(Log { journal: Arc::clone(&journal), ..Log::default() });
+    let policy = Arc::new(Rules::default());
+    let spec = ToolSpec {
+        name: "probe".into(),
+        server: "countersign".into(),
+        title: "Probe".into(),
+        description: "notes what happens".into(),
+        purpose: "tests",
+        input_schema: json!({"type":"object","properties":{"text":{"type":"string","maxLength":10}},
+            "required":["text"],"additionalProperties":false}),
+        output_schema: None,
+        power: PowerClass::ReadLow,
+        sensitivity: Sensitivity::Private,
+        deadline: Duration::from_millis(200),
+        digest: Digest([0; 32]),
+    }
+    .pinned();
+    let tool = Arc::new(Probe {
+        spec: Arc::new(spec),
+        journal: Arc::clone(&journal),
+        effect: Mutex::new(Effect::Read),
+        accesses: Mutex::default(),
+        delay: Mutex::default(),
+        text: Mutex::new("rows".into()),
+        granted: Mutex::default(),
+    });
+    let resource = Resource {
+        uri: "schema://{text}".into(),
+        name: "schema".into(),
+        description: String::new(),
+        mime: "application/json",
+        tool: "probe".into(),
+        fixed: Default::default(),
+        variable: Some("text"),
+    };
+    let rate = Rate { per_minute, burst };
+    let limits = LimitConfig { principal: rate, tool: rate, server: rate, concurrent_principal: 4, concurrent_server: 8 };
+    let pipeline = Arc::new(Pipeline::new(Parts {
+        registry: Registry::new(vec![tool.clone()], vec![resource]).unwrap(),
+        policy: Arc::new(Source(Arc::clone(&policy))),
+        audit: log.clone(),
+        limits: Limits::new(limits, None),
+        environment: Arc::new(Host(AtomicU64::new(1))),
+        observer: Arc::new(Watcher(Arc::clone(&journal))),
+        labels: Arc::new(NoLabels),
+        reply_bytes: 1000,
+        redactor: Default::default(),
+    }));
+    World { pipeline, journal, log, policy, tool }
+}
+
+pub fn call(target: Target, arguments: &str) -> Call {
+    let parsed = json::parse(arguments.as_bytes(), json::Limits::default()).unwrap();
+    Call {
+        principal: Arc::new(Principal::new("keys", "ann", PrincipalKind::Person, "acme", AuthMethod::ApiKey)),
+        run: RunId::new("run-1"),
+        target,
+        arguments: Arguments::from_json(&parsed).unwrap(),
+        origin: Origin {
+            transport: Transport::Http,
+            protocol: "2026-07-28",
+            client: None,
+            peer: "127.0.0.1:1".into(),
+            session: None,
+            traceparent: None,
+        },
+        cancel: CancellationToken::new(),
+        sink: None,
+    }
+}
+
+pub fn probe(arguments: &str) -> Call {
+    call(Target::Tool("probe".into()), arguments)
+}
