@@ -1,0 +1,57 @@
+//! The `Authorization` header: one scheme, one token, nothing else.
+
+use crate::failure::AuthFailure;
+
+/// More than any credential of ours needs; longer headers are refused unread.
+const MAX_HEADER: usize = 1024;
+
+/// The token of an `Authorization: Bearer TOKEN` header; the scheme's letter case does not matter.
+///
+/// SPEC: RFC 6750 §2.1, RFC 9110 §11.4. A transport must refuse a request that carries the header twice before it asks here.
+///
+/// # Errors
+/// [`AuthFailure::Missing`] for an empty header, [`AuthFailure::BadHeader`] for another scheme, more than one token, or
+/// characters that no token has.
+pub fn bearer_token(header: &[u8]) -> Result<&str, AuthFailure> {
+    if header.is_empty() {
+        return Err(AuthFailure::Missing);
+    }
+    if header.len() > MAX_HEADER {
+        return Err(AuthFailure::BadHeader);
+    }
+    let text = std::str::from_utf8(header).map_err(|_| AuthFailure::BadHeader)?;
+    let (scheme, token) = text.split_once(' ').ok_or(AuthFailure::BadHeader)?;
+    let token = token.trim_matches(' ');
+    let token68 =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || !token.bytes().all(token68) {
+        return Err(AuthFailure::BadHeader);
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_scheme_one_token() {
+        assert_eq!(bearer_token(b"Bearer cs_abc"), Ok("cs_abc"));
+        assert_eq!(bearer_token(b"bEARER   cs_abc "), Ok("cs_abc"));
+        assert_eq!(bearer_token(b""), Err(AuthFailure::Missing));
+        for bad in [
+            b"cs_abc".as_slice(),
+            b"Bearer",
+            b"Bearer ",
+            b"Basic cs_abc",
+            b"Bearer a b",
+            b"Bearer a,Bearer b",
+            b"Bearer a\tb",
+            b"Bearer \xff",
+            "Bearer kéy".as_bytes(),
+            &[b'a'; 2000],
+        ] {
+            assert_eq!(bearer_token(bad), Err(AuthFailure::BadHeader), "{bad:?}");
+        }
+    }
+}
