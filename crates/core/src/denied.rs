@@ -162,6 +162,8 @@ pub struct Refused {
     pub call: CallId,
     /// Why.
     pub denied: Denied,
-    /// What the caller may read; redacted.
+    /// What the caller may read; redacted. This text is also in the record.
     pub message: String,
+    /// More for the caller alone, such as an engine's own text about the caller's statement; redacted, and never recorded.
+    pub detail: Option<String>,
 }

@@ -112,7 +112,7 @@ impl Pipeline {
         let mut trail = Trail::begin(self, id, &call);
         match self.steps(id, &call, &mut trail).await {
             Ok(reply) => Ok(reply),
-            Err(ToolError { denied, cause }) => Err(trail.refused(denied, cause).await),
+            Err(error) => Err(trail.refused(error).await),
         }
     }
 
@@ -218,7 +218,7 @@ impl Pipeline {
     /// Without entropy there is no id; the call is refused under the zero id.
     fn nameless(&self, denied: Denied) -> Refused {
         let message = denied.public();
-        Refused { call: CallId::new(0, [0; 10]), denied, message }
+        Refused { call: CallId::new(0, [0; 10]), denied, message, detail: None }
     }
 }
 
@@ -257,7 +257,7 @@ fn authorize(
 fn gate(decision: &crate::decision::Decision, object: String) -> Result<u8, ToolError> {
     if let Some(error) = &decision.error {
         let denied = Denied::Unavailable(Subsystem::Policy);
-        return Err(ToolError { denied, cause: Some(error.clone()) });
+        return Err(ToolError { denied, cause: Some(error.clone()), detail: None });
     }
     match decision.verdict {
         Verdict::Allow => Ok(0),
@@ -274,7 +274,7 @@ fn approve(approvals: u8, policy: &dyn PolicySet, call: &Call, plan: &Plan) -> R
     }
     let digest = ApprovalDigest::bind(plan, &call.principal, call.run.as_str(), policy.digest());
     let cause = format!("approval digest {}", digest.0);
-    Err(ToolError { denied: Denied::NotApproved { approvals }, cause: Some(cause) })
+    Err(ToolError { denied: Denied::NotApproved { approvals }, cause: Some(cause), detail: None })
 }
 
 fn visible(policy: &dyn PolicySet, principal: &Principal, spec: &ToolSpec) -> bool {
@@ -306,7 +306,7 @@ fn stopped(failure: Failure, public: String) -> ToolError {
 }
 
 fn unavailable(part: Subsystem) -> impl Fn(String) -> ToolError {
-    move |cause| ToolError { denied: Denied::Unavailable(part), cause: Some(cause) }
+    move |cause| ToolError { denied: Denied::Unavailable(part), cause: Some(cause), detail: None }
 }
 
 fn resource_arguments(resource: &Resource, variable: Option<&str>) -> Result<Arguments, Denied> {

@@ -117,28 +117,37 @@ pub struct ToolError {
     pub denied: Denied,
     /// What the operator's log is told.
     pub cause: Option<String>,
+    /// What the caller alone is told: may quote the caller's own input, so it is never recorded.
+    pub detail: Option<String>,
 }
 
 impl ToolError {
     /// An error that the caller can act on.
     pub fn failed(public: impl Into<String>) -> ToolError {
-        ToolError { denied: Denied::Failed { failure: Failure::Tool, public: public.into() }, cause: None }
+        ToolError { denied: Denied::Failed { failure: Failure::Tool, public: public.into() }, cause: None, detail: None }
     }
 
     /// An argument that breaks a rule of the tool.
     pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> ToolError {
-        ToolError { denied: Denied::Invalid { field: field.into(), rule: rule.into() }, cause: None }
+        ToolError { denied: Denied::Invalid { field: field.into(), rule: rule.into() }, cause: None, detail: None }
+    }
+
+    /// Adds a text for the caller alone.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Option<String>) -> ToolError {
+        self.detail = detail;
+        self
     }
 
     /// Something inside broke: the caller gets an id, the log the cause.
     pub fn internal(cause: impl Into<String>) -> ToolError {
-        ToolError { denied: Denied::internal(), cause: Some(cause.into()) }
+        ToolError { denied: Denied::internal(), cause: Some(cause.into()), detail: None }
     }
 }
 
 impl From<Denied> for ToolError {
     fn from(denied: Denied) -> ToolError {
-        ToolError { denied, cause: None }
+        ToolError { denied, cause: None, detail: None }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     plan::{Access, Effect, Plan},
     ports::{EntryClass, Ticket},
     record::{self, FORMAT, From, MAX_ACCESSES, Opening, Outcome, Summary, Who, target_name},
+    tool::ToolError,
 };
 
 /// What is known about a call so far.
@@ -88,7 +89,8 @@ impl<'p> Trail<'p> {
     }
 
     /// Closes a call that was permitted and failed, or refuses one that was not; durable before the refusal leaves.
-    pub(super) async fn refused(&mut self, denied: Denied, cause: Option<String>) -> Refused {
+    pub(super) async fn refused(&mut self, error: ToolError) -> Refused {
+        let ToolError { denied, cause, detail } = error;
         let message = self.pipeline.redactor().text(&denied.public()).into_owned();
         let aggregated = matches!(denied, Denied::Limited { .. });
         let entry = if self.open {
@@ -109,15 +111,16 @@ impl<'p> Trail<'p> {
                 Err(e) => Err(e),
             }
         };
-        let (denied, message) = match recorded {
-            Ok(()) => (denied, message),
+        let (denied, message, detail) = match recorded {
+            Ok(()) => (denied, message, detail),
             Err(unrecorded) => {
                 let message = unrecorded.public();
-                (unrecorded, message)
+                (unrecorded, message, None)
             }
         };
         self.show(denied.code(), &message, 0, cause.as_deref());
-        Refused { call: self.id, denied, message }
+        let detail = detail.map(|text| self.pipeline.redactor().text(&text).into_owned());
+        Refused { call: self.id, denied, message, detail }
     }
 
     fn append(&self, entry: Vec<u8>, class: EntryClass) -> Result<Ticket, Denied> {
