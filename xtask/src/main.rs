@@ -1,2 +1,68 @@
-//! Development commands: see `cargo xtask help`.
-fn main() {}
+//! Development commands: `cargo xtask help` lists them.
+//!
+//! Nothing here ships. The commands test, measure and police the workspace, so this crate alone may start any process and print.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a development tool: it starts the toolchain's processes and prints to whoever called it"
+)]
+
+#[cfg(feature = "bench")]
+mod bench;
+mod conformance;
+mod deny;
+mod e2e;
+mod mutate;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--only A,B] [--from STEP] [--list]   everything: formatting, lints, unit tests, conformance, end to end
+  tidy                                        house rules that no compiler checks
+  deny                                        licences, sources and bans of deny.toml, read without cargo-deny
+  conformance [--raise]                       run the MCP conformance suites, write docs/conformance.md
+  mutate [ID | --all | --check]               remove a control, expect its test to fail
+  bench [--quick]                             load test against a bare server; figures for docs/performance.md
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let outcome = match command {
+        "test" => test::main(rest),
+        "tidy" => tidy::main(),
+        "deny" => deny::main(),
+        "conformance" => conformance::main(rest),
+        "mutate" => mutate::main(rest),
+        #[cfg(feature = "bench")]
+        "bench" => bench::main(rest),
+        #[cfg(feature = "bench")]
+        "bare-server" => bench::bare_server(rest),
+        #[cfg(not(feature = "bench"))]
+        "bench" => workspace::rerun_bench(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(anyhow::anyhow!("unknown command `{other}`\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
