@@ -41,6 +41,8 @@ pub enum Truncation {
     Rows,
     /// The byte limit.
     Bytes,
+    /// The deadline.
+    Time,
 }
 
 impl Truncation {
@@ -49,6 +51,7 @@ impl Truncation {
         match self {
             Truncation::Rows => "rows",
             Truncation::Bytes => "bytes",
+            Truncation::Time => "time",
         }
     }
 }

@@ -1,1 +1,32 @@
-//! Countersign's own tools
+//! Countersign's own tools. One tool, one file; [`database_tools`] is the list.
+#![forbid(unsafe_code)]
+
+mod database;
+mod describe_table;
+mod list_tables;
+mod query;
+mod resources;
+
+use std::sync::Arc;
+
+use countersign_core::{Tool, registry::Resource};
+
+pub use database::{Database, DatabaseLimits, Engine, EngineError};
+
+/// All tools for these databases: `query_NAME` for each, and `list_tables` and `describe_table` for all. None without a database.
+pub fn database_tools(databases: &[Arc<Database>]) -> Vec<Arc<dyn Tool>> {
+    let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
+    for database in databases {
+        tools.push(Arc::new(query::Query::new(Arc::clone(database))));
+    }
+    if !databases.is_empty() {
+        tools.push(Arc::new(list_tables::ListTables::new(databases)));
+        tools.push(Arc::new(describe_table::DescribeTable::new(databases)));
+    }
+    tools
+}
+
+/// The `schema://` resources of these databases.
+pub fn database_resources(databases: &[Arc<Database>]) -> Vec<Resource> {
+    resources::schema(databases)
+}
