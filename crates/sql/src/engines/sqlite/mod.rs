@@ -1,4 +1,37 @@
-//! SQLite.
+//! SQLite, guarded by its own authorizer.
+//!
+//! A [`Database`] is a read-only connection, hardened when it is opened: no attaching, no extensions, small limits, an untrusted schema.
+//! SQLite's authorizer reports every read while a statement is prepared; a statement passes if all that it does is on a closed list, and
+//! its reads become its [`Facts`](crate::Facts). Three things the authorizer does not report are added by [`hidden`]: columns joined by
+//! `NATURAL` and `USING`, what generated columns are made of, and what a virtual table reads beneath.
+//!
+//! INVARIANT: whatever a statement can reveal is among its accesses. Where SQLite leaves room for doubt, more is reported than is read.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use crate::{Facts, Refusal, RunLimits, TableDetail, TableInfo, Value};
+
+mod authorizer;
+mod catalog;
+mod errors;
+mod functions;
+mod hidden;
+mod metadata;
+mod open;
+mod prepare;
+mod run;
+
+pub use functions::ALLOWED_FUNCTIONS;
+pub use open::limits;
+pub use prepare::Prepared;
+
+use authorizer::Gate;
+use catalog::Catalog;
 
 /// A name as SQLite compares it: ASCII letters in lower case, all names of the schema table made one.
 pub fn fold(name: &str) -> String {
@@ -7,4 +40,127 @@ pub fn fold(name: &str) -> String {
         "sqlite_master" | "sqlite_temp_master" | "sqlite_temp_schema" => "sqlite_schema".to_owned(),
         _ => name,
     }
+}
+
+/// Asked now and then while a statement runs.
+pub trait Interrupt: Send + 'static {
+    /// Whether the statement should stop. Called about every millisecond; must be quick and must not block.
+    fn interrupted(&mut self) -> bool;
+}
+
+/// Never interrupts.
+#[derive(Clone, Copy, Debug)]
+pub struct Never;
+
+impl Interrupt for Never {
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// A guarded read-only connection to one database file.
+pub struct Database {
+    connection: Connection,
+    gate: Gate,
+}
+
+impl Database {
+    /// Opens and hardens `path`. The file must exist; it is opened read-only and no part of its name has a meaning to SQLite.
+    ///
+    /// # Errors
+    /// [`Rule::Database`](crate::Rule::Database) if it cannot be opened or is no database.
+    pub fn open(path: &Path, interrupt: impl Interrupt) -> Result<Database, Refusal> {
+        open::open(path, interrupt)
+    }
+
+    /// A session on the connection: its catalogue and its prepared statements.
+    pub fn session(&self) -> Session<'_> {
+        Session { database: self, catalog: Catalog::default(), recent: Vec::new() }
+    }
+}
+
+/// Judges and runs statements, one at a time.
+pub struct Session<'db> {
+    database: &'db Database,
+    catalog: Catalog,
+    /// Statements prepared lately, the latest last.
+    recent: Vec<Prepared<'db>>,
+}
+
+impl Session<'_> {
+    /// Judges a statement without running it.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn prepare(&mut self, sql: &str, deadline: Duration) -> Result<Facts, Refusal> {
+        self.database.gate.start(Instant::now().checked_add(deadline));
+        let prepared = self.prepared(sql)?;
+        let facts = prepared.facts.clone();
+        self.keep(prepared);
+        Ok(facts)
+    }
+
+    /// Runs a statement that may touch `granted` and nothing else, and hands each row to `sink`.
+    ///
+    /// # Errors
+    /// The rule it breaks; the rows handed over before are then void.
+    pub fn run(
+        &mut self,
+        statement: Statement<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<crate::Done, Refusal> {
+        self.database.gate.start(Instant::now().checked_add(statement.limits.time));
+        let mut prepared = self.prepared(statement.sql)?;
+        let done = run::run(self.database, &mut prepared, &statement, sink)?;
+        self.keep(prepared);
+        Ok(done)
+    }
+
+    /// The tables and views, sorted by name; SQLite's own and those beneath virtual tables are left out.
+    ///
+    /// # Errors
+    /// [`Rule::Database`](crate::Rule::Database) and the like if the schema cannot be read.
+    pub fn tables(&mut self, deadline: Duration) -> Result<Vec<TableInfo>, Refusal> {
+        self.database.gate.start(Instant::now().checked_add(deadline));
+        self.catalog.refresh(self.database)?;
+        Ok(metadata::tables(&self.catalog))
+    }
+
+    /// One table or view.
+    ///
+    /// # Errors
+    /// [`Rule::UnknownTable`](crate::Rule::UnknownTable) if [`Session::tables`] does not list it.
+    pub fn describe(&mut self, table: &str, deadline: Duration) -> Result<TableDetail, Refusal> {
+        self.database.gate.start(Instant::now().checked_add(deadline));
+        self.catalog.refresh(self.database)?;
+        metadata::describe(self.database, &self.catalog, table)
+    }
+}
+
+/// A statement to run, borrowed from its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement<'a> {
+    /// Its text.
+    pub sql: &'a str,
+    /// Values for its placeholders, by position.
+    pub params: &'a [Value],
+    /// All that it may touch.
+    pub granted: &'a std::collections::BTreeSet<crate::Access>,
+    /// Where it is cut.
+    pub limits: RunLimits,
+}
+
+/// Receives a result.
+pub trait Sink {
+    /// The columns, before any row.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn columns(&mut self, columns: Vec<crate::ColumnInfo>) -> Result<(), Refusal>;
+
+    /// A row.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn row(&mut self, row: Vec<Value>) -> Result<(), Refusal>;
 }

@@ -1,0 +1,147 @@
+//! Running a judged statement: under its grants, its limits and the schema it was judged under.
+
+use std::time::Duration;
+
+use rusqlite::{Statement as Raw, types::ValueRef};
+
+use super::{
+    Database, Sink, Statement, authorizer, catalog, errors,
+    prepare::{Prepared, columns, covered, stopped},
+};
+use crate::{Done, Refusal, Rule, Truncated, Value};
+
+/// How long a statement waits for another process's lock.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) fn run(
+    database: &Database,
+    prepared: &mut Prepared<'_>,
+    request: &Statement<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Done, Refusal> {
+    if !covered(&prepared.facts.accesses, request.granted) {
+        return Err(authorizer::schema_changed());
+    }
+    bind(&mut prepared.statement, request.params)?;
+    let wait = database.gate.remaining().map_or(LOCK_WAIT, |left| left.min(LOCK_WAIT));
+    database.connection.busy_timeout(wait).map_err(|error| errors::running(&error))?;
+
+    database.gate.enforce(std::mem::take(&mut prepared.permitted));
+    let result = step(database, prepared, request, sink);
+    prepared.permitted = database.gate.relax();
+    match result {
+        Ok(done) => Ok(done),
+        Err(Ended::Refused(refusal)) => Err(database.gate.refused().unwrap_or(refusal)),
+        Err(Ended::Failed(error, rows)) => {
+            if let Some(refused) = database.gate.refused() {
+                return Err(refused);
+            }
+            match database.gate.stopped() {
+                Some(Rule::Deadline) if rows > 0 => Ok(Done { truncated: Some(Truncated::Time) }),
+                reason => Err(stopped(errors::running(&error), reason)),
+            }
+        }
+    }
+}
+
+/// Why the rows ended before the end, and after how many.
+enum Ended {
+    Refused(Refusal),
+    Failed(rusqlite::Error, u64),
+}
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Ended {
+        Ended::Refused(refusal)
+    }
+}
+
+fn step(
+    database: &Database,
+    prepared: &mut Prepared<'_>,
+    request: &Statement<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Done, Ended> {
+    let mut width = prepared.statement.column_count();
+    let (mut sent, mut bytes) = (0u64, 0u64);
+    let mut rows = prepared.statement.raw_query();
+    loop {
+        let next = rows.next();
+        let row = next.map_err(|error| Ended::Failed(error, sent))?;
+        if sent == 0 {
+            // INVARIANT: the schema that the first step ran under is the one judged. The step holds a read transaction as long as there
+            // are rows, so it stays so; after the last row a newer version may be seen, which refuses in vain.
+            // MUTATE(SQL-SCHEMA): rows of a changed schema are handed out
+            same_schema(database, prepared.schema)?;
+        }
+        let Some(row) = row else { break };
+        if sent == 0 {
+            let statement: &Raw<'_> = row.as_ref();
+            width = statement.column_count();
+            sink.columns(columns(statement))?;
+        }
+        if sent >= request.limits.rows {
+            return Ok(Done { truncated: Some(Truncated::Rows) });
+        }
+        let mut values = Vec::with_capacity(width);
+        for index in 0..width {
+            let value = value(row.get_ref(index).map_err(|error| Ended::Failed(error, sent))?);
+            bytes = bytes.saturating_add(value.size());
+            // Before the row is complete, so that no row is held that cannot be sent.
+            if bytes > request.limits.bytes {
+                return Ok(Done { truncated: Some(Truncated::Bytes) });
+            }
+            values.push(value);
+        }
+        sink.row(values)?;
+        sent = sent.saturating_add(1);
+    }
+    drop(rows);
+    if sent == 0 {
+        sink.columns(columns(&prepared.statement))?;
+    }
+    Ok(Done { truncated: None })
+}
+
+fn same_schema(database: &Database, judged: i64) -> Result<(), Refusal> {
+    let permitted = database.gate.relax();
+    let now = catalog::version(&database.connection);
+    database.gate.enforce(permitted);
+    match now {
+        Ok(now) if now == judged => Ok(()),
+        Ok(_) => Err(authorizer::schema_changed()),
+        Err(error) => Err(stopped(errors::running(&error), database.gate.stopped())),
+    }
+}
+
+fn bind(statement: &mut Raw<'_>, params: &[Value]) -> Result<(), Refusal> {
+    let (takes, given) = (statement.parameter_count(), params.len());
+    if takes != given {
+        let message = format!("the statement takes {takes} parameters, and {given} were given");
+        return Err(Refusal::new(Rule::Parameters, message));
+    }
+    for (param, index) in params.iter().zip(1..) {
+        let bound = match param {
+            Value::Null => statement.raw_bind_parameter(index, rusqlite::types::Null),
+            Value::Integer(integer) => statement.raw_bind_parameter(index, integer),
+            Value::Real(real) => statement.raw_bind_parameter(index, real),
+            Value::Text(text) => statement.raw_bind_parameter(index, text.as_str()),
+            Value::Blob(bytes) => statement.raw_bind_parameter(index, bytes.as_slice()),
+        };
+        bound.map_err(|error| errors::running(&error))?;
+    }
+    Ok(())
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(integer) => Value::Integer(integer),
+        ValueRef::Real(real) => Value::Real(real),
+        ValueRef::Text(bytes) => match str::from_utf8(bytes) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Blob(bytes.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}
