@@ -18,6 +18,7 @@ from aics_tlog import (
     inclusion_proof_from_tiles,
     parse_note,
     parse_vkey,
+    tree_root_from_tiles,
     verify_checkpoint,
     verify_consistency,
     verify_leaf_inclusion,
@@ -25,9 +26,10 @@ from aics_tlog import (
 
 
 def check_tree(tree, vkey):
-    result = verify_checkpoint(parse_note((tree / "checkpoint").read_bytes()), vkey)
-    assert result.ok, f"{tree}: checkpoint: {result}"
-    head = result.checkpoint
+    # Each tree has an origin of its own, so that no checkpoint can stand in for another's.
+    origin = f"{vkey.name}/{tree.parent.name}/{tree.name}"
+    head = verify_checkpoint(parse_note((tree / "checkpoint").read_bytes()), vkey, expected_origin=origin)
+    assert head.ok, f"{tree}: checkpoint: {head.error}"
     store = DirectoryTileStore(tree)
     audit_tiles(store, head.size, head.root)
     reader = VerifiedTileReader(store, head.size, head.root)
@@ -35,6 +37,11 @@ def check_tree(tree, vkey):
         entry = reader.entry(index)
         proof = inclusion_proof_from_tiles(reader, index, head.size)
         assert verify_leaf_inclusion(entry, index, head.size, proof, head.root), f"{tree}: entry {index}"
+    old = head.size // 2
+    if old:
+        proof = consistency_proof_from_tiles(reader, old, head.size)
+        old_root = tree_root_from_tiles(reader, old, head.size)
+        assert verify_consistency(old, head.size, old_root, head.root, proof), f"{tree}: not append-only"
     return head
 
 
