@@ -63,7 +63,7 @@ fn percent_forms(secret: &str) -> [String; 4] {
     [
         percent(secret, |_| false),
         percent(secret, unreserved),
-        percent(secret, |byte| unreserved(byte) || byte == b' ').replace(' ', "+"),
+        Zeroizing::new(percent(secret, |byte| unreserved(byte) || byte == b' ')).replace(' ', "+"),
         percent(secret, |byte| unreserved(byte) || b"!$&'()*+,;=:@/?".contains(&byte)),
     ]
 }
@@ -89,7 +89,8 @@ fn json_forms(secret: &str) -> [String; 4] {
 }
 
 fn json(secret: &str, escape_too: impl Fn(char) -> bool) -> String {
-    let mut out = String::with_capacity(secret.len() + 8);
+    // No escape is longer than six times what it stands for: the text never moves, so no copy of it stays behind.
+    let mut out = String::with_capacity(secret.len() * 6);
     for c in secret.chars() {
         match c {
             '"' => out.push_str("\\\""),

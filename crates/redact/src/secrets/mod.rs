@@ -128,8 +128,8 @@ impl SecretSet {
     /// left over.
     pub(crate) fn spans(&self, text: &str) -> Vec<Span<'_>> {
         let Some(automaton) = &self.automaton else { return Vec::new() };
-        // The first match is found faster than all overlapping ones, and most texts have none.
-        if !automaton.is_match(text) {
+        // Most cells of a result are shorter than any secret, and most texts hold none: one match is found faster than all.
+        if text.len() < automaton.min_pattern_len() || !automaton.is_match(text) {
             return Vec::new();
         }
         let mut found: Vec<(usize, usize, usize)> = automaton
