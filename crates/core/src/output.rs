@@ -9,7 +9,10 @@ use base64::Engine as _;
 use countersign_redact::{Redactor, delimit, keys};
 use serde_json::Value;
 
-use crate::label::{Integrity, Label};
+use crate::{
+    ids::CallId,
+    label::{Integrity, Label},
+};
 
 /// One value of a result set.
 pub enum Cell {
@@ -154,6 +157,7 @@ pub enum Block {
 /// What the caller gets. Built by the pipeline alone.
 #[derive(Clone, Debug)]
 pub struct Reply {
+    call: CallId,
     blocks: Vec<Block>,
     structured: Option<Arc<str>>,
     label: Label,
@@ -164,6 +168,16 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The call that this answers.
+    pub fn call(&self) -> CallId {
+        self.call
+    }
+
+    pub(crate) fn of_call(mut self, call: CallId) -> Reply {
+        self.call = call;
+        self
+    }
+
     /// The content blocks, in order.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
@@ -202,6 +216,7 @@ impl Reply {
     /// Redacts, neutralises and delimits an output: the only way from [`Output`] to [`Reply`].
     pub(crate) fn redacted(output: Output, redactor: &Redactor) -> Result<Reply, String> {
         let mut reply = Reply {
+            call: CallId::new(0, [0; 10]),
             blocks: Vec::with_capacity(output.parts.len()),
             structured: None,
             label: output.label,

@@ -137,7 +137,7 @@ impl Pipeline {
         let permit = Permit::mint(id, Arc::clone(&call.principal), plan, granted);
         let output = self.execute(entry, permit, call).await?;
 
-        let reply = self.redact(output)?;
+        let reply = self.redact(output)?.of_call(id);
         self.labels.join(&call.run, reply.label()).map_err(unavailable(Subsystem::State))?;
         trail.outcome(&reply).await?;
         Ok(reply)

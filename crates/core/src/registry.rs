@@ -15,7 +15,7 @@ pub struct Entry {
 /// A resource: a read-only view onto a tool, so that it takes the same road.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// A concrete URI, or a template with one `{name}` as its last path segment (RFC 6570 level 1).
+    /// A concrete URI, or a template with one `{name}` as a path segment (RFC 6570 level 1).
     pub uri: String,
     /// A short name.
     pub name: String,
@@ -95,8 +95,9 @@ impl Registry {
         self.resources.iter().find_map(|resource| match resource.variable {
             None => (resource.uri == uri).then_some((resource, None)),
             Some(_) => {
-                let (prefix, _) = resource.uri.split_once('{')?;
-                let value = uri.strip_prefix(prefix)?;
+                let (prefix, rest) = resource.uri.split_once('{')?;
+                let (_, suffix) = rest.split_once('}')?;
+                let value = uri.strip_prefix(prefix)?.strip_suffix(suffix)?;
                 let plain = (1..=128).contains(&value.len())
                     && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
                 plain.then_some((resource, Some(value)))
