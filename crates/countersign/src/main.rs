@@ -1,2 +1,6 @@
-//! The Countersign binary.
+//! The Countersign binary: reads the command line and the configuration, and dispatches.
+#![forbid(unsafe_code)]
+
+mod config;
+
 fn main() {}

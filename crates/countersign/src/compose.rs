@@ -1,0 +1,234 @@
+//! Puts the parts together: the only file that knows every crate.
+
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use countersign_audit::{Log, Options, Rotation};
+use countersign_core::{
+    Denied, Digest, Pipeline, Principal, Subsystem, Tool,
+    limits::Limits,
+    pipeline::Parts,
+    ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
+    registry::Registry,
+};
+use countersign_identity::{AuthFailure, KeyRing, bearer_token, danger};
+use countersign_mcp::{Authenticator, Changes, Server};
+use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
+use countersign_redact::{Redactor, delimit};
+use countersign_tools::{Database, DatabaseLimits, PoolConfig, SqlitePool, database_resources, database_tools};
+
+use crate::{
+    config::Config,
+    runtime::{FileRates, Host, MemoryLabels},
+};
+
+/// Characters of a statement.
+const QUERY_CHARS: u32 = 10_000;
+/// The hidden subcommand under which this binary is a worker.
+pub(crate) const SQLITE_WORKER: &str = "__sqlite-worker";
+
+/// Which transport the process serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Long-lived: rates in memory.
+    Http,
+    /// Comes and goes with its client: rates in a file.
+    Stdio,
+}
+
+/// Everything that a serving process holds.
+pub(crate) struct Composed {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) policy: Arc<PolicyStore>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) audit: Option<Arc<Log>>,
+    pub(crate) changes: Changes,
+}
+
+/// The tools of a configuration and what policies may say of them; starts no process.
+pub(crate) struct Toolset {
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    databases: Vec<Arc<Database>>,
+    pub(crate) facts: RegistryFacts,
+}
+
+/// Builds everything but the listener. Fails when any part that must work does not.
+pub(crate) fn build(config: &Config, observer: Arc<dyn Observer>, mode: Mode) -> anyhow::Result<Composed> {
+    create_private(&config.state.dir)?;
+    let toolset = toolset(config)?;
+    let policy = Arc::new(PolicyStore::open(&config.policy.dir, toolset.facts)?);
+    let keys = KeyRing::open(&config.identity.keys).context("the API keys cannot be read")?;
+    let (audit, log): (Arc<dyn AuditLog>, _) = if config.danger.audit_off {
+        (Arc::new(NoLog), None)
+    } else {
+        let log = Arc::new(open_log(config)?);
+        (Arc::clone(&log) as Arc<dyn AuditLog>, Some(log))
+    };
+    let rates = match mode {
+        Mode::Http => None,
+        Mode::Stdio => {
+            let path = config.state.dir.join("rates");
+            let rates = FileRates::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
+            Some(Arc::new(rates) as Arc<dyn countersign_core::limits::RateStore>)
+        }
+    };
+    let mut resources = database_resources(&toolset.databases);
+    #[cfg(feature = "fixtures")]
+    if config.danger.fixtures {
+        resources.extend(countersign_mcp::fixtures::resources());
+    }
+    let pipeline = Pipeline::new(Parts {
+        registry: Registry::new(toolset.tools, std::mem::take(&mut resources))?,
+        policy: Arc::clone(&policy) as _,
+        audit,
+        limits: Limits::new(config.limits.calls, rates),
+        environment: Arc::new(Host::new()),
+        observer,
+        labels: Arc::new(MemoryLabels::default()),
+        reply_bytes: reply_bytes(config),
+        redactor: Redactor::new(config.secret_set()?),
+    });
+    Ok(Composed {
+        pipeline: Arc::new(pipeline),
+        policy,
+        keys: Arc::new(keys),
+        audit: log,
+        changes: Changes::default(),
+    })
+}
+
+/// The MCP server in front of a pipeline.
+pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Server> {
+    let settings = &config.server;
+    let mcp = countersign_mcp::Config {
+        instructions: instructions(),
+        body_bytes: settings.max_message,
+        sessions_per_principal: settings.max_sessions_per_principal,
+        sessions_total: settings.max_sessions,
+        session_idle: settings.session_idle,
+        header_timeout: settings.header_timeout,
+        body_timeout: settings.body_timeout,
+        drain: settings.drain,
+        connections: settings.max_connections,
+        failures_per_minute: config.limits.unauthenticated.per_minute,
+        hosts: settings.allowed_hosts.clone(),
+        origins: settings.allowed_origins.clone(),
+        ..countersign_mcp::Config::default()
+    };
+    let anonymous = config.danger.anonymous.as_ref().map(|a| danger::anonymous(&a.tenant, &a.roles));
+    let door = Door { keys: Arc::clone(&composed.keys), anonymous };
+    let server = Server::new(mcp, Arc::clone(&composed.pipeline), Arc::new(door), composed.changes.clone())?;
+    #[cfg(feature = "fixtures")]
+    let server = match config.danger.fixtures {
+        true => server.with_prompts(countersign_mcp::fixtures::prompts()),
+        false => server,
+    };
+    Ok(server)
+}
+
+/// The tools of a configuration.
+pub(crate) fn toolset(config: &Config) -> anyhow::Result<Toolset> {
+    let binary = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut databases = Vec::new();
+    for (name, settings) in &config.databases {
+        let pool = SqlitePool::new(PoolConfig::new(binary.clone(), SQLITE_WORKER, &settings.file, settings.workers));
+        let limits = DatabaseLimits {
+            rows: settings.rows,
+            bytes: config.limits.max_result,
+            time: settings.timeout,
+            query_chars: QUERY_CHARS,
+        };
+        databases.push(Arc::new(Database::new(name, Arc::new(pool), limits)));
+    }
+    let mut tools = database_tools(&databases);
+    #[cfg(feature = "fixtures")]
+    if config.danger.fixtures {
+        tools.extend(countersign_mcp::fixtures::tools());
+    }
+    #[cfg(feature = "bench")]
+    tools.extend(countersign_mcp::bench::tools());
+    tools.sort_by(|a, b| a.spec().name.cmp(&b.spec().name));
+    let tenant = |name: &str| config.databases.get(name)?.tenant.as_deref().map(Arc::from);
+    let tool_fact = |tool: &Arc<dyn Tool>| {
+        let spec = Arc::clone(tool.spec());
+        let tenant = spec.name.strip_prefix("query_").and_then(tenant);
+        ToolFact { spec, tenant }
+    };
+    let facts = RegistryFacts {
+        tools: tools.iter().map(tool_fact).collect(),
+        databases: config
+            .databases
+            .keys()
+            .map(|name| DatabaseFact { name: name.as_str().into(), tenant: tenant(name) })
+            .collect(),
+    };
+    Ok(Toolset { tools, databases, facts })
+}
+
+/// What a model is told about this server.
+fn instructions() -> String {
+    format!(
+        "Every call is checked against policy and recorded. A refusal names its rule; do not try to get around it. {}",
+        delimit::INSTRUCTIONS
+    )
+}
+
+/// Text that doubles in a reply (structured and as text) and grows by escaping must still fit what a tool was allowed to read.
+fn reply_bytes(config: &Config) -> u64 {
+    config.limits.max_result.saturating_mul(8)
+}
+
+fn open_log(config: &Config) -> anyhow::Result<Log> {
+    let rotation = Rotation { bytes: config.audit.rotate, ..Rotation::default() };
+    let options = Options { reserve: config.audit.reserve, rotation, ..Options::default() };
+    Log::open(&config.audit.dir, &options).with_context(|| {
+        format!(
+            "the audit log cannot be opened; see `countersign audit verify {}`",
+            config.audit.dir.display()
+        )
+    })
+}
+
+fn create_private(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("cannot make the directory `{}`", dir.display()))
+}
+
+/// Turns the `Authorization` header into a principal.
+struct Door {
+    keys: Arc<KeyRing>,
+    anonymous: Option<Arc<Principal>>,
+}
+
+impl Authenticator for Door {
+    fn authenticate(&self, authorization: &[u8], _peer: IpAddr) -> Result<Arc<Principal>, Denied> {
+        if let (true, Some(anonymous)) = (authorization.is_empty(), &self.anonymous) {
+            return Ok(Arc::clone(anonymous));
+        }
+        let identified = bearer_token(authorization).and_then(|token| self.keys.authenticate_bearer(token));
+        identified.map_err(|failure| match failure {
+            AuthFailure::Unavailable => Denied::Unavailable(Subsystem::State),
+            _ => Denied::Unauthenticated,
+        })
+    }
+}
+
+/// The absence of a record, under `danger.audit_off`: for measurements.
+struct NoLog;
+
+#[async_trait]
+impl AuditLog for NoLog {
+    fn append(&self, _entry: Vec<u8>, _class: EntryClass) -> Result<Ticket, AuditError> {
+        Ok(Ticket(0))
+    }
+
+    async fn durable(&self, _ticket: Ticket) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn fingerprint(&self, canonical: &[u8]) -> [u8; 32] {
+        Digest::of(canonical).0
+    }
+}

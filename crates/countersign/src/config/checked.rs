@@ -1,0 +1,246 @@
+//! From settings to the typed configuration: absolute paths, fetched secrets, and rules that concern more than one setting.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use countersign_core::{
+    Digest,
+    limits::{LimitConfig, Rate},
+};
+use countersign_identity::LocalUser;
+
+use super::{
+    Anonymous, Audit, Config, Danger, Database, Identity, Limits, Policy, Secret, Server, State,
+    error::Problem,
+    kind::Value,
+    raw::Raw,
+    secret::{self, Environment, Reference},
+    secret_set, show,
+};
+
+/// Builds the configuration; `None` when a setting that everything needs could not be read, which is then among the problems.
+pub(super) fn build(
+    file: &Path,
+    digest: Digest,
+    raw: &mut Raw,
+    environment: Environment<'_>,
+) -> Option<Config> {
+    let dir = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let (secrets, warnings) = fetch_secrets(raw, &dir, environment);
+    let config = Settings { raw, dir: &dir }.config(file, digest, secrets, warnings);
+    if config.is_none() && raw.problems.is_empty() {
+        let message = "a setting has no entry on the page of settings".to_owned();
+        raw.problems.push(Problem {
+            place: None,
+            message,
+            help: Some("this is a defect of Countersign".into()),
+        });
+    }
+    config
+}
+
+fn fetch_secrets(raw: &mut Raw, dir: &Path, environment: Environment<'_>) -> (Vec<Secret>, Vec<String>) {
+    let (mut secrets, mut warnings) = (Vec::new(), Vec::new());
+    for name in raw.names("redact.secrets") {
+        let key = format!("redact.secrets.{name}");
+        let Some(read) = raw.values.get(&key) else { continue };
+        let (Value::Reference(reference), place) = (&read.value, read.place.unwrap_or((1, 1))) else {
+            continue;
+        };
+        let fetched = secret::fetch(&name, reference, dir, environment);
+        let help = match reference {
+            Reference::Env(variable) => {
+                format!("set `{variable}` in the environment that Countersign is started with")
+            }
+            Reference::File(_) => "paths are relative to the directory of the configuration".to_owned(),
+        };
+        match fetched {
+            Ok((secret, warning)) => {
+                match secret_set(std::slice::from_ref(&secret)) {
+                    Ok(_) => secrets.push(secret),
+                    Err(refused) => {
+                        let reasons: Vec<String> =
+                            refused.0.iter().map(|one| one.refusal.to_string()).collect();
+                        raw.problem(place, format!("`{key}` {}", reasons.join("; ")), None);
+                    }
+                }
+                warnings.extend(warning);
+            }
+            Err(reason) => raw.problem(place, format!("`{key}`: {reason}"), Some(help)),
+        }
+    }
+    if let Err(refused) = secret_set(&secrets) {
+        raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
+    }
+    (secrets, warnings)
+}
+
+/// Typed access to settings that were read.
+struct Settings<'r> {
+    raw: &'r Raw,
+    dir: &'r Path,
+}
+
+impl Settings<'_> {
+    fn config(
+        &self,
+        file: &Path,
+        digest: Digest,
+        secrets: Vec<Secret>,
+        warnings: Vec<String>,
+    ) -> Option<Config> {
+        Some(Config {
+            file: file.to_owned(),
+            digest,
+            server: self.server()?,
+            state: State { dir: self.path("state.dir")? },
+            identity: Identity { keys: self.path("identity.keys")?, local: self.local()? },
+            policy: Policy { dir: self.path("policy.dir")? },
+            audit: Audit {
+                dir: self.path("audit.dir")?,
+                reserve: self.number("audit.reserve")?,
+                rotate: self.number("audit.rotate")?,
+            },
+            limits: self.limits()?,
+            secrets,
+            databases: self.databases()?,
+            danger: self.danger()?,
+            warnings,
+            shown: show::settings(self.raw),
+        })
+    }
+
+    fn server(&self) -> Option<Server> {
+        let Value::Address(listen) = self.value("server.listen")? else { return None };
+        Some(Server {
+            listen: *listen,
+            allowed_hosts: self.texts("server.allowed_hosts")?,
+            allowed_origins: self.texts("server.allowed_origins")?,
+            drain: self.span("server.drain")?,
+            max_message: self.count("server.max_message")?,
+            max_connections: self.count("server.max_connections")?,
+            header_timeout: self.span("server.header_timeout")?,
+            body_timeout: self.span("server.body_timeout")?,
+            max_sessions: self.count("server.max_sessions")?,
+            max_sessions_per_principal: self.count("server.max_sessions_per_principal")?,
+            session_idle: self.span("server.session_idle")?,
+        })
+    }
+
+    fn local(&self) -> Option<Option<LocalUser>> {
+        if !self.raw.has_table("identity.local") {
+            return Some(None);
+        }
+        Some(Some(LocalUser {
+            uid: self.count("identity.local.uid")?,
+            user: self.text("identity.local.user")?,
+            tenant: self.text("identity.local.tenant")?,
+            roles: self.texts("identity.local.roles")?,
+        }))
+    }
+
+    fn limits(&self) -> Option<Limits> {
+        Some(Limits {
+            calls: LimitConfig {
+                principal: self.rate("limits.principal")?,
+                tool: self.rate("limits.tool")?,
+                server: self.rate("limits.server")?,
+                concurrent_principal: self.count("limits.concurrent_principal")?,
+                concurrent_server: self.count("limits.concurrent_server")?,
+            },
+            unauthenticated: self.rate("limits.unauthenticated")?,
+            max_result: self.number("limits.max_result")?,
+        })
+    }
+
+    fn databases(&self) -> Option<BTreeMap<String, Database>> {
+        self.raw
+            .names("databases")
+            .into_iter()
+            .map(|name| Some((name.clone(), self.database(&name)?)))
+            .collect()
+    }
+
+    fn database(&self, name: &str) -> Option<Database> {
+        let key = |key: &str| format!("databases.{name}.{key}");
+        Some(Database {
+            file: self.path(&key("url"))?,
+            tenant: self.text(&key("tenant")),
+            rows: self.number(&key("rows"))?,
+            timeout: self.span(&key("timeout"))?,
+            workers: self.count(&key("workers"))?,
+        })
+    }
+
+    fn danger(&self) -> Option<Danger> {
+        let anonymous = Anonymous {
+            tenant: self.text("danger.anonymous_tenant")?,
+            roles: self.texts("danger.anonymous_roles")?,
+        };
+        Some(Danger {
+            anonymous: self.flag("danger.anonymous")?.then_some(anonymous),
+            audit_off: self.flag("danger.audit_off")?,
+            fixtures: self.flag("danger.fixtures")?,
+        })
+    }
+
+    fn value(&self, key: &str) -> Option<&Value> {
+        self.raw.values.get(key).map(|read| &read.value)
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        match self.value(key)? {
+            Value::Path(path) => Some(self.dir.join(path)),
+            _ => None,
+        }
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        match self.value(key)? {
+            Value::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn count<T: TryFrom<u64>>(&self, key: &str) -> Option<T> {
+        self.number(key)?.try_into().ok()
+    }
+
+    fn span(&self, key: &str) -> Option<Duration> {
+        match self.value(key)? {
+            Value::Span(span) => Some(*span),
+            _ => None,
+        }
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        match self.value(key)? {
+            Value::Flag(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        match self.value(key)? {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn texts(&self, key: &str) -> Option<Vec<String>> {
+        match self.value(key)? {
+            Value::Texts(texts) => Some(texts.clone()),
+            _ => None,
+        }
+    }
+
+    fn rate(&self, table: &str) -> Option<Rate> {
+        Some(Rate {
+            per_minute: self.count(&format!("{table}.per_minute"))?,
+            burst: self.count(&format!("{table}.burst"))?,
+        })
+    }
+}

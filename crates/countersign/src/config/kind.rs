@@ -1,0 +1,255 @@
+//! The kinds of values that settings have: how each is read, what a person is told is allowed, and its JSON Schema.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use countersign_identity::check_name;
+use serde_json::{Value as Json, json};
+use toml::de::DeValue;
+
+use super::secret::Reference;
+
+/// The version of the configuration format.
+pub(crate) const FORMAT: u64 = 1;
+
+/// A kind of value.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// The number of the format.
+    Version,
+    /// A loopback address with a port.
+    Listen,
+    /// Host names for the `Host` header.
+    Hosts,
+    /// Web origins.
+    Origins,
+    /// A path, relative to the directory of the file.
+    Path,
+    /// A whole number.
+    Count { min: u64, max: u64 },
+    /// A number of bytes.
+    Size { min: u64, max: u64 },
+    /// A span of time.
+    Span { min_ms: u64, max_ms: u64 },
+    /// True or false.
+    Flag,
+    /// One name of a subject, tenant or role.
+    Name(&'static str),
+    /// Several such names.
+    Names(&'static str),
+    /// Where a database is.
+    DatabaseUrl,
+    /// A reference to a secret.
+    Secret,
+}
+
+/// A value that was read.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Value {
+    Address(SocketAddr),
+    Path(PathBuf),
+    Number(u64),
+    Span(Duration),
+    Flag(bool),
+    Text(String),
+    Texts(Vec<String>),
+    Reference(Reference),
+}
+
+impl Kind {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// The rule that it breaks, and help where there is more to say; the value is not quoted.
+    pub(super) fn read(self, value: &DeValue<'_>) -> Result<Value, (String, Option<String>)> {
+        let wrong = || (format!("must be {}", self.allowed()), None);
+        match (self, value) {
+            (Kind::Version, DeValue::Integer(_)) => match number(value) {
+                Some(FORMAT) => Ok(Value::Number(FORMAT)),
+                _ => Err((
+                    format!("must be {FORMAT}"),
+                    Some("this program reads version 1 of the format; another version needs another program".into()),
+                )),
+            },
+            (Kind::Listen, DeValue::String(text)) => {
+                let address: SocketAddr = text.parse().map_err(|_| wrong())?;
+                // MUTATE(G3): plain HTTP is served to the network
+                if !address.ip().is_loopback() {
+                    return Err((
+                        "must be a loopback address: this version serves plain HTTP only, and beyond this machine that would show \
+                         API keys and data to the network"
+                            .into(),
+                        Some("use `127.0.0.1:8931`, and a tunnel (ssh -L) or a proxy that terminates TLS on this machine".into()),
+                    ));
+                }
+                Ok(Value::Address(address))
+            }
+            (Kind::Hosts | Kind::Origins | Kind::Names(_), DeValue::Array(items)) => {
+                let texts: Option<Vec<String>> =
+                    items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
+                let texts = texts.ok_or_else(wrong)?;
+                if texts.iter().all(|text| self.admits(text)) { Ok(Value::Texts(texts)) } else { Err(wrong()) }
+            }
+            (Kind::Path, DeValue::String(text)) if !text.is_empty() && !text.contains('\0') => {
+                Ok(Value::Path(PathBuf::from(text.as_ref())))
+            }
+            (Kind::Count { min, max }, DeValue::Integer(_)) => {
+                number(value).filter(|n| (min..=max).contains(n)).map(Value::Number).ok_or_else(wrong)
+            }
+            (Kind::Size { min, max }, DeValue::String(text)) => {
+                size(text).filter(|n| (min..=max).contains(n)).map(Value::Number).ok_or_else(wrong)
+            }
+            (Kind::Span { min_ms, max_ms }, DeValue::String(text)) => {
+                let millis = span(text).filter(|ms| (min_ms..=max_ms).contains(ms)).ok_or_else(wrong)?;
+                Ok(Value::Span(Duration::from_millis(millis)))
+            }
+            (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
+            (Kind::Name(_), DeValue::String(text)) if self.admits(text) => Ok(Value::Text(text.to_string())),
+            (Kind::DatabaseUrl, DeValue::String(text)) => database(text),
+            (Kind::Secret, DeValue::String(text)) => Reference::parse(text).map(Value::Reference).ok_or_else(|| {
+                (
+                    "must be a reference to the secret, not the secret itself: `env:NAME` or `file:PATH`".into(),
+                    Some("configuration files are copied, committed and shown; put the secret in the environment or in a file of mode 0600".into()),
+                )
+            }),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// What is allowed, to follow "must be".
+    pub(super) fn allowed(self) -> String {
+        match self {
+            Kind::Version => format!("{FORMAT}"),
+            Kind::Listen => "an address and port such as \"127.0.0.1:8931\" or \"[::1]:8931\"".into(),
+            Kind::Hosts => {
+                "a list of host names such as [\"countersign.internal\"], without scheme or port".into()
+            }
+            Kind::Origins => "a list of web origins such as [\"https://app.example.com\"]".into(),
+            Kind::Path => "a path, as text".into(),
+            Kind::Count { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Size { min, max } => {
+                format!(
+                    "a size such as \"64 KiB\" or \"1 MiB\", from {} to {}",
+                    size_text(min),
+                    size_text(max)
+                )
+            }
+            Kind::Span { min_ms, max_ms } => {
+                format!(
+                    "a time such as \"500ms\", \"10s\" or \"5m\", from {} to {}",
+                    span_text(min_ms),
+                    span_text(max_ms)
+                )
+            }
+            Kind::Flag => "true or false, without quotes".into(),
+            Kind::Name(what) => format!("a {what}: 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`"),
+            Kind::Names(what) => {
+                format!("a list of {what}s, each 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`")
+            }
+            Kind::DatabaseUrl => {
+                "`sqlite:` and the path of a database file, such as \"sqlite:shop.db\"".into()
+            }
+            Kind::Secret => "a reference: `env:NAME` or `file:PATH`".into(),
+        }
+    }
+
+    /// The JSON Schema of the value.
+    pub(super) fn schema(self) -> Json {
+        match self {
+            Kind::Version => json!({"const": FORMAT}),
+            Kind::Listen | Kind::Path => json!({"type": "string", "minLength": 1}),
+            Kind::Hosts | Kind::Origins => {
+                json!({"type": "array", "items": {"type": "string", "minLength": 1}})
+            }
+            Kind::Count { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
+            Kind::Size { .. } => json!({"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)$"}),
+            Kind::Span { .. } => json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}),
+            Kind::Flag => json!({"type": "boolean"}),
+            Kind::Name(_) => json!({"type": "string", "pattern": NAME_PATTERN}),
+            Kind::Names(_) => json!({"type": "array", "items": {"type": "string", "pattern": NAME_PATTERN}}),
+            Kind::DatabaseUrl => json!({"type": "string", "pattern": "^sqlite:.+$"}),
+            Kind::Secret => json!({"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"}),
+        }
+    }
+
+    /// Whether one text of a list, or a name, is admitted.
+    fn admits(self, text: &str) -> bool {
+        match self {
+            Kind::Name(what) | Kind::Names(what) => check_name(what, text).is_ok(),
+            Kind::Hosts => host(text),
+            Kind::Origins => {
+                text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).is_some_and(|rest| {
+                    host(
+                        rest.rsplit_once(':')
+                            .map_or(rest, |(host, port)| if port.parse::<u16>().is_ok() { host } else { "" }),
+                    )
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
+const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$";
+
+fn host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+}
+
+fn number(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn database(text: &str) -> Result<Value, (String, Option<String>)> {
+    match text.split_once(':') {
+        Some(("sqlite", file)) if !file.is_empty() && !file.contains(['\0', '?', '#']) => {
+            Ok(Value::Path(PathBuf::from(file)))
+        }
+        Some((scheme @ ("postgres" | "postgresql" | "odbc" | "mysql"), _)) => Err((
+            format!("names a `{scheme}` database, which this version cannot open"),
+            Some("this version opens `sqlite:FILE`".into()),
+        )),
+        _ => Err((format!("must be {}", Kind::DatabaseUrl.allowed()), None)),
+    }
+}
+
+/// Units of sizes, largest first.
+const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+fn size(text: &str) -> Option<u64> {
+    let (digits, factor) =
+        SIZES.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    whole(digits.strip_suffix(' ').unwrap_or(digits))?.checked_mul(*factor)
+}
+
+/// A number of bytes as people write it, in the largest unit that divides it.
+pub(crate) fn size_text(bytes: u64) -> String {
+    let unit = SIZES.iter().find(|(_, factor)| bytes != 0 && bytes % factor == 0);
+    let (unit, factor) = unit.copied().unwrap_or(("B", 1));
+    format!("{} {unit}", bytes / factor)
+}
+
+/// Units of time in milliseconds, `ms` before `s` since it ends in it.
+const SPANS: [(&str, u64); 4] = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+
+fn span(text: &str) -> Option<u64> {
+    let (digits, factor) =
+        SPANS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    whole(digits)?.checked_mul(*factor)
+}
+
+/// A span of time as people write it, in the largest unit that divides it.
+pub(crate) fn span_text(millis: u64) -> String {
+    for (unit, factor) in [("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+        if millis % factor == 0 && (millis != 0 || unit == "s") {
+            return format!("{}{unit}", millis / factor);
+        }
+    }
+    format!("{millis}ms")
+}
+
+fn whole(digits: &str) -> Option<u64> {
+    if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
+}

@@ -1,0 +1,248 @@
+//! `countersign.toml`: read once, checked as a whole, and handed on as values that need no further checks.
+//!
+//! [`load`] goes from text to [`Config`] in three steps: `raw` reads the file against the page of [`settings`], `checked` builds the
+//! typed configuration and fetches secrets, `overlap` refuses databases that lie where Countersign keeps its own files. Every step adds
+//! to one list of problems, so a person sees all of them at once.
+
+mod checked;
+mod error;
+mod kind;
+mod overlap;
+mod raw;
+mod schema;
+mod secret;
+pub(crate) mod settings;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use countersign_core::{
+    Digest,
+    limits::{LimitConfig, Rate},
+};
+use countersign_identity::LocalUser;
+use countersign_redact::{RefusedSecrets, SecretSet};
+
+pub(crate) use error::{ConfigErrors, Problem};
+pub(crate) use kind::{size_text, span_text};
+pub(crate) use schema::schema;
+pub(crate) use secret::{Environment, Secret};
+pub(crate) use show::{Shown, show};
+
+/// The largest configuration file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A configuration that holds together. All paths are absolute.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// SHA-256 of its text: recorded at every start and reload.
+    pub(crate) digest: Digest,
+    /// `[server]`
+    pub(crate) server: Server,
+    /// `[state]`
+    pub(crate) state: State,
+    /// `[identity]`
+    pub(crate) identity: Identity,
+    /// `[policy]`
+    pub(crate) policy: Policy,
+    /// `[audit]`
+    pub(crate) audit: Audit,
+    /// `[limits]`
+    pub(crate) limits: Limits,
+    /// `[redact.secrets]`, fetched.
+    pub(crate) secrets: Vec<Secret>,
+    /// `[databases.NAME]`
+    pub(crate) databases: BTreeMap<String, Database>,
+    /// `[danger]`
+    pub(crate) danger: Danger,
+    /// What works, but should not stay so.
+    pub(crate) warnings: Vec<String>,
+    /// Every setting as it stands, for `config show`.
+    pub(crate) shown: Vec<Shown>,
+}
+
+/// `[server]`: the HTTP transport.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    /// A loopback address.
+    pub(crate) listen: SocketAddr,
+    /// Host names beside the loopback names.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call.
+    pub(crate) allowed_origins: Vec<String>,
+    /// How long calls under way may finish.
+    pub(crate) drain: Duration,
+    /// Bytes of the longest message.
+    pub(crate) max_message: usize,
+    /// Connections at once.
+    pub(crate) max_connections: usize,
+    /// Time for the headers of a request.
+    pub(crate) header_timeout: Duration,
+    /// Time for the body of a request.
+    pub(crate) body_timeout: Duration,
+    /// Sessions in all.
+    pub(crate) max_sessions: usize,
+    /// Sessions of one principal.
+    pub(crate) max_sessions_per_principal: usize,
+    /// When an idle session ends.
+    pub(crate) session_idle: Duration,
+}
+
+/// `[state]`
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// The directory for what must survive a restart.
+    pub(crate) dir: PathBuf,
+}
+
+/// `[identity]`
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// The key file.
+    pub(crate) keys: PathBuf,
+    /// The operator of stdio; without it stdio refuses everybody.
+    pub(crate) local: Option<LocalUser>,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    /// The directory of `*.cedar` files.
+    pub(crate) dir: PathBuf,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug)]
+pub(crate) struct Audit {
+    /// The directory of the log.
+    pub(crate) dir: PathBuf,
+    /// Bytes that must stay free on its disk.
+    pub(crate) reserve: u64,
+    /// Bytes after which a log is closed and a new one begun.
+    pub(crate) rotate: u64,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Rates and concurrency of authenticated calls.
+    pub(crate) calls: LimitConfig,
+    /// Failed logins from one address.
+    pub(crate) unauthenticated: Rate,
+    /// Bytes of the longest result.
+    pub(crate) max_result: u64,
+}
+
+/// `[databases.NAME]`
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    /// The SQLite file; it exists.
+    pub(crate) file: PathBuf,
+    /// The only tenant that may use it.
+    pub(crate) tenant: Option<String>,
+    /// Rows at which results are cut.
+    pub(crate) rows: u64,
+    /// How long a query may run.
+    pub(crate) timeout: Duration,
+    /// Worker processes.
+    pub(crate) workers: usize,
+}
+
+/// `[danger]`: everything that loosens a default.
+#[derive(Clone, Debug)]
+pub(crate) struct Danger {
+    /// Callers need no key; they are this tenant, with these roles.
+    pub(crate) anonymous: Option<Anonymous>,
+    /// No record is kept.
+    pub(crate) audit_off: bool,
+    /// Conformance fixtures are served.
+    pub(crate) fixtures: bool,
+}
+
+/// Who an anonymous caller is.
+#[derive(Clone, Debug)]
+pub(crate) struct Anonymous {
+    pub(crate) tenant: String,
+    pub(crate) roles: Vec<String>,
+}
+
+impl Danger {
+    /// The switches that are on, as they are named in the file.
+    pub(crate) fn switches(&self) -> Vec<&'static str> {
+        let all = [
+            ("danger.anonymous", self.anonymous.is_some()),
+            ("danger.audit_off", self.audit_off),
+            ("danger.fixtures", self.fixtures),
+        ];
+        all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+    }
+}
+
+impl Config {
+    /// The secrets for the redactor. [`load`] has made sure that they can be guarded.
+    ///
+    /// # Errors
+    /// Names the secrets that are too short or otherwise cannot be found safely in text.
+    pub(crate) fn secret_set(&self) -> Result<SecretSet, RefusedSecrets> {
+        secret_set(&self.secrets)
+    }
+}
+
+fn secret_set(secrets: &[Secret]) -> Result<SecretSet, RefusedSecrets> {
+    SecretSet::new(secrets.iter().map(|secret| (secret.name.clone(), secret.reveal().to_owned())))
+}
+
+/// Reads and checks a configuration file, with secrets from this process's environment. `serve` calls it at start and at every reload.
+///
+/// # Errors
+/// Every problem of the file.
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    load_with(path, &|name| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the binary reads the environment, and this is the place where it does"
+        )]
+        std::env::var(name).ok()
+    })
+}
+
+/// As [`load`], with another environment.
+pub(crate) fn load_with(path: &Path, environment: Environment<'_>) -> Result<Config, ConfigErrors> {
+    let failed = |file: &Path, message: String, help: Option<String>| ConfigErrors {
+        file: file.to_owned(),
+        problems: vec![Problem { place: None, message, help }],
+    };
+    let file = match path.canonicalize() {
+        Ok(file) => file,
+        Err(e) => {
+            let help =
+                "`countersign quickstart` makes a configuration; `--config FILE` names another".to_owned();
+            return Err(failed(path, format!("cannot read the configuration: {e}"), Some(help)));
+        }
+    };
+    let text = match fs::metadata(&file) {
+        Ok(meta) if meta.len() > MAX_BYTES => Err(format!("the file is longer than {MAX_BYTES} bytes")),
+        _ => fs::read_to_string(&file).map_err(|e| format!("cannot read the configuration: {e}")),
+    };
+    let text = text.map_err(|message| failed(&file, message, None))?;
+    let mut raw = raw::read(&text);
+    let built = checked::build(&file, Digest::of(text.as_bytes()), &mut raw, environment);
+    if let Some(config) = &built {
+        raw.problems.extend(overlap::problems(config, &raw));
+    }
+    raw.problems.sort();
+    match built {
+        Some(config) if raw.problems.is_empty() => Ok(config),
+        _ => Err(ConfigErrors { file, problems: raw.problems }),
+    }
+}

@@ -1,0 +1,116 @@
+//! Secrets: the configuration holds references, this module fetches what they point to. Values are wiped when they are dropped.
+
+use std::{
+    fmt, fs,
+    io::Read as _,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+/// The longest secret that is read from a file.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Where a secret is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Reference {
+    /// In an environment variable.
+    Env(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl Reference {
+    /// Reads `env:NAME` or `file:PATH`.
+    pub(super) fn parse(text: &str) -> Option<Reference> {
+        match text.split_once(':')? {
+            ("env", name) => {
+                let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+                let rest = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                (first && rest).then(|| Reference::Env(name.to_owned()))
+            }
+            ("file", path) if !path.is_empty() => Some(Reference::File(PathBuf::from(path))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reference::Env(name) => write!(f, "env:{name}"),
+            Reference::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+/// A secret in the clear. `Debug` shows where it came from and nothing else.
+#[derive(Clone)]
+pub(crate) struct Secret {
+    /// The name that stands in its place wherever it is removed.
+    pub(crate) name: String,
+    /// Where it came from.
+    pub(crate) reference: Reference,
+    value: Zeroizing<String>,
+}
+
+impl Secret {
+    /// The value, for the redactor or for a connection that needs it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({} from {})", self.name, self.reference)
+    }
+}
+
+/// The environment, as far as secrets need it.
+pub(crate) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// Fetches a secret; paths are relative to `dir`. The warning says that others can read it.
+///
+/// # Errors
+/// Why it cannot be had, for a person.
+pub(super) fn fetch(
+    name: &str,
+    reference: &Reference,
+    dir: &Path,
+    environment: Environment<'_>,
+) -> Result<(Secret, Option<String>), String> {
+    let (value, warning) = match reference {
+        Reference::Env(variable) => {
+            let value = environment(variable)
+                .ok_or_else(|| format!("the environment variable `{variable}` is not set"))?;
+            (Zeroizing::new(value), None)
+        }
+        Reference::File(path) => read(&dir.join(path))?,
+    };
+    if value.is_empty() {
+        return Err(format!("the secret at `{reference}` is empty"));
+    }
+    Ok((Secret { name: name.to_owned(), reference: reference.clone(), value }, warning))
+}
+
+fn read(path: &Path) -> Result<(Zeroizing<String>, Option<String>), String> {
+    let failed =
+        |reason: &dyn fmt::Display| format!("cannot read the secret file `{}`: {reason}", path.display());
+    let file = fs::File::open(path).map_err(|e| failed(&e))?;
+    let meta = file.metadata().map_err(|e| failed(&e))?;
+    if !meta.is_file() || meta.len() > MAX_BYTES {
+        return Err(failed(&format!("it must be a regular file of at most {MAX_BYTES} bytes")));
+    }
+    let mut value = Zeroizing::new(String::new());
+    file.take(MAX_BYTES).read_to_string(&mut value).map_err(|e| failed(&e))?;
+    // The newline that editors and `echo` add belongs to the file, not to the secret.
+    let end =
+        value.strip_suffix('\n').map_or(value.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
+    value.truncate(end);
+    let readable = meta.mode() & 0o044 != 0;
+    let warning = readable
+        .then(|| format!("the secret file `{0}` can be read by others; run `chmod 600 {0}`", path.display()));
+    Ok((value, warning))
+}

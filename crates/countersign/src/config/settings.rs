@@ -1,0 +1,95 @@
+//! Every setting and its default on one page. The reader, the JSON Schema, `config show` and error messages are all made from
+//! this list, so a setting that is not here does not exist.
+
+use super::kind::Kind;
+
+/// One setting.
+pub(crate) struct Setting {
+    /// Where it stands in the file: table and key, joined by dots. `*` is a name that the operator chooses.
+    pub(crate) key: &'static str,
+    /// What its value may be.
+    pub(crate) kind: Kind,
+    /// What it is when the file does not say.
+    pub(crate) default: Default,
+    /// What it is for, in a sentence.
+    pub(crate) help: &'static str,
+}
+
+/// What a setting is when the file does not say.
+#[derive(Clone, Copy)]
+pub(crate) enum Default {
+    /// This, written as in the file.
+    Is(&'static str),
+    /// It must be said wherever its table appears.
+    Required,
+    /// Nothing.
+    Absent,
+}
+
+const fn setting(key: &'static str, kind: Kind, default: Default, help: &'static str) -> Setting {
+    Setting { key, kind, default, help }
+}
+
+use self::Default::{Absent, Is, Required};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The page.
+#[rustfmt::skip]
+pub(crate) static SETTINGS: &[Setting] = &[
+    setting("version", Kind::Version, Required, "The version of this file's format."),
+
+    setting("server.listen", Kind::Listen, Is(r#""127.0.0.1:8931""#), "Address and port of the HTTP transport; loopback only."),
+    setting("server.allowed_hosts", Kind::Hosts, Is("[]"), "Names that may stand in a Host header, beside the loopback names."),
+    setting("server.allowed_origins", Kind::Origins, Is("[]"), "Web origins whose pages may call; none by default."),
+    setting("server.drain", Kind::Span { min_ms: 0, max_ms: 600_000 }, Is(r#""10s""#), "How long calls under way may finish when the server stops."),
+    setting("server.max_message", Kind::Size { min: KIB, max: 64 * MIB }, Is(r#""1 MiB""#), "The longest request body or stdio line that is read."),
+    setting("server.max_connections", Kind::Count { min: 1, max: 65_536 }, Is("512"), "Connections open at once."),
+    setting("server.header_timeout", Kind::Span { min_ms: 100, max_ms: 60_000 }, Is(r#""5s""#), "How long a client may take to send its headers."),
+    setting("server.body_timeout", Kind::Span { min_ms: 100, max_ms: 600_000 }, Is(r#""10s""#), "How long a client may take to send its body."),
+    setting("server.max_sessions", Kind::Count { min: 1, max: 100_000 }, Is("256"), "Sessions of older protocol revisions, in all."),
+    setting("server.max_sessions_per_principal", Kind::Count { min: 1, max: 10_000 }, Is("32"), "Sessions of one principal."),
+    setting("server.session_idle", Kind::Span { min_ms: 1_000, max_ms: 86_400_000 }, Is(r#""30m""#), "An idle session ends after this time."),
+
+    setting("state.dir", Kind::Path, Is(r#""state""#), "Where keys and counters are kept; private to the server's user."),
+
+    setting("identity.keys", Kind::Path, Is(r#""state/keys.json""#), "The API keys (hashes only); `countersign token key` edits it."),
+    setting("identity.local.uid", Kind::Count { min: 0, max: u32::MAX as u64 }, Required, "The operating-system user id that may use stdio."),
+    setting("identity.local.user", Kind::Name("subject"), Required, "Who that user is in policies and records."),
+    setting("identity.local.tenant", Kind::Name("tenant"), Required, "The tenant of that user."),
+    setting("identity.local.roles", Kind::Names("role"), Is("[]"), "The roles of that user."),
+
+    setting("policy.dir", Kind::Path, Is(r#""policies""#), "The directory of Cedar policies (`*.cedar`)."),
+
+    setting("audit.dir", Kind::Path, Is(r#""audit""#), "The directory of the audit log."),
+    setting("audit.reserve", Kind::Size { min: 0, max: 1024 * GIB }, Is(r#""64 MiB""#), "Calls are refused when less disk than this is free, so that outcomes can still be written."),
+    setting("audit.rotate", Kind::Size { min: MIB, max: 1024 * GIB }, Is(r#""1 GiB""#), "A log is closed and a new one begun at this size."),
+
+    setting("limits.principal.per_minute", Kind::Count { min: 1, max: 60_000_000 }, Is("600"), "Calls a minute of one principal."),
+    setting("limits.principal.burst", Kind::Count { min: 1, max: 1_000_000 }, Is("100"), "Calls of one principal that may come at once."),
+    setting("limits.tool.per_minute", Kind::Count { min: 1, max: 60_000_000 }, Is("300"), "Calls a minute of one tool by one principal."),
+    setting("limits.tool.burst", Kind::Count { min: 1, max: 1_000_000 }, Is("60"), "Calls of one tool by one principal that may come at once."),
+    setting("limits.server.per_minute", Kind::Count { min: 1, max: 60_000_000 }, Is("60000"), "Calls a minute in all."),
+    setting("limits.server.burst", Kind::Count { min: 1, max: 1_000_000 }, Is("2000"), "Calls in all that may come at once."),
+    setting("limits.unauthenticated.per_minute", Kind::Count { min: 1, max: 1_000_000 }, Is("60"), "Failed logins a minute from one address."),
+    setting("limits.unauthenticated.burst", Kind::Count { min: 1, max: 100_000 }, Is("20"), "Failed logins from one address that may come at once."),
+    setting("limits.concurrent_principal", Kind::Count { min: 1, max: 10_000 }, Is("16"), "Calls of one principal under way at once."),
+    setting("limits.concurrent_server", Kind::Count { min: 1, max: 100_000 }, Is("64"), "Calls under way at once in all."),
+    setting("limits.max_result", Kind::Size { min: KIB, max: 64 * MIB }, Is(r#""1 MiB""#), "Results are cut at this size, and say so."),
+
+    setting("redact.secrets.*", Kind::Secret, Absent, "A secret that must never leave: it is removed from results, errors and logs."),
+
+    setting("databases.*.url", Kind::DatabaseUrl, Required, "Where the database is: `sqlite:FILE`."),
+    setting("databases.*.tenant", Kind::Name("tenant"), Absent, "The only tenant that may use it; without it, policy alone decides."),
+    setting("databases.*.rows", Kind::Count { min: 1, max: 1_000_000 }, Is("1000"), "Results are cut at so many rows, and say so."),
+    setting("databases.*.timeout", Kind::Span { min_ms: 10, max_ms: 600_000 }, Is(r#""10s""#), "How long a query may run."),
+    setting("databases.*.workers", Kind::Count { min: 1, max: 64 }, Is("4"), "Worker processes: queries that run at once."),
+
+    setting("danger.anonymous", Kind::Flag, Is("false"), "Lets anyone on this machine call without a key."),
+    setting("danger.anonymous_tenant", Kind::Name("tenant"), Is(r#""anonymous""#), "The tenant of anonymous callers."),
+    setting("danger.anonymous_roles", Kind::Names("role"), Is("[]"), "The roles of anonymous callers."),
+    setting("danger.audit_off", Kind::Flag, Is("false"), "Keeps no record of calls; for measurements."),
+    setting("danger.fixtures", Kind::Flag, Is("false"), "Adds the tools of conformance tests, in builds that have them."),
+];

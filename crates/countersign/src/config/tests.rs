@@ -1,0 +1,247 @@
+//! What people see when a configuration is wrong, and what a right one means. The texts are exact: they are the manual.
+
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+
+struct Fixture {
+    dir: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["policies", "audit", "state"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        fs::write(dir.path().join("shop.db"), b"database").unwrap();
+        Fixture { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+
+    fn load(&self, text: &str) -> Result<Config, String> {
+        let file = self.path("countersign.toml");
+        fs::write(&file, text).unwrap();
+        let environment = |name: &str| (name == "SET").then(|| "correct horse battery staple".to_owned());
+        load_with(&file, &environment)
+            .map_err(|e| e.to_string().replace(&*self.path("").to_string_lossy(), "DIR/"))
+    }
+
+    fn refused(&self, text: &str) -> String {
+        self.load(text).unwrap_err()
+    }
+}
+
+#[test]
+fn the_smallest_configuration_has_safe_defaults() {
+    let fixture = Fixture::new();
+    let config = fixture.load("version = 1\n").unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8931");
+    assert_eq!(config.identity.keys, fixture.path("state/keys.json"));
+    assert!(
+        config.identity.local.is_none() && config.databases.is_empty() && config.danger.anonymous.is_none()
+    );
+    assert_eq!(config.danger.switches(), Vec::<&str>::new());
+    assert_eq!(config.limits.calls.principal, Rate { per_minute: 600, burst: 100 });
+    assert_eq!(config.server.max_message, 1 << 20);
+}
+
+#[test]
+fn every_setting_can_be_said() {
+    let fixture = Fixture::new();
+    let config = fixture
+        .load(
+            r#"
+version = 1
+[server]
+listen = "[::1]:9000"
+drain = "500ms"
+allowed_hosts = ["countersign.internal"]
+allowed_origins = ["http://localhost:3000"]
+[identity.local]
+uid = 1_000
+user = "alice"
+tenant = "acme"
+roles = ["operator"]
+[limits]
+principal = { per_minute = 60, burst = 5 }
+max_result = "64 KiB"
+[redact.secrets]
+DB_PASSWORD = "env:SET"
+[databases.shop]
+url = "sqlite:shop.db"
+tenant = "acme"
+rows = 10
+[danger]
+anonymous = true
+anonymous_roles = ["tester"]
+"#,
+        )
+        .unwrap();
+    let local = config.identity.local.as_ref().unwrap();
+    assert_eq!((local.uid, local.user.as_str(), local.tenant.as_str()), (1000, "alice", "acme"));
+    let shop = &config.databases["shop"];
+    assert_eq!(
+        (shop.file.clone(), shop.tenant.as_deref(), shop.rows),
+        (fixture.path("shop.db"), Some("acme"), 10)
+    );
+    assert_eq!(config.limits.max_result, 64 << 10);
+    assert_eq!(config.secrets[0].reveal(), "correct horse battery staple");
+    assert_eq!(config.danger.switches(), ["danger.anonymous"]);
+    let shown = show(&config.shown);
+    assert!(!format!("{config:?}{shown}").contains("correct horse"), "secrets are never shown");
+    assert!(shown.contains("DB_PASSWORD = \"env:SET\""), "{shown}");
+}
+
+#[test]
+fn all_problems_come_in_one_message() {
+    let fixture = Fixture::new();
+    let message = fixture.refused(
+        r#"
+version = 2
+colour = "blue"
+[server]
+listne = "127.0.0.1:1"
+drain = 10
+max_message = "4 GiB"
+[servers]
+[identity.local]
+user = "alice bob"
+[redact.secrets]
+A = "hunter2hunter2"
+B = "env:NOT_SET"
+C = "file:nowhere"
+[databases.Shop]
+url = "postgres://alice:secret@db/shop"
+[databases.stock]
+rows = 0
+listen = 1
+"#,
+    );
+    insta::assert_snapshot!(message, @"");
+    assert!(!message.contains("hunter2") && !message.contains("alice:secret"), "values are never quoted");
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    let fixture = Fixture::new();
+    insta::assert_snapshot!(fixture.refused("version = 1\n[server\nlisten = \n"), @"");
+    insta::assert_snapshot!(fixture.refused("version = 1\n[server]\ndrain = \"1s\"\ndrain = \"2s\"\n"), @"");
+}
+
+#[test]
+fn plain_http_stays_on_this_machine() {
+    let fixture = Fixture::new();
+    insta::assert_snapshot!(fixture.refused("version = 1\nserver.listen = \"0.0.0.0:8931\"\n"), @"");
+    for address in ["192.168.1.1:80", "[::]:80", "[::ffff:127.0.0.1]:80", "example.com:80", "127.0.0.1"] {
+        let message = fixture.refused(&format!("version = 1\nserver.listen = \"{address}\"\n"));
+        assert!(message.contains("`server.listen` must be"), "{message}");
+    }
+}
+
+#[test]
+fn a_quoted_key_is_no_path() {
+    let fixture = Fixture::new();
+    let message = fixture.refused("version = 1\n\"server.listen\" = \"127.0.0.1:1\"\n");
+    assert!(message.contains("unknown key `server.listen`"), "{message}");
+}
+
+#[test]
+fn a_database_is_never_a_file_of_ours() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("audit/log"), b"record").unwrap();
+    fs::write(fixture.path("state/keys.json"), b"{}").unwrap();
+    fs::hard_link(fixture.path("audit/log"), fixture.path("hard.db")).unwrap();
+    symlink(fixture.path("state/keys.json"), fixture.path("soft.db")).unwrap();
+    let at = |file: &str| format!("version = 1\n[databases.x]\nurl = \"sqlite:{file}\"\n");
+    for (file, whose) in [
+        ("countersign.toml", "configuration"),
+        ("audit/log", "audit log"),
+        ("policies/../audit/log", "audit log"),
+        ("hard.db", "audit log"),
+        ("soft.db", "state"),
+        ("state/keys.json", "key file"),
+    ] {
+        let message = fixture.refused(&at(file));
+        let expected = format!("`databases.x.url` is or lies in Countersign's own {whose}");
+        assert!(message.contains(&expected), "{file}: {message}");
+    }
+    // A hard link to a file of nobody in particular is a database like any other.
+    fs::hard_link(fixture.path("shop.db"), fixture.path("other.db")).unwrap();
+    fixture.load(&at("other.db")).unwrap();
+    let message = fixture.refused(&at("missing.db"));
+    assert!(
+        message.contains("`databases.x.url` names a database that cannot be opened: No such file"),
+        "{message}"
+    );
+}
+
+#[test]
+fn secrets_come_from_files_too() {
+    let fixture = Fixture::new();
+    let secret = fixture.path("secret");
+    fs::write(&secret, "correct horse\n").unwrap();
+    let text = "version = 1\nredact.secrets.DB = \"file:secret\"\n";
+    let config = fixture.load(text).unwrap();
+    assert_eq!(config.secrets[0].reveal(), "correct horse");
+    let expected =
+        format!("the secret file `{0}` can be read by others; run `chmod 600 {0}`", secret.display());
+    assert_eq!(config.warnings, [expected]);
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(fixture.load(text).unwrap().warnings, Vec::<String>::new());
+    fs::write(&secret, "short\n").unwrap();
+    assert!(fixture.refused(text).contains("`redact.secrets.DB` is shorter than 8 bytes"));
+}
+
+#[test]
+fn the_schema_agrees_with_the_reader() {
+    let schema = jsonschema::validator_for(&schema()).unwrap();
+    let fixture = Fixture::new();
+    let mut judged = 0;
+    for text in [
+        "version = 1",
+        "version = 2",
+        "version = 1\nserver.listne = 1",
+        "version = 1\nserver.drain = \"10s\"",
+        "version = 1\nserver.drain = 10",
+        "version = 1\nidentity.local.uid = 1",
+        "version = 1\ndatabases.shop.url = \"sqlite:shop.db\"",
+        "version = 1\ndatabases.shop.rows = 5",
+        "version = 1\nredact.secrets.A = \"env:SET\"",
+        "version = 1\nredact.secrets.A = \"inline\"",
+        "version = 1\ndanger.anonymous = true",
+        "version = 1\nlimits.principal = { per_minute = 60, burst = 5 }",
+        "version = 1\nlimits.principal = { per_minute = 0 }",
+    ] {
+        let value: serde_json::Value = toml::from_str(text).unwrap();
+        assert_eq!(schema.is_valid(&value), fixture.load(text).is_ok(), "{text}");
+        judged += 1;
+    }
+    assert_eq!(judged, 13);
+}
+
+#[test]
+fn what_is_shown_can_be_loaded_again() {
+    let fixture = Fixture::new();
+    let text = "version = 1\n[redact.secrets]\nA = \"env:SET\"\n[databases.shop]\nurl = \"sqlite:shop.db\"\n";
+    let first = fixture.load(text).unwrap();
+    let again = fixture.load(&show(&first.shown)).unwrap();
+    let values =
+        |config: &Config| config.shown.iter().map(|s| (s.key.clone(), s.value.clone())).collect::<Vec<_>>();
+    assert_eq!(values(&first), values(&again));
+}
+
+#[test]
+fn every_default_is_read_by_its_own_kind() {
+    for setting in settings::SETTINGS {
+        if let settings::Default::Is(text) = setting.default {
+            let value = toml::de::DeValue::parse(text).unwrap();
+            assert!(setting.kind.read(value.get_ref()).is_ok(), "{}", setting.key);
+        }
+    }
+}

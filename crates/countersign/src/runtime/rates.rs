@@ -1,0 +1,86 @@
+//! Rate counters in a file, for processes that come and go: a stdio process started anew goes on with the limits of the one before.
+//!
+//! The file holds one line a key: the SHA-256 of the key and a theoretical arrival time in microseconds since 1970. It is locked while it
+//! is read and written. A file that cannot be read or written refuses the call.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use countersign_core::{Digest, limits::RateStore};
+
+/// The first line: the format's version.
+const HEADER: &str = "countersign rates v1";
+/// Larger than any file that this program writes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Rates in one locked file.
+pub(crate) struct FileRates {
+    file: Mutex<File>,
+}
+
+impl FileRates {
+    /// Opens or creates the file, readable by its owner alone.
+    pub(crate) fn open(path: &Path) -> std::io::Result<FileRates> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        Ok(FileRates { file: Mutex::new(file) })
+    }
+}
+
+impl RateStore for FileRates {
+    fn update(&self, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>) -> Result<(), String> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.lock().map_err(|e| format!("the rate file cannot be locked: {e}"))?;
+        let updated = exchange(&mut file, &Digest::of(key.as_bytes()).to_string(), step);
+        let unlocked = file.unlock().map_err(|e| format!("the rate file cannot be unlocked: {e}"));
+        updated.and(unlocked)
+    }
+}
+
+fn exchange(file: &mut File, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>) -> Result<(), String> {
+    let io = |e: std::io::Error| format!("the rate file cannot be used: {e}");
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
+    let mut entries = parse(&text)?;
+    let known = entries.iter().position(|(name, _)| name == key);
+    let arrival = known.and_then(|at| entries.get(at)).map_or(0, |(_, arrival)| *arrival);
+    let Some(next) = step(arrival) else { return Ok(()) };
+    entries.retain(|(name, arrival)| name != key && *arrival > now());
+    entries.push((key.to_owned(), next));
+    let mut written = String::from(HEADER);
+    for (name, arrival) in &entries {
+        written.push_str(&format!("\n{name} {arrival}"));
+    }
+    written.push('\n');
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    file.write_all(written.as_bytes()).map_err(io)?;
+    file.set_len(written.len() as u64).map_err(io)
+}
+
+/// INVARIANT: a file that is not understood is an error, never an empty set of limits; only a new, empty file is empty.
+fn parse(text: &str) -> Result<Vec<(String, u64)>, String> {
+    let mut lines = text.lines();
+    match lines.next() {
+        None => return Ok(Vec::new()),
+        Some(HEADER) => {}
+        Some(_) => return Err("the rate file is damaged; remove it to start anew".into()),
+    }
+    let entry = |line: &str| {
+        let (name, arrival) = line.split_once(' ')?;
+        Some((name.to_owned(), arrival.parse().ok()?))
+    };
+    lines
+        .map(|line| entry(line).ok_or_else(|| "the rate file is damaged; remove it to start anew".to_owned()))
+        .collect()
+}
+
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

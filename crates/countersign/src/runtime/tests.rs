@@ -1,0 +1,49 @@
+//! Rates outlive the process that counted them.
+
+use std::sync::Arc;
+
+use countersign_core::limits::{LimitConfig, Limits, Rate};
+
+use super::FileRates;
+
+fn limits(path: &std::path::Path) -> Limits {
+    let rate = Rate { per_minute: 60, burst: 3 };
+    let config = LimitConfig {
+        principal: rate,
+        tool: rate,
+        server: Rate { per_minute: 60_000, burst: 1000 },
+        concurrent_principal: 4,
+        concurrent_server: 4,
+    };
+    Limits::new(config, Some(Arc::new(FileRates::open(path).unwrap())))
+}
+
+fn now() -> u64 {
+    super::rates_now()
+}
+
+#[test]
+fn a_respawned_process_does_not_start_with_fresh_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rates");
+    let now = now();
+    let first = limits(&path);
+    for _ in 0..3 {
+        first.admit("ann", now).unwrap();
+    }
+    drop(first);
+    let second = limits(&path);
+    assert_eq!(second.admit("ann", now).unwrap_err().code(), "limited");
+    second.admit("bob", now).unwrap();
+    second.admit("ann", now + 1_000_000).unwrap();
+}
+
+#[test]
+fn a_damaged_file_refuses_instead_of_forgetting() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rates");
+    for text in ["garbage", "countersign rates v1\nx", "countersign rates v1\nabc notanumber\n"] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(limits(&path).admit("ann", now()).unwrap_err().code(), "unavailable", "{text}");
+    }
+}

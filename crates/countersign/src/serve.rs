@@ -1,0 +1,154 @@
+//! A serving process from start to end: compose, announce, serve, reload on SIGHUP, drain on SIGTERM or Ctrl-C, close the log.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use countersign_core::ports::Observer;
+use countersign_identity::process_uid;
+use countersign_mcp::{Change, serve_http, serve_stdio};
+use countersign_policy::Reload;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    compose::{self, Composed, Mode},
+    config::{self, Config},
+};
+
+/// How often counted events are written out.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Binds the listener, so that a busy port is known before anything else happens.
+pub(crate) fn bind(config: &Config) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(config.server.listen)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves HTTP until a signal ends it. `ready` is called once calls are accepted; `notice` says what a reload did.
+pub(crate) fn http(
+    config: &Config,
+    listener: TcpListener,
+    observer: Arc<dyn Observer>,
+    ready: impl FnOnce(),
+    notice: impl Fn(&str) + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let composed = Arc::new(compose::build(config, observer, Mode::Http)?);
+        let server = Arc::new(compose::server(config, &composed)?);
+        announce(&composed, config, "start").await?;
+        let shutdown = CancellationToken::new();
+        tokio::spawn(end_on_signal(shutdown.clone()));
+        tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), notice));
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        ready();
+        serve_http(listener, server, shutdown).await?;
+        close(&composed, config).await
+    })
+}
+
+/// Serves stdio until the client closes it. Only the configured operating-system user is served.
+pub(crate) fn stdio(config: &Config, observer: Arc<dyn Observer>) -> anyhow::Result<()> {
+    let local = config
+        .identity
+        .local
+        .as_ref()
+        .context("stdio needs `[identity.local]` in the configuration: it names who the local user is")?;
+    let principal = local.authenticate(process_uid())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let served = runtime.block_on(async {
+        let composed = Arc::new(compose::build(config, observer, Mode::Stdio)?);
+        let server = Arc::new(compose::server(config, &composed)?);
+        announce(&composed, config, "start").await?;
+        let shutdown = CancellationToken::new();
+        tokio::spawn(end_on_signal(shutdown.clone()));
+        tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), |_| {}));
+        tokio::select! {
+            served = serve_stdio(tokio::io::stdin(), tokio::io::stdout(), server, principal) => served?,
+            () = shutdown.cancelled() => {}
+        }
+        close(&composed, config).await
+    });
+    // A read of standard input cannot be interrupted; do not wait for it.
+    runtime.shutdown_background();
+    served
+}
+
+async fn announce(composed: &Composed, config: &Config, event: &str) -> anyhow::Result<()> {
+    let detail = format!(
+        "version {} config {} policy {} danger {:?}",
+        env!("CARGO_PKG_VERSION"),
+        config.digest,
+        countersign_core::decision::PolicySet::digest(composed.policy.policies().as_ref()),
+        config.danger.switches()
+    );
+    let recorded = composed.pipeline.event(event, None, "", &detail).await;
+    recorded.map_err(|e| anyhow::anyhow!("the audit log cannot record the {event}: {}", e.cause))
+}
+
+async fn close(composed: &Composed, config: &Config) -> anyhow::Result<()> {
+    composed.pipeline.flush_events();
+    announce(composed, config, "stop").await?;
+    match &composed.audit {
+        Some(log) => Ok(log.close()?),
+        None => Ok(()),
+    }
+}
+
+async fn end_on_signal(shutdown: CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    shutdown.cancel();
+}
+
+/// Writes out counted events, and reloads on SIGHUP.
+async fn upkeep(composed: Arc<Composed>, file: std::path::PathBuf, notice: impl Fn(&str)) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let mut tick = tokio::time::interval(FLUSH);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => composed.pipeline.flush_events(),
+            _ = hangup.recv() => reload(&composed, &file, &notice).await,
+        }
+    }
+}
+
+/// Policies, keys and secrets are read again; what does not validate changes nothing. Everything is recorded.
+async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&str)) {
+    let report = async |event: &str, detail: &str| {
+        notice(&format!("{event}: {detail}"));
+        if let Err(e) = composed.pipeline.event(event, None, "", detail).await {
+            notice(&format!("the reload could not be recorded: {}", e.cause));
+        }
+    };
+    match composed.policy.reload() {
+        Reload::Unchanged { digest } => report("policy-unchanged", &digest).await,
+        Reload::Accepted { old, new, .. } => {
+            report("policy-reload", &format!("{old} -> {new}")).await;
+            composed.changes.announce(Change::Tools);
+            composed.changes.announce(Change::Resources);
+        }
+        Reload::Rejected { in_force, errors } => {
+            notice(&errors.to_string());
+            report("policy-rejected", &format!("{in_force} stays in force")).await;
+        }
+    }
+    match composed.keys.reload() {
+        Ok(count) => report("keys-reload", &format!("{count} keys")).await,
+        Err(e) => report("keys-rejected", &e.to_string()).await,
+    }
+    match config::load(file).map_err(anyhow::Error::from).and_then(|config| Ok((config.secret_set()?, config))) {
+        Ok((secrets, config)) => {
+            composed.pipeline.redactor().replace(secrets);
+            report("secrets-reload", &format!("config {}", config.digest)).await;
+        }
+        Err(e) => {
+            notice(&e.to_string());
+            report("config-rejected", "the secrets in force stay").await;
+        }
+    }
+}
