@@ -1,3 +1,5 @@
+//! What a text could try against its delimiter.
+
 use super::*;
 
 fn id_of(wrapped: &str) -> &str {

@@ -1,3 +1,5 @@
+//! Names that hold credentials, and names that only sound alike.
+
 use super::*;
 
 #[test]

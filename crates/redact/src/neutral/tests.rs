@@ -1,3 +1,5 @@
+//! What is shown, what stays readable, and the exact text that a reader sees.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Each form of a secret, found by an encoder that is not ours.
+
 use base64::Engine as _;
 
 use super::*;
