@@ -6,12 +6,14 @@ mod describe_table;
 mod list_tables;
 mod query;
 mod resources;
+mod sqlite_pool;
 
 use std::sync::Arc;
 
 use countersign_core::{Tool, registry::Resource};
 
-pub use database::{Database, DatabaseLimits, Engine, EngineError};
+pub use database::{Database, DatabaseLimits, Engine, EngineError, EngineRows};
+pub use sqlite_pool::{PoolConfig, SqlitePool};
 
 /// All tools for these databases: `query_NAME` for each, and `list_tables` and `describe_table` for all. None without a database.
 pub fn database_tools(databases: &[Arc<Database>]) -> Vec<Arc<dyn Tool>> {

@@ -1,0 +1,357 @@
+//! A pool of killable worker processes for one SQLite database.
+//!
+//! - At most [`PoolConfig::workers`] statements run at once, each in a process of its own that holds no key and no configuration. One more
+//!   process is kept warm.
+//! - Callers beyond that wait in order of arrival, at most [`PoolConfig::queue`] of them and at most [`PoolConfig::queue_wait`] each; the others
+//!   are told to retry.
+//! - A statement that runs past its time stops itself. One that does not within [`PoolConfig::grace`] is killed with its process, which
+//!   is replaced in the background; the warm spare serves whoever waits.
+//! - A caller that goes away (its future is dropped) interrupts its statement, under the same grace.
+//!
+//! INVARIANT: a worker has parsed hostile SQL and is not believed: its answers are bounded and checked against what was asked.
+
+mod worker;
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use countersign_sql::{Facts, Request, Response, Run, TableDetail, TableInfo, wire};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+use crate::database::{Engine, EngineError, EngineRows};
+use worker::Worker;
+
+/// What a pool runs, and how much of it.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// The program that serves as worker, by absolute path: our own binary.
+    pub program: PathBuf,
+    /// The arguments that make it one.
+    pub args: Vec<OsString>,
+    /// The database file, by absolute path.
+    pub database: PathBuf,
+    /// Statements at once.
+    pub workers: usize,
+    /// Callers that may wait.
+    pub queue: usize,
+    /// How long each may wait.
+    pub queue_wait: Duration,
+    /// How long a statement past its time, or interrupted, may take to stop before it is killed.
+    pub grace: Duration,
+    /// How long a statement may take to be judged, and a description to be made.
+    pub judging: Duration,
+    /// Resource limits of each worker.
+    pub limits: countersign_sandbox::Limits,
+}
+
+impl PoolConfig {
+    /// Four workers of 512 MiB at most, 64 waiting callers for up to two seconds each, 50 ms of grace.
+    pub fn new(program: PathBuf, args: Vec<OsString>, database: PathBuf) -> PoolConfig {
+        PoolConfig {
+            program,
+            args,
+            database,
+            workers: 4,
+            queue: 64,
+            queue_wait: Duration::from_secs(2),
+            grace: Duration::from_millis(50),
+            judging: Duration::from_secs(2),
+            limits: countersign_sandbox::Limits::default(),
+        }
+    }
+}
+
+/// The pool. Dropping it ends its workers.
+pub struct SqlitePool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: PoolConfig,
+    /// Warm workers, the one used last at the end: it has the statement prepared.
+    idle: Mutex<Vec<Worker>>,
+    slots: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    pids: Mutex<BTreeSet<u32>>,
+}
+
+impl SqlitePool {
+    /// Starts one worker, which proves that the database can be read, and the others in the background.
+    ///
+    /// # Errors
+    /// If no worker can be started or the database cannot be opened.
+    pub async fn start(config: PoolConfig) -> Result<SqlitePool, EngineError> {
+        let inner = Arc::new(Inner {
+            slots: Arc::new(Semaphore::new(config.workers)),
+            config,
+            idle: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            pids: Mutex::default(),
+        });
+        let first = Worker::start(&inner).await?;
+        inner.idle().push(first);
+        let weak = Arc::downgrade(&inner);
+        tokio::spawn(async move {
+            while let Some(inner) = weak.upgrade() {
+                if inner.pids().len() > inner.config.workers {
+                    break;
+                }
+                match Worker::start(&inner).await {
+                    Ok(worker) => inner.idle().push(worker),
+                    // The next caller that finds no warm worker starts one and learns why it cannot.
+                    Err(_) => break,
+                }
+            }
+        });
+        Ok(SqlitePool { inner })
+    }
+
+    /// The process ids of all workers that have not been reaped or given up.
+    pub fn pids(&self) -> Vec<u32> {
+        self.inner.pids().iter().copied().collect()
+    }
+
+    /// A worker of one's own, in turn.
+    async fn lease(&self) -> Result<Lease, EngineError> {
+        let permit = self.inner.slot().await?;
+        // One that died while it was idle is dropped here, which reaps it.
+        let warm = std::iter::from_fn(|| self.inner.idle().pop()).find(Worker::is_alive);
+        let worker = match warm {
+            Some(worker) => worker,
+            None => Worker::start(&self.inner).await?,
+        };
+        Ok(Lease { inner: Arc::clone(&self.inner), worker: Some(worker), permit: Some(permit) })
+    }
+
+    /// Asks a question that has one answer.
+    async fn ask(&self, request: &Request) -> Result<Response, EngineError> {
+        let mut lease = self.lease().await?;
+        lease.exchange(request, Instant::now() + self.inner.config.judging).await
+    }
+}
+
+impl Inner {
+    /// Waits for one of the slots, in turn and not for ever.
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, EngineError> {
+        let closed = || EngineError::Broken("the pool is closed".into());
+        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let waiting = Waiting::enter(&self.waiting);
+        if waiting.ahead >= self.config.queue {
+            return Err(EngineError::Busy { retry_after: self.config.queue_wait });
+        }
+        match timeout(self.config.queue_wait, Arc::clone(&self.slots).acquire_owned()).await {
+            Ok(permit) => permit.map_err(|_| closed()),
+            Err(_) => Err(EngineError::Busy { retry_after: self.config.queue_wait }),
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pids(&self) -> std::sync::MutexGuard<'_, BTreeSet<u32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a warm worker in the place of one that was killed.
+    async fn replace(self: Arc<Self>) {
+        if let Ok(worker) = Worker::start(&self).await {
+            let mut idle = self.idle();
+            // No more than one spare beyond the slots.
+            if idle.len() <= self.config.workers {
+                idle.push(worker);
+            }
+        }
+    }
+}
+
+/// Counts a waiting caller for as long as it waits.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    ahead: usize,
+}
+
+impl Waiting<'_> {
+    fn enter(count: &AtomicUsize) -> Waiting<'_> {
+        Waiting { ahead: count.fetch_add(1, Ordering::AcqRel), count }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A worker in use, and the slot it takes. However the use ends, the worker is settled before the slot is free: returned if it is idle,
+/// else interrupted, else killed.
+struct Lease {
+    inner: Arc<Inner>,
+    worker: Option<Worker>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Lease {
+    /// Sends a request and waits for its first answer until `until` and the grace have passed.
+    async fn exchange(&mut self, request: &Request, until: Instant) -> Result<Response, EngineError> {
+        let worker = self.worker()?;
+        worker.send(request).await?;
+        self.next(until).await
+    }
+
+    async fn next(&mut self, until: Instant) -> Result<Response, EngineError> {
+        let grace = self.inner.config.grace;
+        let answer = match tokio::time::timeout_at(until + grace, self.worker()?.receive()).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                // It has had its deadline and the grace: killed here, before the caller hears of it.
+                // MUTATE(POOL-KILL): a statement that ignores interruption runs on
+                self.kill();
+                return Err(EngineError::Killed);
+            }
+        };
+        match answer {
+            Ok(Response::Refused(refusal)) => Err(EngineError::Refused(refusal)),
+            Ok(response) => Ok(response),
+            Err(error) => {
+                self.kill();
+                Err(error)
+            }
+        }
+    }
+
+    fn worker(&mut self) -> Result<&mut Worker, EngineError> {
+        self.worker.as_mut().ok_or_else(|| EngineError::Broken("the worker is gone".into()))
+    }
+
+    /// Kills the worker and has another one started.
+    fn kill(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            drop(worker);
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(Arc::clone(&self.inner).replace());
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(worker) = self.worker.take() else { return };
+        let inner = Arc::clone(&self.inner);
+        if worker.is_idle() {
+            inner.idle().push(worker);
+            return;
+        }
+        // The caller went away. Without a runtime the process is about to end, and the worker is killed by being dropped.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let permit = self.permit.take();
+        runtime.spawn(async move {
+            settle(inner, worker).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Interrupts a worker whose caller went away, and kills it if it does not become idle within the grace.
+async fn settle(inner: Arc<Inner>, mut worker: Worker) {
+    let idle = async {
+        worker.interrupt().await?;
+        while !worker.is_idle() {
+            worker.receive().await?;
+        }
+        Ok::<(), EngineError>(())
+    };
+    match timeout(inner.config.grace, idle).await {
+        Ok(Ok(())) => inner.idle().push(worker),
+        _ => {
+            drop(worker);
+            inner.replace().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for SqlitePool {
+    async fn prepare(&self, sql: &str) -> Result<Facts, EngineError> {
+        match self.ask(&Request::Prepare { sql: sql.to_owned() }).await? {
+            Response::Facts(facts) => Ok(facts),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn run(&self, run: Run) -> Result<EngineRows, EngineError> {
+        let limits = run.limits;
+        let until = Instant::now() + limits.time;
+        let mut lease = self.lease().await?;
+        // What the queue took is not the statement's; but it must not run past its caller's time either.
+        let time = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let request = Request::Run(Run { limits: countersign_sql::RunLimits { time, ..limits }, ..run });
+        let mut response = lease.exchange(&request, until).await?;
+        let mut rows = EngineRows { columns: Vec::new(), values: Vec::new(), truncated: None };
+        let (mut count, mut bytes) = (0u64, 0u64);
+        loop {
+            let Response::Rows(batch) = response else { return Err(lease.distrust()) };
+            if !batch.columns.is_empty() && rows.columns.is_empty() {
+                rows.columns = batch.columns;
+            }
+            for row in batch.rows {
+                count = count.saturating_add(1);
+                bytes = row.iter().map(countersign_sql::Value::size).fold(bytes, u64::saturating_add);
+                if row.len() != rows.columns.len() || count > limits.rows || bytes > limits.bytes {
+                    return Err(lease.distrust());
+                }
+                rows.values.extend(row);
+            }
+            if let Some(done) = batch.done {
+                rows.truncated = done.truncated;
+                return Ok(rows);
+            }
+            response = lease.next(until).await?;
+        }
+    }
+
+    async fn tables(&self) -> Result<Vec<TableInfo>, EngineError> {
+        match self.ask(&Request::Tables).await? {
+            Response::Tables(tables) => Ok(tables),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn describe(&self, table: &str) -> Result<TableDetail, EngineError> {
+        match self.ask(&Request::Describe { table: table.to_owned() }).await? {
+            Response::Table(table) => Ok(table),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+impl Lease {
+    /// The worker answered what was not asked.
+    fn distrust(&mut self) -> EngineError {
+        self.kill();
+        unexpected()
+    }
+}
+
+fn unexpected() -> EngineError {
+    EngineError::Broken("a worker answered what was not asked".into())
+}
+
+/// The largest answer that is read ahead of being decoded.
+const READ_AHEAD: usize = wire::MAX_PAYLOAD + wire::HEADER;
