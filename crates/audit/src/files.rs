@@ -1,0 +1,64 @@
+//! The few ways in which the log touches files: private creation, atomic replacement, durable directories.
+
+use crate::error::{At, FileError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Creates a directory and its missing parents, mode 0700.
+pub(crate) fn create_dir(path: &Path) -> Result<(), FileError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).at("create the directory", path)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|dir| dir.sync_all()).at("sync the directory", path)
+}
+
+/// Creates a file of mode 0600 with its whole content, durably, unless the name is taken: then `false`.
+///
+/// The name appears only with the content: a crash or a second process never sees half a key.
+pub(crate) fn create_private(path: &Path, content: &[u8]) -> Result<bool, FileError> {
+    let temporary = temporary(path);
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .at("create", &temporary)?;
+    file.write_all(content).and_then(|()| file.sync_all()).at("write", &temporary)?;
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary).at("remove", &temporary)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        linked => {
+            linked.at("create", path)?;
+            sync_dir(path.parent().unwrap_or(path))?;
+            Ok(true)
+        }
+    }
+}
+
+/// Puts a file in place whole: readers see the old content or the new one. Not synced.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let temporary = temporary(path);
+    fs::write(&temporary, content).at("write", &temporary)?;
+    fs::rename(&temporary, path).at("rename", path)
+}
+
+/// Reads a file; `None` when there is none.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        content => content.at("read", path).map(Some),
+    }
+}
+
+/// A name of this process and thread alone, beside `path`.
+fn temporary(path: &Path) -> std::path::PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.{:?}.tmp", std::process::id(), std::thread::current().id()));
+    path.with_file_name(name)
+}

@@ -1,0 +1,229 @@
+//! The write-ahead file of one epoch: what was acknowledged lies here, in batches, each closed by a signed checkpoint.
+//!
+//! ```text
+//! file  = "countersign-wal1" batch* zero*
+//! batch = entry* checkpoint
+//! entry      = 'E' length(u32, big-endian) bytes
+//! checkpoint = 'C' length(u32, big-endian) signed note
+//! ```
+//! A batch is one write and one sync. There is no checksum: the checkpoint's root hash covers every entry byte.
+
+use crate::error::{At, FileError};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+pub(crate) const MAGIC: &[u8; 16] = b"countersign-wal1";
+/// The longest entry, in bytes: the length prefix of an entry bundle has 16 bits.
+pub const MAX_ENTRY: usize = 60 * 1024;
+/// The longest signed checkpoint.
+pub(crate) const MAX_NOTE: usize = 512;
+/// No batch is longer; the queue is bounded well below it.
+pub(crate) const MAX_BATCH: usize = 24 * 1024 * 1024;
+const ENTRY: u8 = b'E';
+const CHECKPOINT: u8 = b'C';
+const READ_CHUNK: usize = 256 * 1024;
+
+/// Appends an entry frame. `entry` has at most [`MAX_ENTRY`] bytes.
+pub(crate) fn put_entry(batch: &mut Vec<u8>, entry: &[u8]) {
+    put_frame(batch, ENTRY, entry);
+}
+
+/// Appends the frame that closes a batch.
+pub(crate) fn put_checkpoint(batch: &mut Vec<u8>, note: &str) {
+    put_frame(batch, CHECKPOINT, note.as_bytes());
+}
+
+fn put_frame(batch: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    batch.push(kind);
+    batch.extend_from_slice(&length.to_be_bytes());
+    batch.extend_from_slice(payload);
+}
+
+/// One batch as it was read; its checkpoint is not yet checked.
+pub(crate) struct Batch {
+    /// Where it begins in the file.
+    pub(crate) offset: u64,
+    /// Where the next one begins.
+    pub(crate) end: u64,
+    /// The signed checkpoint that closes it.
+    pub(crate) note: String,
+    bytes: Vec<u8>,
+    entries: Vec<Range<usize>>,
+}
+
+impl Batch {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().filter_map(|range| self.bytes.get(range.clone()))
+    }
+}
+
+/// Reads batches from the start of the file, a chunk at a time.
+pub(crate) struct WalReader {
+    file: File,
+    path: PathBuf,
+    /// File offset of the first byte of `buffer`: always the start of a batch.
+    offset: u64,
+    buffer: Vec<u8>,
+    /// Nothing at or beyond this offset is read.
+    limit: u64,
+    stop: &'static str,
+}
+
+impl WalReader {
+    /// Opens the file; `None` when there is none. A file shorter than its magic has no batches.
+    pub(crate) fn open(path: &Path) -> Result<Option<WalReader>, FileError> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.at("open", path)?,
+        };
+        Ok(Some(WalReader {
+            file,
+            path: path.to_owned(),
+            offset: 0,
+            buffer: Vec::new(),
+            limit: u64::MAX,
+            stop: "",
+        }))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the next batch begins, or would begin.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Why the last call of [`next`](Self::next) found no batch; empty when the file simply ends there.
+    pub(crate) fn stop(&self) -> &'static str {
+        self.stop
+    }
+
+    /// From now on reads nothing at or beyond `limit`.
+    pub(crate) fn limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Forgets what was buffered, so that the next read sees what was written since.
+    pub(crate) fn refresh(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// The next whole batch, or `None` where no whole batch follows (see [`stop`](Self::stop)).
+    pub(crate) fn next(&mut self) -> Result<Option<Batch>, FileError> {
+        loop {
+            let parsed =
+                if self.offset == 0 { parse_magic(&self.buffer) } else { parse_batch(&self.buffer) };
+            match parsed {
+                Parsed::Magic => {
+                    self.consume(MAGIC.len());
+                }
+                Parsed::Batch { length, entries, note } => {
+                    let offset = self.offset;
+                    let bytes = self.consume(length);
+                    self.stop = "";
+                    return Ok(Some(Batch { offset, end: self.offset, note, bytes, entries }));
+                }
+                Parsed::Stop(why) => {
+                    self.stop = why;
+                    return Ok(None);
+                }
+                Parsed::More(why) => {
+                    if self.fill()? == 0 {
+                        self.stop = if self.buffer.is_empty() { "" } else { why };
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every byte from `offset` to the end of the file.
+    pub(crate) fn remainder_from(&mut self, offset: u64) -> Result<Vec<u8>, FileError> {
+        self.buffer.clear();
+        self.offset = offset;
+        while self.fill()? > 0 {}
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
+    fn consume(&mut self, length: usize) -> Vec<u8> {
+        let rest = self.buffer.split_off(length.min(self.buffer.len()));
+        self.offset = self.offset.saturating_add(length as u64);
+        std::mem::replace(&mut self.buffer, rest)
+    }
+
+    /// Reads one more chunk behind the buffer; 0 at the end of the file or at the limit.
+    fn fill(&mut self) -> Result<usize, FileError> {
+        let position = self.offset.saturating_add(self.buffer.len() as u64);
+        let wanted = self.limit.saturating_sub(position).min(READ_CHUNK as u64) as usize;
+        let old_length = self.buffer.len();
+        self.buffer.resize(old_length.saturating_add(wanted), 0);
+        let target = self.buffer.get_mut(old_length..).unwrap_or_default();
+        let read = self.file.read_at(target, position).at("read", &self.path);
+        self.buffer.truncate(old_length.saturating_add(*read.as_ref().unwrap_or(&0)));
+        read
+    }
+}
+
+enum Parsed {
+    Magic,
+    Batch { length: usize, entries: Vec<Range<usize>>, note: String },
+    /// No batch begins here, or this is none. Empty reason: the unused part of the file.
+    Stop(&'static str),
+    /// The bytes end too early; the reason counts when there are no more.
+    More(&'static str),
+}
+
+fn parse_magic(bytes: &[u8]) -> Parsed {
+    match bytes.first_chunk::<16>() {
+        Some(MAGIC) => Parsed::Magic,
+        Some([0, ..]) => Parsed::Stop(""),
+        Some(_) => Parsed::Stop("the file does not begin as a log file does"),
+        None => Parsed::More("the file is shorter than its first line"),
+    }
+}
+
+fn parse_batch(bytes: &[u8]) -> Parsed {
+    let mut entries = Vec::new();
+    let mut rest = bytes;
+    loop {
+        let at = bytes.len() - rest.len();
+        if at > MAX_BATCH {
+            return Parsed::Stop("a batch has no end");
+        }
+        let Some((kind, tail)) = rest.split_first() else {
+            return Parsed::More("the file ends inside a batch");
+        };
+        match *kind {
+            ENTRY | CHECKPOINT => {}
+            0 if at == 0 => return Parsed::Stop(""),
+            0 => return Parsed::Stop("a batch was not written to its end"),
+            _ => return Parsed::Stop("no entry or checkpoint begins where one should"),
+        }
+        let Some((length, tail)) = tail.split_first_chunk::<4>() else {
+            return Parsed::More("the file ends inside a batch");
+        };
+        let length = u32::from_be_bytes(*length) as usize;
+        if length == 0 || length > if *kind == ENTRY { MAX_ENTRY } else { MAX_NOTE } {
+            return Parsed::Stop("an entry or checkpoint has an impossible length");
+        }
+        let Some((payload, tail)) = tail.split_at_checked(length) else {
+            return Parsed::More("the file ends inside a batch");
+        };
+        let start = at + 5;
+        if *kind == ENTRY {
+            entries.push(start..start + length);
+            rest = tail;
+            continue;
+        }
+        return match std::str::from_utf8(payload) {
+            Ok(note) => Parsed::Batch { length: start + length, entries, note: note.to_owned() },
+            Err(_) => Parsed::Stop("a checkpoint is not text"),
+        };
+    }
+}
