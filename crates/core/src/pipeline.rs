@@ -145,16 +145,21 @@ impl Pipeline {
 
     /// Finds the tool among those that policy shows this principal. A hidden one is as unknown as one that does not exist.
     fn resolve(&self, call: &Call, policy: &dyn PolicySet) -> Result<(&Entry, Arguments), Denied> {
+        let shown = |spec: &ToolSpec| visible(policy, &call.principal, spec);
         let (name, arguments) = match &call.target {
             Target::Tool(name) => (name.as_str(), call.arguments.clone()),
             Target::Resource(uri) => {
                 let (resource, variable) = self.registry.resource(uri).ok_or(Denied::UnknownTool)?;
+                let also = resource.also.as_ref().and_then(|name| self.registry.get(name));
+                if resource.also.is_some() && !also.is_some_and(|entry| shown(entry.tool.spec())) {
+                    return Err(Denied::UnknownTool);
+                }
                 (resource.tool.as_ref(), resource_arguments(resource, variable)?)
             }
         };
         let entry = self.registry.get(name).ok_or(Denied::UnknownTool)?;
         // MUTATE(H1): a hidden tool can be called by its name
-        if !visible(policy, &call.principal, entry.tool.spec()) {
+        if !shown(entry.tool.spec()) {
             return Err(Denied::UnknownTool);
         }
         Ok((entry, arguments))
@@ -199,7 +204,8 @@ impl Pipeline {
     /// The resources whose tool policy shows this principal.
     pub fn resources(&self, principal: &Principal) -> Result<Vec<Resource>, Denied> {
         let tools = self.tools(principal)?;
-        let shown = |resource: &&Resource| tools.iter().any(|spec| spec.name == resource.tool);
+        let known = |name: &Arc<str>| tools.iter().any(|spec| spec.name == *name);
+        let shown = |resource: &&Resource| known(&resource.tool) && resource.also.as_ref().is_none_or(known);
         Ok(self.registry.resources().iter().filter(shown).cloned().collect())
     }
 

@@ -25,6 +25,8 @@ pub struct Resource {
     pub mime: &'static str,
     /// The tool behind it.
     pub tool: Arc<str>,
+    /// Another tool that must be visible too for the resource to exist: the one that shows that its database does.
+    pub also: Option<Arc<str>>,
     /// Fixed arguments of that tool.
     pub fixed: BTreeMap<&'static str, String>,
     /// The argument that the template's variable fills, if `uri` is a template.

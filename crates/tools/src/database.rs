@@ -1,7 +1,7 @@
 //! A configured database as its tools see it: statements are judged, remembered, and run under exactly what was granted.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -200,10 +200,12 @@ pub(crate) fn find<'d>(databases: &'d [Arc<Database>], name: Option<&str>) -> Re
     known().ok_or_else(|| ToolError::invalid("/database", "must name a configured database"))
 }
 
-/// The JSON Schema of a `database` argument.
-pub(crate) fn database_schema(databases: &[Arc<Database>]) -> serde_json::Value {
-    let names: BTreeSet<&str> = databases.iter().map(|database| database.name.as_ref()).collect();
-    serde_json::json!({"type": "string", "enum": names, "description": "the database's configured name"})
+/// The JSON Schema of a `database` argument. It lists no names: another tenant's databases are nobody's business.
+pub(crate) fn database_schema() -> serde_json::Value {
+    serde_json::json!({
+        "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$",
+        "description": "a database's name: the NAME of a query_NAME tool"
+    })
 }
 
 fn row_set(rows: EngineRows) -> Result<RowSet, ToolError> {

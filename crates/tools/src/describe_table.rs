@@ -34,7 +34,7 @@ impl DescribeTable {
             input_schema: json!({
                 "type": "object",
                 "properties": {
-                    "database": database_schema(databases),
+                    "database": database_schema(),
                     "table": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^\\x00-\\x1f\\x7f]+$"}
                 },
                 "required": ["database", "table"],

@@ -33,7 +33,7 @@ impl ListTables {
             purpose: "shows what can be asked",
             input_schema: json!({
                 "type": "object",
-                "properties": {"database": database_schema(databases)},
+                "properties": {"database": database_schema()},
                 "required": ["database"],
                 "additionalProperties": false
             }),

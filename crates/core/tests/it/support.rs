@@ -240,6 +240,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         description: String::new(),
         mime: "application/json",
         tool: "probe".into(),
+        also: None,
         fixed: Default::default(),
         variable: Some("text"),
     };

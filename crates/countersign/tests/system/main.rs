@@ -1,0 +1,21 @@
+//! The real binary, driven from outside: over HTTP and stdio, with real files, real crashes and a real clock.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests start processes, open sockets and fail loudly"
+)]
+
+mod cancel;
+mod corpus;
+mod crash;
+mod disk;
+mod isolation;
+mod policy;
+mod stubborn;
+mod world;

@@ -1,0 +1,451 @@
+//! A directory with a database, a configuration, keys, and the binary serving it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
+pub const MODERN: &str = "2026-07-28";
+pub const LEGACY: &str = "2025-11-25";
+
+/// A world to serve. Everything is removed at the end.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub port: u16,
+    pub ann: String,
+    pub bob: String,
+}
+
+/// What differs between worlds.
+pub struct Shape {
+    /// More lines of configuration.
+    pub extra: String,
+    /// SQL that fills `shop.db`.
+    pub schema: String,
+    /// Where the audit log lies, if not in the directory.
+    pub audit: Option<PathBuf>,
+    /// `databases.shop` settings.
+    pub shop: String,
+    /// `audit` settings.
+    pub audit_settings: String,
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape {
+            extra: String::new(),
+            schema: include_str!("../../../../corpora/schema_sqlite.sql").into(),
+            audit: None,
+            shop: "timeout = \"2s\"".into(),
+            audit_settings: "reserve = \"0 MiB\"".into(),
+        }
+    }
+}
+
+impl World {
+    pub fn new(shape: Shape) -> World {
+        World::new_with(shape, |_| {})
+    }
+
+    /// As [`World::new`], with more files in the directory.
+    pub fn new_with(shape: Shape, more: impl FnOnce(&Path)) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        more(dir.path());
+        let database = rusqlite::Connection::open(dir.path().join("shop.db")).unwrap();
+        database.execute_batch(&shape.schema).unwrap();
+        drop(database);
+        std::fs::create_dir(dir.path().join("policies")).unwrap();
+        for (name, text) in countersign_policy::DEFAULT_POLICIES {
+            std::fs::write(dir.path().join("policies").join(name), text).unwrap();
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let audit = shape.audit.unwrap_or_else(|| dir.path().join("audit"));
+        let uid = std::fs::metadata(dir.path()).map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap();
+        let config = format!(
+            r#"version = 1
+[server]
+listen = "127.0.0.1:{port}"
+[identity.local]
+uid = {uid}
+user = "operator"
+tenant = "acme"
+roles = ["operator"]
+[audit]
+dir = "{}"
+{}
+[limits.principal]
+per_minute = 6000000
+burst = 100000
+[limits.tool]
+per_minute = 6000000
+burst = 100000
+[limits.server]
+per_minute = 6000000
+burst = 100000
+[databases.shop]
+url = "sqlite:shop.db"
+{}
+{}
+"#,
+            audit.display(),
+            shape.audit_settings,
+            shape.shop,
+            shape.extra,
+        );
+        std::fs::write(dir.path().join("countersign.toml"), config).unwrap();
+        let mut world = World { dir, port, ann: String::new(), bob: String::new() };
+        world.ann = world.key("ann", "acme");
+        world.bob = world.key("bob", "globex");
+        world
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("countersign.toml")
+    }
+
+    pub fn audit(&self) -> PathBuf {
+        self.dir.path().join("audit")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.dir.path().join("shop.db")
+    }
+
+    fn key(&self, subject: &str, tenant: &str) -> String {
+        let made = self.command(&[
+            "token", "key", "create", "--for", subject, "--tenant", tenant, "--role", "operator", "--json",
+        ]);
+        let made: Value = serde_json::from_str(&made).unwrap();
+        made["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a command of the binary with `--config`, which must succeed.
+    pub fn command(&self, args: &[&str]) -> String {
+        let output = self.try_command(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn try_command(&self, args: &[&str]) -> std::process::Output {
+        Command::new(BINARY).args(args).arg("--config").arg(self.config()).output().unwrap()
+    }
+
+    /// Starts `serve` and waits until it answers.
+    pub fn serve(&self) -> Server {
+        let server = self.start();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.is_ready() {
+            assert!(Instant::now() < deadline, "the server does not become ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        server
+    }
+
+    /// Starts `serve` and does not wait.
+    pub fn start(&self) -> Server {
+        let log = std::fs::File::create(self.dir.path().join("serve.log")).unwrap();
+        let child = Command::new(BINARY)
+            .args(["serve", "--config"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Server { child }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let sent = stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let mut text = String::new();
+        sent.is_ok() && stream.read_to_string(&mut text).is_ok() && text.starts_with("HTTP/1.1 200")
+    }
+
+    pub fn client(&self, key: &str) -> Client {
+        Client::new(self.port, key)
+    }
+
+    pub fn stdio(&self) -> StdioClient {
+        StdioClient::start(&self.config())
+    }
+
+    /// The bytes of the database file and anything beside it with its name.
+    pub fn database_bytes(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files: Vec<_> = std::fs::read_dir(self.dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("shop.db"))
+            .collect();
+        files.sort();
+        files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    }
+}
+
+/// A serving process; killed at the end.
+pub struct Server {
+    pub child: Child,
+}
+
+impl Server {
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// SIGTERM, and a clean end.
+    pub fn stop(mut self) {
+        self.signal("-TERM");
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    /// Process ids of its workers.
+    pub fn workers(&self) -> Vec<u32> {
+        let children = format!("/proc/{0}/task", self.child.id());
+        let tasks = std::fs::read_dir(children).unwrap();
+        let listed = tasks.filter_map(|t| std::fs::read_to_string(t.unwrap().path().join("children")).ok());
+        listed.flat_map(|text| text.split_whitespace().map(|p| p.parse().unwrap()).collect::<Vec<_>>()).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A modern-era HTTP client on one connection.
+pub struct Client {
+    port: u16,
+    key: String,
+    stream: Option<BufReader<TcpStream>>,
+    next: u64,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        let text = match self.header("content-type") {
+            Some(kind) if kind.starts_with("text/event-stream") => {
+                self.body.lines().filter_map(|l| l.strip_prefix("data: ")).next_back().unwrap_or_default()
+            }
+            _ => &self.body,
+        };
+        serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+impl Client {
+    pub fn new(port: u16, key: &str) -> Client {
+        Client { port, key: key.into(), stream: None, next: 1 }
+    }
+
+    /// The result of a tool call; panics on a protocol error.
+    pub fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let answer = self.modern("tools/call", json!({"name": tool, "arguments": arguments}));
+        let message = answer.json();
+        assert!(message["result"].is_object(), "{message}");
+        message["result"].clone()
+    }
+
+    pub fn query(&mut self, sql: &str) -> Value {
+        self.call("query_shop", json!({"query": sql}))
+    }
+
+    pub fn modern(&mut self, method: &str, params: Value) -> Answer {
+        self.try_modern(method, params).unwrap()
+    }
+
+    pub fn try_modern(&mut self, method: &str, params: Value) -> std::io::Result<Answer> {
+        let id = self.next;
+        self.next += 1;
+        self.send_modern(id, method, params)?;
+        self.receive()
+    }
+
+    pub fn send_modern(&mut self, id: u64, method: &str, mut params: Value) -> std::io::Result<()> {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": MODERN,
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "system-test", "version": "1"}
+        });
+        let name = params.get("name").or(params.get("uri")).and_then(Value::as_str).map(str::to_owned);
+        let mut headers =
+            vec![("MCP-Protocol-Version".to_owned(), MODERN.to_owned()), ("Mcp-Method".into(), method.into())];
+        headers.extend(name.map(|name| ("Mcp-Name".to_owned(), name)));
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.send(&headers, &body.to_string())
+    }
+
+    pub fn send(&mut self, headers: &[(String, String)], body: &str) -> std::io::Result<()> {
+        let mut text = format!(
+            "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
+            self.port,
+            self.key,
+            body.len()
+        );
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+            self.stream = Some(BufReader::new(stream));
+        }
+        self.stream.as_mut().unwrap().get_mut().write_all(text.as_bytes())
+    }
+
+    /// Closes the connection: to a modern server that cancels what runs on it.
+    pub fn close(&mut self) {
+        self.stream = None;
+    }
+
+    pub fn receive(&mut self) -> std::io::Result<Answer> {
+        let reader = self.stream.as_mut().unwrap();
+        let answer = read_answer(reader);
+        if answer.is_err() {
+            self.stream = None;
+        }
+        answer
+    }
+}
+
+fn read_answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let status = line.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let find = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+    let mut body = Vec::new();
+    if let Some(length) = find("content-length") {
+        body.resize(length.parse().unwrap(), 0);
+        reader.read_exact(&mut body)?;
+    } else if find("transfer-encoding").as_deref() == Some("chunked") {
+        loop {
+            let mut size = String::new();
+            reader.read_line(&mut size)?;
+            let size = usize::from_str_radix(size.trim(), 16).map_err(std::io::Error::other)?;
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk)?;
+            if size == 0 {
+                break;
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+    Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// A legacy-era stdio client.
+pub struct StdioClient {
+    pub child: Child,
+    pub stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    next: u64,
+}
+
+impl StdioClient {
+    pub fn start(config: &Path) -> StdioClient {
+        let mut child = Command::new(BINARY)
+            .args(["stdio", "--config"])
+            .arg(config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut client = StdioClient { child, stdin, stdout, next: 1 };
+        let hello = json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        client.request("initialize", hello).expect("initialize");
+        client.write(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).unwrap();
+        client
+    }
+
+    pub fn request(&mut self, method: &str, params: Value) -> std::io::Result<Value> {
+        let id = self.send(method, params)?;
+        loop {
+            let message = self.read()?;
+            if message["id"] == json!(id) {
+                return Ok(message);
+            }
+        }
+    }
+
+    pub fn send(&mut self, method: &str, params: Value) -> std::io::Result<u64> {
+        let id = self.next;
+        self.next += 1;
+        self.write(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        Ok(id)
+    }
+
+    pub fn write(&mut self, message: &Value) -> std::io::Result<()> {
+        writeln!(self.stdin, "{message}")?;
+        self.stdin.flush()
+    }
+
+    pub fn read(&mut self) -> std::io::Result<Value> {
+        let mut line = String::new();
+        if self.stdout.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        serde_json::from_str(&line).map_err(std::io::Error::other)
+    }
+
+    pub fn query(&mut self, sql: &str) -> std::io::Result<Value> {
+        let answer = self.request("tools/call", json!({"name": "query_shop", "arguments": {"query": sql}}))?;
+        Ok(answer["result"].clone())
+    }
+}
+
+impl Drop for StdioClient {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The text of all content blocks.
+pub fn text_of(result: &Value) -> String {
+    let blocks = result["content"].as_array().cloned().unwrap_or_default();
+    blocks.iter().filter_map(|b| b["text"].as_str()).collect::<Vec<_>>().join("\n")
+}
