@@ -29,8 +29,16 @@ struct Run {
 
 const RUNS: &[Run] = &[
     Run { name: "0.1.16", npm: "conformance-0.1.16", args: &["--suite", "all"] },
-    Run { name: "0.2.0-alpha.12, 2025-11-25", npm: "conformance-0.2.0-alpha.12", args: &["--requirements", "2025-11-25"] },
-    Run { name: "0.2.0-alpha.12, 2026-07-28", npm: "conformance-0.2.0-alpha.12", args: &["--requirements", "2026-07-28"] },
+    Run {
+        name: "0.2.0-alpha.12, 2025-11-25",
+        npm: "conformance-0.2.0-alpha.12",
+        args: &["--requirements", "2025-11-25"],
+    },
+    Run {
+        name: "0.2.0-alpha.12, 2026-07-28",
+        npm: "conformance-0.2.0-alpha.12",
+        args: &["--requirements", "2026-07-28"],
+    },
 ];
 
 /// What has been reached in one run.
@@ -106,7 +114,11 @@ fn run_suite(run: &Run, url: &str) -> Result<BTreeMap<String, Outcome>> {
         results.insert(scenario.clone(), read_outcome(&out, &scenario)?);
     }
     if results.is_empty() {
-        bail!("the suite {} ran nothing: {}", run.name, process::tail(&String::from_utf8_lossy(&output.stderr), 2000));
+        bail!(
+            "the suite {} ran nothing: {}",
+            run.name,
+            process::tail(&String::from_utf8_lossy(&output.stderr), 2000)
+        );
     }
     println!("{}: {} scenarios", run.name, results.len());
     Ok(results)
@@ -114,7 +126,9 @@ fn run_suite(run: &Run, url: &str) -> Result<BTreeMap<String, Outcome>> {
 
 /// The scenarios that the suite announced.
 fn scenarios(text: &str) -> Vec<String> {
-    let announced = text.lines().filter_map(|line| line.trim().strip_prefix("=== Running scenario: ")?.strip_suffix(" ==="));
+    let announced = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("=== Running scenario: ")?.strip_suffix(" ==="));
     announced.map(str::to_owned).collect()
 }
 
@@ -128,7 +142,12 @@ fn read_outcome(out: &Path, scenario: &str) -> Result<Outcome> {
     });
     let text = dir.and_then(|dir| std::fs::read_to_string(dir.join("checks.json")).ok());
     let Some(text) = text else {
-        return Ok(Outcome { passed: 0, failed: 1, warnings: Vec::new(), failures: vec!["the scenario wrote no result".to_owned()] });
+        return Ok(Outcome {
+            passed: 0,
+            failed: 1,
+            warnings: Vec::new(),
+            failures: vec!["the scenario wrote no result".to_owned()],
+        });
     };
     let checks: Value = serde_json::from_str(&text).with_context(|| format!("result of {scenario}"))?;
     let mut outcome = Outcome { passed: 0, failed: 0, warnings: Vec::new(), failures: Vec::new() };
@@ -152,7 +171,10 @@ fn read_outcome(out: &Path, scenario: &str) -> Result<Outcome> {
 fn verdict(results: &Results, floors: &[Floor]) -> Result<Totals> {
     let (mut totals, mut errors) = (Totals::default(), Vec::new());
     for (run, outcomes) in results {
-        let floor = floors.iter().find(|floor| floor.name == *run).with_context(|| format!("{FLOOR} lacks the run `{run}`"))?;
+        let floor = floors
+            .iter()
+            .find(|floor| floor.name == *run)
+            .with_context(|| format!("{FLOOR} lacks the run `{run}`"))?;
         for (scenario, outcome) in outcomes {
             if floor.not_applicable.contains_key(scenario) {
                 continue;
@@ -179,16 +201,26 @@ fn verdict(results: &Results, floors: &[Floor]) -> Result<Totals> {
 
 /// Reads what has been reached.
 pub(crate) fn floor() -> Result<Vec<Floor>> {
-    let text = std::fs::read_to_string(workspace::root().join(FLOOR)).with_context(|| format!("cannot read {FLOOR}"))?;
+    let text = std::fs::read_to_string(workspace::root().join(FLOOR))
+        .with_context(|| format!("cannot read {FLOOR}"))?;
     let table: toml::Table = text.parse().with_context(|| format!("{FLOOR} is not TOML"))?;
-    let texts = |name: &str, run: &str| table.get(name).and_then(|all| all.get(run)).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let texts = |name: &str, run: &str| {
+        table
+            .get(name)
+            .and_then(|all| all.get(run))
+            .and_then(toml::Value::as_table)
+            .cloned()
+            .unwrap_or_default()
+    };
     Ok(RUNS
         .iter()
         .map(|run| Floor {
             name: run.name.to_owned(),
             scenarios: texts("passed", run.name)
                 .into_iter()
-                .map(|(name, least)| (name, least.as_integer().and_then(|least| u32::try_from(least).ok()).unwrap_or(u32::MAX)))
+                .map(|(name, least)| {
+                    (name, least.as_integer().and_then(|least| u32::try_from(least).ok()).unwrap_or(u32::MAX))
+                })
                 .collect(),
             not_applicable: texts("not-applicable", run.name)
                 .into_iter()
@@ -201,7 +233,9 @@ pub(crate) fn floor() -> Result<Vec<Floor>> {
 /// Writes the floor again with what was reached where it is more.
 fn raise(results: &Results) -> Result<()> {
     let floors = floor()?;
-    let mut text = String::from("# Checks of the MCP conformance suites that pass; the numbers may only grow (`cargo xtask conformance --raise`).\n");
+    let mut text = String::from(
+        "# Checks of the MCP conformance suites that pass; the numbers may only grow (`cargo xtask conformance --raise`).\n",
+    );
     for (run, outcomes) in results {
         let old = floors.iter().find(|floor| floor.name == *run);
         writeln!(text, "\n[passed.\"{run}\"]")?;
@@ -228,9 +262,16 @@ fn page(results: &Results, floors: &[Floor]) -> String {
     );
     for (run, outcomes) in results {
         let none = BTreeMap::new();
-        let not_applicable = floors.iter().find(|floor| floor.name == *run).map_or(&none, |floor| &floor.not_applicable);
-        let applies = || outcomes.iter().filter(|(scenario, _)| !not_applicable.contains_key(*scenario)).map(|(_, outcome)| outcome);
-        let (passed, failed): (u32, u32) = (applies().map(|one| one.passed).sum(), applies().map(|one| one.failed).sum());
+        let not_applicable =
+            floors.iter().find(|floor| floor.name == *run).map_or(&none, |floor| &floor.not_applicable);
+        let applies = || {
+            outcomes
+                .iter()
+                .filter(|(scenario, _)| !not_applicable.contains_key(*scenario))
+                .map(|(_, outcome)| outcome)
+        };
+        let (passed, failed): (u32, u32) =
+            (applies().map(|one| one.passed).sum(), applies().map(|one| one.failed).sum());
         // Writing into a String cannot fail.
         let _ = writeln!(text, "\n## Suite {run}\n\n{passed} checks passed, {failed} failed.\n");
         text.push_str("| scenario | passed | failed | verdict | remark |\n|---|---|---|---|---|\n");
@@ -242,7 +283,11 @@ fn page(results: &Results, floors: &[Floor]) -> String {
                 None => ("passed", outcome.warnings.join("; ")),
             };
             let remark: String = remark.replace(['|', '\n'], " ").chars().take(300).collect();
-            let _ = writeln!(text, "| {scenario} | {} | {} | {verdict} | {remark} |", outcome.passed, outcome.failed);
+            let _ = writeln!(
+                text,
+                "| {scenario} | {} | {} | {verdict} | {remark} |",
+                outcome.passed, outcome.failed
+            );
         }
     }
     text

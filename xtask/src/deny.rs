@@ -43,14 +43,17 @@ pub(crate) fn main() -> Result<()> {
 }
 
 fn rules() -> Result<Rules> {
-    let text = std::fs::read_to_string(workspace::root().join("deny.toml")).context("cannot read deny.toml")?;
+    let text =
+        std::fs::read_to_string(workspace::root().join("deny.toml")).context("cannot read deny.toml")?;
     let table: toml::Table = text.parse().context("deny.toml is not TOML")?;
     let list = |section: &str, name: &str| -> Result<Vec<Value>> {
         let found = table.get(section).and_then(|section| section.get(name)).and_then(Value::as_array);
         Ok(found.with_context(|| format!("deny.toml lacks the list {section}.{name}"))?.clone())
     };
-    let texts = |values: Vec<Value>| values.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
-    let field = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let texts =
+        |values: Vec<Value>| values.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let field =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Rules {
         licenses: texts(list("licenses", "allow")?),
         bans: list("bans", "deny")?.iter().map(|ban| (field(ban, "crate"), field(ban, "reason"))).collect(),

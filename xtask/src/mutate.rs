@@ -60,7 +60,14 @@ fn parse(entry: &Value) -> Result<Mutation> {
         Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => bail!("{LIST}: an entry lacks `requirement`: {entry}"),
     };
-    Ok(Mutation { id: text("id")?, requirements, file: text("file")?, find: text("find")?, replace: text("replace")?, test: text("test")? })
+    Ok(Mutation {
+        id: text("id")?,
+        requirements,
+        file: text("file")?,
+        find: text("find")?,
+        replace: text("replace")?,
+        test: text("test")?,
+    })
 }
 
 /// `cargo xtask mutate`: one mutation by its id or its requirement, all of them, or only a check that each still applies.
@@ -75,7 +82,10 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             return Ok(());
         }
         Some("--all") => mutations.iter().collect(),
-        Some(id) => mutations.iter().filter(|known| known.id == id || known.requirements.iter().any(|one| one == id)).collect(),
+        Some(id) => mutations
+            .iter()
+            .filter(|known| known.id == id || known.requirements.iter().any(|one| one == id))
+            .collect(),
         None => bail!("name a mutation, a requirement, `--all` or `--check`; known are {}", ids(&mutations)),
     };
     if chosen.is_empty() {
@@ -97,7 +107,13 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             Verdict::Broken(why) => format!("ERROR {why}"),
         };
         bad += u32::from(!matches!(verdict, Verdict::Killed));
-        println!("{:<28} {:<12} {shown:<10} {:>6.1}  {}", mutation.id, mutation.requirements.join(","), took.as_secs_f64(), mutation.test);
+        println!(
+            "{:<28} {:<12} {shown:<10} {:>6.1}  {}",
+            mutation.id,
+            mutation.requirements.join(","),
+            took.as_secs_f64(),
+            mutation.test
+        );
     }
     if bad > 0 {
         bail!("{bad} of {} mutations were not noticed", rows.len());
@@ -114,7 +130,8 @@ impl Mutation {
     /// The mutated text of the file, or why it cannot be mutated.
     fn apply(&self, root: &Path) -> Result<(PathBuf, String, String)> {
         let path = root.join(&self.file);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("mutation {}: cannot read {}", self.id, self.file))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("mutation {}: cannot read {}", self.id, self.file))?;
         let count = text.matches(&self.find).count();
         if count != 1 {
             bail!("mutation {}: its text occurs {count} times in {}, not once", self.id, self.file);
@@ -131,7 +148,9 @@ fn try_one(mutation: &Mutation, copy: &Path) -> Result<Verdict> {
     println!("\n== {}: {}", mutation.id, mutation.file);
     let (path, original, mutated) = mutation.apply(copy)?;
     if !test(mutation, copy, true)? {
-        return Ok(Verdict::Broken("the test does not compile, or does not exist, without the mutation".to_owned()));
+        return Ok(Verdict::Broken(
+            "the test does not compile, or does not exist, without the mutation".to_owned(),
+        ));
     }
     if !test(mutation, copy, false)? {
         return Ok(Verdict::Broken("the test fails without the mutation".to_owned()));
@@ -149,7 +168,10 @@ fn try_one(mutation: &Mutation, copy: &Path) -> Result<Verdict> {
 
 /// Runs the mutation's test in the copy, or only builds it.
 fn test(mutation: &Mutation, copy: &Path, build_only: bool) -> Result<bool> {
-    let (package, filter) = mutation.test.split_once("::").map_or((mutation.test.as_str(), None), |(package, filter)| (package, Some(filter)));
+    let (package, filter) = mutation
+        .test
+        .split_once("::")
+        .map_or((mutation.test.as_str(), None), |(package, filter)| (package, Some(filter)));
     let mut command = workspace::cargo(&["test", "--quiet", "--package", package]);
     command.current_dir(copy).env("CARGO_TARGET_DIR", workspace::work_dir().join("mutate/target"));
     if build_only {
@@ -163,7 +185,8 @@ fn test(mutation: &Mutation, copy: &Path, build_only: bool) -> Result<bool> {
     if passed && !text.contains(" passed") {
         bail!("mutation {}: no test ran for `{}`", mutation.id, mutation.test);
     }
-    let ran = text.lines().filter_map(|line| line.strip_prefix("running ")).any(|rest| !rest.starts_with("0 "));
+    let ran =
+        text.lines().filter_map(|line| line.strip_prefix("running ")).any(|rest| !rest.starts_with("0 "));
     if passed && !ran {
         bail!("mutation {}: no test matches `{}`", mutation.id, mutation.test);
     }

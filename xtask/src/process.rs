@@ -21,7 +21,11 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let shown = show(command);
     let output = command.output().with_context(|| format!("cannot start `{shown}`"))?;
     if !output.status.success() {
-        bail!("`{shown}` ended with {}: {}", output.status, tail(&String::from_utf8_lossy(&output.stderr), 2000));
+        bail!(
+            "`{shown}` ended with {}: {}",
+            output.status,
+            tail(&String::from_utf8_lossy(&output.stderr), 2000)
+        );
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed something that is not UTF-8"))
 }
@@ -92,6 +96,12 @@ impl Background {
         let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         Ok(Self(command.spawn().with_context(|| format!("cannot start `{shown}`"))?))
+    }
+
+    /// The program's process id.
+    #[cfg(feature = "bench")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     /// An error when the program has already ended.

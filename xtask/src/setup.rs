@@ -60,7 +60,8 @@ fn path_with(program: &Path) -> std::ffi::OsString {
 /// Installs one folder of `tests-e2e/npm` from its lock, unless the same lock is installed already.
 fn npm(name: &str) -> Result<()> {
     let (from, to) = (workspace::root().join("tests-e2e/npm").join(name), npm_dir(name));
-    let lock = std::fs::read(from.join("package-lock.json")).with_context(|| format!("no lock in tests-e2e/npm/{name}"))?;
+    let lock = std::fs::read(from.join("package-lock.json"))
+        .with_context(|| format!("no lock in tests-e2e/npm/{name}"))?;
     let stamp = to.join("installed.lock");
     if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
@@ -115,16 +116,20 @@ fn python() -> Result<()> {
 
 fn pip(packages: &[&str]) -> Result<()> {
     let mut command = Command::new(python_program());
-    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]).args(packages);
+    command
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+        .args(packages);
     process::run(&mut command).with_context(|| format!("cannot install {}", packages.join(" ")))
 }
 
 /// The newest usable Python of the machine. A name on `PATH` may be a stub of a version switcher, so each is tried.
 fn base_python() -> Option<PathBuf> {
     let check = "import sys; sys.exit(sys.version_info < (3, 11))";
-    ["python3.14", "python3.13", "python3.12", "/usr/bin/python3", "python3"].iter().map(PathBuf::from).find(|program| {
-        Command::new(program).args(["-c", check]).output().is_ok_and(|output| output.status.success())
-    })
+    ["python3.14", "python3.13", "python3.12", "/usr/bin/python3", "python3"].iter().map(PathBuf::from).find(
+        |program| {
+            Command::new(program).args(["-c", check]).output().is_ok_and(|output| output.status.success())
+        },
+    )
 }
 
 fn install_python() -> Result<PathBuf> {
@@ -133,7 +138,9 @@ fn install_python() -> Result<PathBuf> {
         apt_install(&["python3", "python3-venv"])?;
         return base_python().context("python3 is installed, yet is not 3.11 or newer");
     }
-    bail!("Python 3.11 or newer is missing, and only root can install it: apt-get install python3 python3-venv")
+    bail!(
+        "Python 3.11 or newer is missing, and only root can install it: apt-get install python3 python3-venv"
+    )
 }
 
 fn install_venv(base: &Path, venv: &Path) -> Result<()> {
@@ -149,13 +156,21 @@ fn install_venv(base: &Path, venv: &Path) -> Result<()> {
         .map(|entry| entry.path())
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pip-")))
         .with_context(|| format!("no pip in {}", wheels.display()))?;
-    process::run(Command::new(python_program()).arg(wheel.join("pip")).args(["install", "--quiet", "--no-index"]).arg(&wheel))
+    process::run(
+        Command::new(python_program())
+            .arg(wheel.join("pip"))
+            .args(["install", "--quiet", "--no-index"])
+            .arg(&wheel),
+    )
 }
 
 fn apt_install(packages: &[&str]) -> Result<()> {
     process::run(Command::new("apt-get").args(["update", "-q"]))?;
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-q", "-y", "--no-install-recommends"]).args(packages);
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "-q", "-y", "--no-install-recommends"])
+        .args(packages);
     process::run(&mut command)
 }
 
@@ -167,7 +182,9 @@ fn unpack_deb(package: &str) -> Result<PathBuf> {
     let deb = std::fs::read_dir(&dir)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_"))))
+        .find(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
+        })
         .with_context(|| format!("apt-get downloaded no {package}"))?;
     let root = dir.join("root");
     process::run(Command::new("dpkg").arg("-x").arg(deb).arg(&root))?;

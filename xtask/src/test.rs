@@ -35,12 +35,18 @@ const STEPS: &[(&str, &str, Step)] = &[
     ("clippy", "lints, warnings are errors", clippy),
     ("unit", "unit and integration tests", unit),
     ("doc", "documentation tests, compile-fail tests", doc),
-    ("mutations", "every listed mutation still applies", || mutate::main(&["--check".to_owned()]).map(|()| Count::ONE)),
+    ("mutations", "every listed mutation still applies", || {
+        mutate::main(&["--check".to_owned()]).map(|()| Count::ONE)
+    }),
     ("build", "release binary", || release_binary().map(|_| Count::ONE)),
-    ("quickstart", "the README's first command", || e2e::quickstart::check(&release_binary()?).map(Count::from)),
+    ("quickstart", "the README's first command", || {
+        e2e::quickstart::check(&release_binary()?).map(Count::from)
+    }),
     ("fixtures", "binary with fixture tools", || fixtures_binary().map(|_| Count::ONE)),
     ("conformance", "official MCP conformance suites", conform),
-    ("inspector", "MCP Inspector as a client", || e2e::inspector::check(&fixtures_binary()?).map(Count::from)),
+    ("inspector", "MCP Inspector as a client", || {
+        e2e::inspector::check(&fixtures_binary()?).map(Count::from)
+    }),
 ];
 
 /// Runs the chosen steps, every one of them even when another fails, and prints a table and the totals.
@@ -73,7 +79,8 @@ fn report(rows: &[(&str, Count, Duration)]) -> Result<()> {
         println!("{name:<12} {:>8} {:>8} {:>8.1}", count.passed, count.failed, took.as_secs_f64());
     }
     let total: Duration = rows.iter().map(|(_, _, took)| *took).sum();
-    let (passed, failed): (u32, u32) = (rows.iter().map(|row| row.1.passed).sum(), rows.iter().map(|row| row.1.failed).sum());
+    let (passed, failed): (u32, u32) =
+        (rows.iter().map(|row| row.1.passed).sum(), rows.iter().map(|row| row.1.failed).sum());
     println!("{:<12} {passed:>8} {failed:>8} {:>8.1}\n", "all", total.as_secs_f64());
     println!("{passed} passed, {failed} failed");
     if failed > 0 {
@@ -83,7 +90,12 @@ fn report(rows: &[(&str, Count, Duration)]) -> Result<()> {
 }
 
 fn chosen(args: &[String]) -> Result<Vec<(&'static str, &'static str, Step)>> {
-    let known = |name: &str| STEPS.iter().position(|(step, _, _)| *step == name).with_context(|| format!("no step `{name}`: see `--list`"));
+    let known = |name: &str| {
+        STEPS
+            .iter()
+            .position(|(step, _, _)| *step == name)
+            .with_context(|| format!("no step `{name}`: see `--list`"))
+    };
     let mut steps: Vec<(&'static str, &'static str, Step)> = STEPS.to_vec();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -112,22 +124,55 @@ fn fmt() -> Result<Count> {
 }
 
 fn clippy() -> Result<Count> {
-    process::run(&mut workspace::cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"]))?;
+    process::run(&mut workspace::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     Ok(Count::ONE)
 }
 
 fn unit() -> Result<Count> {
     let nextest = process::exists("cargo-nextest");
     let (ok, text) = if nextest {
-        process::tee(&mut workspace::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--color", "never"]))?
+        process::tee(&mut workspace::cargo(&[
+            "nextest",
+            "run",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--color",
+            "never",
+        ]))?
     } else {
-        process::tee(&mut workspace::cargo(&["test", "--workspace", "--locked", "--all-targets", "--no-fail-fast", "--color", "never"]))?
+        process::tee(&mut workspace::cargo(&[
+            "test",
+            "--workspace",
+            "--locked",
+            "--all-targets",
+            "--no-fail-fast",
+            "--color",
+            "never",
+        ]))?
     };
     counted(if nextest { nextest_summary(&text) } else { libtest_summary(&text) }, ok, "unit tests")
 }
 
 fn doc() -> Result<Count> {
-    let (ok, text) = process::tee(&mut workspace::cargo(&["test", "--workspace", "--locked", "--doc", "--no-fail-fast", "--color", "never"]))?;
+    let (ok, text) = process::tee(&mut workspace::cargo(&[
+        "test",
+        "--workspace",
+        "--locked",
+        "--doc",
+        "--no-fail-fast",
+        "--color",
+        "never",
+    ]))?;
     counted(libtest_summary(&text), ok, "documentation tests")
 }
 
@@ -153,7 +198,10 @@ fn libtest_summary(text: &str) -> Count {
 /// Reads `Summary [ 1.2s] 40 tests run: 39 passed (1 slow), 1 failed, 0 skipped`.
 fn nextest_summary(text: &str) -> Count {
     let line = text.lines().rev().find(|line| line.trim_start().starts_with("Summary [")).unwrap_or_default();
-    Count { passed: number_before(line, " passed"), failed: number_before(line, " failed") + number_before(line, " timed out") }
+    Count {
+        passed: number_before(line, " passed"),
+        failed: number_before(line, " failed") + number_before(line, " timed out"),
+    }
 }
 
 fn number_before(line: &str, word: &str) -> u32 {
@@ -168,13 +216,28 @@ fn conform() -> Result<Count> {
 
 /// Builds the binary that users get.
 pub(crate) fn release_binary() -> Result<PathBuf> {
-    process::run(&mut workspace::cargo(&["build", "--quiet", "--release", "--locked", "--package", "countersign"]))?;
+    process::run(&mut workspace::cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "countersign",
+    ]))?;
     Ok(workspace::target_dir().join("release/countersign"))
 }
 
 /// Builds the binary with fixture tools, which no user gets, and moves it out of the way of the ordinary one.
 pub(crate) fn fixtures_binary() -> Result<PathBuf> {
-    process::run(&mut workspace::cargo(&["build", "--quiet", "--locked", "--package", "countersign", "--features", "fixtures"]))?;
+    process::run(&mut workspace::cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "countersign",
+        "--features",
+        "fixtures",
+    ]))?;
     let to = workspace::work_dir().join("e2e/bin/countersign");
     if let Some(dir) = to.parent() {
         std::fs::create_dir_all(dir)?;
@@ -197,9 +260,13 @@ mod tests {
 
     #[test]
     fn reads_what_the_runners_print() {
-        let libtest = libtest_summary("test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored");
+        let libtest = libtest_summary(
+            "test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored",
+        );
         assert_eq!((libtest.passed, libtest.failed), (4, 2));
-        let nextest = nextest_summary("     Summary [   0.012s] 40 tests run: 38 passed (1 slow), 1 failed, 1 timed out, 0 skipped");
+        let nextest = nextest_summary(
+            "     Summary [   0.012s] 40 tests run: 38 passed (1 slow), 1 failed, 1 timed out, 0 skipped",
+        );
         assert_eq!((nextest.passed, nextest.failed), (38, 2));
     }
 }

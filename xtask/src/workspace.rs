@@ -76,7 +76,8 @@ fn packages(metadata: &Value) -> Result<Vec<Package>> {
 
 fn package(value: &Value) -> Package {
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let dependencies = value.get("dependencies").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let dependencies =
+        value.get("dependencies").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     Package {
         name: text("name").unwrap_or_default(),
         version: text("version").unwrap_or_default(),
@@ -94,8 +95,11 @@ fn package(value: &Value) -> Package {
 pub(crate) fn tracked_files() -> Result<Vec<PathBuf>> {
     let mut command = Command::new("git");
     command.current_dir(root()).args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
-    let mut files: Vec<PathBuf> =
-        process::capture(&mut command)?.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
+    let mut files: Vec<PathBuf> = process::capture(&mut command)?
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .collect();
     files.retain(|file| root().join(file).is_file());
     files.sort();
     files.dedup();
@@ -113,7 +117,8 @@ pub(crate) fn has_extension(file: &Path, wanted: &str) -> bool {
 /// The load test needs optimised code and crates that no other command needs, so it is this package built again with its feature.
 #[cfg(not(feature = "bench"))]
 pub(crate) fn rerun_bench(args: &[String]) -> Result<()> {
-    let mut command = cargo(&["run", "--quiet", "--release", "--package", "xtask", "--features", "bench", "--", "bench"]);
+    let mut command =
+        cargo(&["run", "--quiet", "--release", "--package", "xtask", "--features", "bench", "--", "bench"]);
     command.args(args);
     process::run(&mut command)
 }

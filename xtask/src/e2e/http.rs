@@ -31,7 +31,8 @@ impl Answer {
     pub(crate) fn message(&self) -> Result<Value> {
         let event = self.body.lines().rev().find_map(|line| line.strip_prefix("data:"));
         let text = event.unwrap_or(&self.body);
-        serde_json::from_str(text.trim()).with_context(|| format!("HTTP {}: no JSON: {}", self.status, self.body))
+        serde_json::from_str(text.trim())
+            .with_context(|| format!("HTTP {}: no JSON: {}", self.status, self.body))
     }
 
     /// The `result` of the message.
@@ -140,9 +141,16 @@ pub(crate) fn send(address: &str, request: &str) -> Result<Answer> {
     stream.read_to_end(&mut bytes).context("no complete answer")?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no HTTP answer: {text}"))?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(|| format!("no status: {head}"))?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .with_context(|| format!("no status: {head}"))?;
     let header = |name: &str| {
-        head.lines().filter_map(|line| line.split_once(':')).find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+        head.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim().to_owned())
     };
     let chunked = header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
     let body = if chunked { unchunk(body)? } else { body.to_owned() };
@@ -152,12 +160,14 @@ pub(crate) fn send(address: &str, request: &str) -> Result<Answer> {
 fn unchunk(mut rest: &str) -> Result<String> {
     let mut body = String::new();
     while let Some((size, data)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size.trim(), 16).with_context(|| format!("bad chunk size `{size}`"))?;
+        let size =
+            usize::from_str_radix(size.trim(), 16).with_context(|| format!("bad chunk size `{size}`"))?;
         if size == 0 {
             break;
         }
         body.push_str(data.get(..size).context("a chunk ends early")?);
-        rest = data.get(size..).and_then(|rest| rest.strip_prefix("\r\n")).context("a chunk without its end")?;
+        rest =
+            data.get(size..).and_then(|rest| rest.strip_prefix("\r\n")).context("a chunk without its end")?;
     }
     Ok(body)
 }

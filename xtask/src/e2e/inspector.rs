@@ -45,27 +45,36 @@ struct Target<'a> {
 impl Target<'_> {
     fn lists(&self) -> Result<()> {
         let result = self.ask(&["--method", "tools/list"], 0)?;
-        expect(&result, "/tools", |tools| tools.as_array().is_some_and(|tools| tools.iter().any(|tool| named(tool, "test_simple_text"))))
+        expect(&result, "/tools", |tools| {
+            tools.as_array().is_some_and(|tools| tools.iter().any(|tool| named(tool, "test_simple_text")))
+        })
     }
 
     fn calls(&self) -> Result<()> {
         let result = self.ask(&["--method", "tools/call", "--tool-name", "test_simple_text"], 0)?;
-        expect(&result, "/content/0/text", |text| text.as_str().is_some_and(|text| text.contains("simple text response")))
+        expect(&result, "/content/0/text", |text| {
+            text.as_str().is_some_and(|text| text.contains("simple text response"))
+        })
     }
 
     fn reports_errors(&self) -> Result<()> {
-        let result = self.ask(&["--method", "tools/call", "--tool-name", "test_error_handling"], TOOL_ERROR)?;
+        let result =
+            self.ask(&["--method", "tools/call", "--tool-name", "test_error_handling"], TOOL_ERROR)?;
         expect(&result, "/isError", |value| value == &Value::Bool(true))
     }
 
     fn reads(&self) -> Result<()> {
         let result = self.ask(&["--method", "resources/read", "--uri", "test://static-text"], 0)?;
-        expect(&result, "/contents/0/text", |text| text.as_str().is_some_and(|text| text.contains("static text resource")))
+        expect(&result, "/contents/0/text", |text| {
+            text.as_str().is_some_and(|text| text.contains("static text resource"))
+        })
     }
 
     fn gets_prompt(&self) -> Result<()> {
         let result = self.ask(&["--method", "prompts/get", "--prompt-name", "test_simple_prompt"], 0)?;
-        expect(&result, "/messages/0/content/text", |text| text.as_str().is_some_and(|text| text.contains("simple prompt")))
+        expect(&result, "/messages/0/content/text", |text| {
+            text.as_str().is_some_and(|text| text.contains("simple prompt"))
+        })
     }
 
     fn ask(&self, args: &[&str], code: i32) -> Result<Value> {
@@ -84,9 +93,15 @@ impl Target<'_> {
 fn parse(output: &Output, code: i32) -> Result<Value> {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.code() != Some(code) {
-        bail!("ended with {}, expected {code}: {} {}", output.status, process::tail(&stdout, 500), process::tail(&stderr, 500));
+        bail!(
+            "ended with {}, expected {code}: {} {}",
+            output.status,
+            process::tail(&stdout, 500),
+            process::tail(&stderr, 500)
+        );
     }
-    let message: Value = serde_json::from_str(stdout.trim()).with_context(|| format!("no JSON: {stdout} {stderr}"))?;
+    let message: Value =
+        serde_json::from_str(stdout.trim()).with_context(|| format!("no JSON: {stdout} {stderr}"))?;
     Ok(message.get("result").cloned().unwrap_or(message))
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::http::{Client, Era};
+use super::server::find_key;
 use super::{Checks, fresh_dir};
 use crate::process::{self, Background};
 use crate::{setup, workspace};
@@ -32,7 +33,9 @@ pub(crate) fn check(binary: &Path) -> Result<Checks> {
     command.current_dir(&dir).args(["quickstart", "--dir"]).arg(&dir);
     let mut process = Background::start(&mut command, &log)?;
     let mut checks = Checks::default();
-    let Some((address, key)) = checks.record("quickstart prints an address and a key", printed(&mut process, &log)) else {
+    let Some((address, key)) =
+        checks.record("quickstart prints an address and a key", printed(&mut process, &log))
+    else {
         println!("{}", std::fs::read_to_string(&log).unwrap_or_default());
         return Ok(checks);
     };
@@ -63,12 +66,16 @@ fn printed(process: &mut Background, log: &Path) -> Result<(String, String)> {
     while start.elapsed() < START_LIMIT {
         process.check()?;
         let text = std::fs::read_to_string(log).unwrap_or_default();
-        let address = text.split("http://").nth(1).and_then(|rest| rest.split_once("/mcp")).map(|(address, _)| address.to_owned());
-        let key = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).find(|word| word.starts_with("cs_") && word.len() > 30);
+        let address = text
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split_once("/mcp"))
+            .map(|(address, _)| address.to_owned());
+        let key = find_key(&text);
         if let (Some(address), Some(key)) = (address, key)
             && std::net::TcpStream::connect(&address).is_ok()
         {
-            return Ok((address, key.to_owned()));
+            return Ok((address, key));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -108,9 +115,11 @@ fn answers(client: &mut Client) -> Result<()> {
 }
 
 fn refuses(client: &mut Client, query: &str) -> Result<()> {
-    let answer = client.request("tools/call", json!({"name": "query_shop", "arguments": {"query": query}}))?;
+    let answer =
+        client.request("tools/call", json!({"name": "query_shop", "arguments": {"query": query}}))?;
     let message = answer.message()?;
-    let refused = message.get("error").is_some() || message.pointer("/result/isError") == Some(&Value::Bool(true));
+    let refused =
+        message.get("error").is_some() || message.pointer("/result/isError") == Some(&Value::Bool(true));
     if !refused {
         bail!("answered: {message}");
     }
@@ -120,7 +129,11 @@ fn refuses(client: &mut Client, query: &str) -> Result<()> {
 /// The log's directory, as the configuration names it.
 fn audit_dir(dir: &Path) -> Result<PathBuf> {
     let config: toml::Table = std::fs::read_to_string(dir.join("countersign.toml"))?.parse()?;
-    let named = config.get("audit").and_then(|audit| audit.get("dir")).and_then(toml::Value::as_str).unwrap_or("audit");
+    let named = config
+        .get("audit")
+        .and_then(|audit| audit.get("dir"))
+        .and_then(toml::Value::as_str)
+        .unwrap_or("audit");
     Ok(dir.join(named))
 }
 
@@ -142,7 +155,10 @@ fn notices_tampering(binary: &Path, audit: &Path) -> Result<()> {
     let copy = copy.join(audit.file_name().context("an audit directory without a name")?);
     let mut files = Vec::new();
     collect(&copy, &mut files)?;
-    let largest = files.iter().max_by_key(|path| path.metadata().map_or(0, |meta| meta.len())).context("an empty log")?;
+    let largest = files
+        .iter()
+        .max_by_key(|path| path.metadata().map_or(0, |meta| meta.len()))
+        .context("an empty log")?;
     let mut bytes = std::fs::read(largest)?;
     let middle = bytes.len() / 2;
     let byte = bytes.get_mut(middle).context("an empty file")?;

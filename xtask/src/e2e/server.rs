@@ -24,22 +24,35 @@ impl Server {
     /// The server of the conformance suites: anonymous callers, fixture tools.
     pub(crate) fn fixtures(binary: &Path) -> Result<Self> {
         let dir = fresh_dir("fixtures")?;
-        let config = prepare(binary, &dir, &[("danger", "anonymous", true.into()), ("danger", "fixtures", true.into())])?;
-        Self::start(binary, &dir, config)
+        let prepared =
+            prepare(binary, &dir, &[("danger.anonymous", true.into()), ("danger.fixtures", true.into())])?;
+        Self::start(binary, &prepared)
     }
 
-    /// Starts `serve` with a configuration that [`prepare`] made, and waits until it answers.
-    pub(crate) fn start(binary: &Path, dir: &Path, config: PathBuf) -> Result<Self> {
-        let address = listen_address(&config)?;
+    /// Starts `serve` with what [`prepare`] made, and waits until it listens.
+    pub(crate) fn start(binary: &Path, prepared: &Prepared) -> Result<Self> {
+        Self::start_polling(binary, prepared, Duration::from_millis(20))
+    }
+
+    /// [`Self::start`], looking whether it listens in steps of `step`.
+    pub(crate) fn start_polling(binary: &Path, prepared: &Prepared, step: Duration) -> Result<Self> {
+        let Prepared { dir, config, address, .. } = prepared;
         let mut command = Command::new(binary);
-        command.current_dir(dir).arg("serve").arg("--config").arg(&config);
+        command.current_dir(dir).arg("serve").arg("--config").arg(config);
         let log = dir.join("serve.log");
-        let mut server = Self { address, config, process: Background::start(&mut command, &log)? };
-        server.wait().with_context(|| {
+        let process = Background::start(&mut command, &log)?;
+        let mut server = Self { address: address.clone(), config: config.clone(), process };
+        server.wait(step).with_context(|| {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             format!("the server did not start; its output ends: {}", process::tail(&text, 2000))
         })?;
         Ok(server)
+    }
+
+    /// The server's process id.
+    #[cfg(feature = "bench")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Where MCP is served.
@@ -47,42 +60,65 @@ impl Server {
         format!("http://{}/mcp", self.address)
     }
 
-    fn wait(&mut self) -> Result<()> {
+    fn wait(&mut self, step: Duration) -> Result<()> {
         let start = Instant::now();
         while start.elapsed() < START_LIMIT {
             self.process.check()?;
             if TcpStream::connect(&self.address).is_ok() {
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(step);
         }
         bail!("nothing listens on {} after {} s", self.address, START_LIMIT.as_secs())
     }
 }
 
-/// Lets `quickstart --no-serve` write a configuration, sets a free port and the given values, and returns its path.
-pub(crate) fn prepare(binary: &Path, dir: &Path, settings: &[(&str, &str, Value)]) -> Result<PathBuf> {
+/// A directory with a configuration, ready to serve.
+pub(crate) struct Prepared {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: PathBuf,
+    pub(crate) address: String,
+    /// The API key that quickstart printed.
+    #[cfg_attr(not(feature = "bench"), expect(dead_code, reason = "only the load test calls with it"))]
+    pub(crate) key: Option<String>,
+}
+
+/// Lets `quickstart --no-serve` fill a directory, then sets a free port and the given values (`table.key`) in its configuration.
+pub(crate) fn prepare(binary: &Path, dir: &Path, settings: &[(&str, Value)]) -> Result<Prepared> {
     let mut command = Command::new(binary);
     command.current_dir(dir).args(["quickstart", "--no-serve", "--dir"]).arg(dir);
-    process::capture(&mut command)?;
+    let printed = process::capture(&mut command)?;
     let config = dir.join("countersign.toml");
-    let mut table: toml::Table = std::fs::read_to_string(&config).context("quickstart wrote no configuration")?.parse()?;
-    let listen = Value::from(format!("127.0.0.1:{}", free_port()?));
-    for (section, name, value) in settings.iter().cloned().chain([("server", "listen", listen)]) {
-        let section = table.entry(section).or_insert_with(|| Value::Table(toml::Table::new()));
-        section.as_table_mut().context("a section that is no table")?.insert(name.to_owned(), value);
+    let mut file: toml::Table =
+        std::fs::read_to_string(&config).context("quickstart wrote no configuration")?.parse()?;
+    let address = format!("127.0.0.1:{}", free_port()?);
+    for (path, value) in settings.iter().cloned().chain([("server.listen", Value::from(address.clone()))]) {
+        set(&mut file, path, value)?;
     }
-    std::fs::write(&config, toml::to_string(&table)?)?;
-    Ok(config)
+    std::fs::write(&config, toml::to_string(&file)?)?;
+    Ok(Prepared { dir: dir.to_path_buf(), config, address, key: find_key(&printed) })
+}
+
+/// The first API key in a text.
+pub(crate) fn find_key(text: &str) -> Option<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    words.into_iter().find(|word| word.starts_with("cs_") && word.len() > 30).map(str::to_owned)
+}
+
+fn set(table: &mut toml::Table, path: &str, value: Value) -> Result<()> {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+            Ok(())
+        }
+        Some((head, rest)) => {
+            let inner = table.entry(head).or_insert_with(|| Value::Table(toml::Table::new()));
+            set(inner.as_table_mut().with_context(|| format!("`{head}` is no table"))?, rest, value)
+        }
+    }
 }
 
 /// A port that nothing listens on now.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn listen_address(config: &Path) -> Result<String> {
-    let table: toml::Table = std::fs::read_to_string(config)?.parse()?;
-    let listen = table.get("server").and_then(|server| server.get("listen")).and_then(Value::as_str);
-    Ok(listen.context("no server.listen in the configuration")?.to_owned())
 }

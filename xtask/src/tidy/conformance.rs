@@ -17,13 +17,26 @@ pub(super) fn check(sources: &Sources, findings: &mut Findings) -> Result<()> {
             match shown.get(&(suite.name.clone(), scenario.clone())) {
                 None => missing.push(scenario.as_str()),
                 Some(passed) if passed < least => {
-                    findings.error(page, format_args!("scenario {scenario} of {}: {passed} passed, it was {least}", suite.name));
+                    findings.error(
+                        page,
+                        format_args!(
+                            "scenario {scenario} of {}: {passed} passed, it was {least}",
+                            suite.name
+                        ),
+                    );
                 }
                 Some(_) => {}
             }
         }
         if !missing.is_empty() {
-            findings.error(page, format_args!("suite {} lacks {}: run `cargo xtask conformance`", suite.name, missing.join(", ")));
+            findings.error(
+                page,
+                format_args!(
+                    "suite {} lacks {}: run `cargo xtask conformance`",
+                    suite.name,
+                    missing.join(", ")
+                ),
+            );
         }
     }
     Ok(())

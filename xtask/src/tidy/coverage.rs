@@ -59,7 +59,8 @@ pub(super) fn check(sources: &Sources, findings: &mut Findings) -> Result<()> {
     for mutation in &known_mutations {
         let named = text.lines().any(|line| cell_list(line, 5).contains(&mutation.id));
         if !named {
-            findings.error(PAGE, format_args!("mutation {} proves nothing here: no row names it", mutation.id));
+            findings
+                .error(PAGE, format_args!("mutation {} proves nothing here: no row names it", mutation.id));
         }
     }
     Ok(())
@@ -87,16 +88,24 @@ fn check_row(id: &str, row: &Row, mutations: &[mutate::Mutation], rust: &[String
     match row.status.as_str() {
         "open" => {
             if !row.code.is_empty() || !row.tests.is_empty() || !row.mutations.is_empty() {
-                findings.error(PAGE, format_args!("{id} is open, yet names code, tests or mutations; say `part` or `done`"));
+                findings.error(
+                    PAGE,
+                    format_args!("{id} is open, yet names code, tests or mutations; say `part` or `done`"),
+                );
             }
             return;
         }
-        "part" if row.note.is_empty() => findings.error(PAGE, format_args!("{id} is built in part: its note must say what is missing")),
+        "part" if row.note.is_empty() => {
+            findings.error(PAGE, format_args!("{id} is built in part: its note must say what is missing"))
+        }
         "part" | "done" => {}
-        other => findings.error(PAGE, format_args!("{id} has the status `{other}`; known are done, part, open")),
+        other => {
+            findings.error(PAGE, format_args!("{id} has the status `{other}`; known are done, part, open"))
+        }
     }
     if row.code.is_empty() || row.tests.is_empty() || row.mutations.is_empty() {
-        findings.error(PAGE, format_args!("{id} must name code, a test, and a mutation that the test notices"));
+        findings
+            .error(PAGE, format_args!("{id} must name code, a test, and a mutation that the test notices"));
     }
     for path in &row.code {
         if !workspace::root().join(path).exists() {
@@ -112,9 +121,18 @@ fn check_row(id: &str, row: &Row, mutations: &[mutate::Mutation], rust: &[String
     }
     for mutation in &row.mutations {
         match mutations.iter().find(|known| known.id == *mutation) {
-            None => findings.error(PAGE, format_args!("{id} names the mutation `{mutation}`, which xtask/mutations.toml lacks")),
+            None => findings.error(
+                PAGE,
+                format_args!("{id} names the mutation `{mutation}`, which xtask/mutations.toml lacks"),
+            ),
             Some(known) if !known.requirements.iter().any(|requirement| requirement == id) => {
-                findings.error(PAGE, format_args!("{id} names the mutation `{mutation}`, which is registered for {}", known.requirements.join(", ")));
+                findings.error(
+                    PAGE,
+                    format_args!(
+                        "{id} names the mutation `{mutation}`, which is registered for {}",
+                        known.requirements.join(", ")
+                    ),
+                );
             }
             Some(_) => {}
         }
@@ -129,7 +147,10 @@ fn cell(line: &str, index: usize) -> Option<String> {
 
 fn cell_list(line: &str, index: usize) -> Vec<String> {
     let text = cell(line, index).unwrap_or_default();
-    text.split(',').map(|item| item.trim().trim_matches('`').to_owned()).filter(|item| !item.is_empty()).collect()
+    text.split(',')
+        .map(|item| item.trim().trim_matches('`').to_owned())
+        .filter(|item| !item.is_empty())
+        .collect()
 }
 
 fn is_id(text: &str) -> bool {

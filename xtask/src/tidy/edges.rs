@@ -16,10 +16,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("countersign-identity", &["countersign-core", "countersign-egress"]),
     ("countersign-audit", &["countersign-core", "countersign-egress"]),
     ("countersign-state", &["countersign-core"]),
-    ("countersign-tools", &["countersign-core", "countersign-sql", "countersign-sandbox", "countersign-egress"]),
+    (
+        "countersign-tools",
+        &["countersign-core", "countersign-sql", "countersign-sandbox", "countersign-egress"],
+    ),
     ("countersign-mcp", &["countersign-core", "countersign-egress", "countersign-sandbox"]),
     ("countersign-console", &["countersign-core"]),
-    ("countersign-review", &["countersign-core", "countersign-mcp", "countersign-egress", "countersign-sandbox"]),
+    (
+        "countersign-review",
+        &["countersign-core", "countersign-mcp", "countersign-egress", "countersign-sandbox"],
+    ),
     ("xtask", &[]),
 ];
 

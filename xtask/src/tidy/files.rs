@@ -29,7 +29,8 @@ pub(super) fn check(sources: &Sources, findings: &mut Findings) -> Result<()> {
         } else if lines > LONG && !is_test(file) {
             findings.warn(&place, format_args!("{lines} lines, more than {LONG}"));
         }
-        if is_crate_root(file) && !file.starts_with(UNSAFE_CRATE) && !text.contains("#![forbid(unsafe_code)]") {
+        if is_crate_root(file) && !file.starts_with(UNSAFE_CRATE) && !text.contains("#![forbid(unsafe_code)]")
+        {
             findings.error(&place, "a crate root without `#![forbid(unsafe_code)]`");
         }
         if text.lines().any(holds_unsafe) {
@@ -68,6 +69,7 @@ fn holds_unsafe(line: &str) -> bool {
     // Written apart so that this file does not match itself.
     ["{", "fn ", "impl ", "extern "].iter().any(|next| {
         let pattern = format!("{} {next}", "unsafe");
-        code.starts_with(&pattern) || [" ", "(", "=", "{", ";"].iter().any(|before| code.contains(&format!("{before}{pattern}")))
+        code.starts_with(&pattern)
+            || [" ", "(", "=", "{", ";"].iter().any(|before| code.contains(&format!("{before}{pattern}")))
     })
 }

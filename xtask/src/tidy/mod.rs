@@ -83,4 +83,3 @@ pub(crate) fn main() -> Result<()> {
     }
     Ok(())
 }
-

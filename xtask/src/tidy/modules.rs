@@ -10,7 +10,10 @@ pub(super) fn check(sources: &Sources, findings: &mut Findings) -> Result<()> {
     for file in sources.rust().filter(|file| in_src(file)) {
         let Some((name, dir)) = module(file) else { continue };
         let parents = parents(&dir);
-        let named = parents.iter().filter(|parent| parent.as_path() != file).any(|parent| declares(&sources.read(parent), &name));
+        let named = parents
+            .iter()
+            .filter(|parent| parent.as_path() != file)
+            .any(|parent| declares(&sources.read(parent), &name));
         if !named {
             findings.error(file.display(), format_args!("no `mod {name};` names this file"));
         }
@@ -21,7 +24,9 @@ pub(super) fn check(sources: &Sources, findings: &mut Findings) -> Result<()> {
 fn in_src(file: &Path) -> bool {
     let mut parts = file.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
     match parts.next().as_deref() {
-        Some("crates") => parts.nth(1).as_deref() == Some("src") && !file.components().any(|part| part.as_os_str() == "bin"),
+        Some("crates") => {
+            parts.nth(1).as_deref() == Some("src") && !file.components().any(|part| part.as_os_str() == "bin")
+        }
         Some("xtask") => parts.next().as_deref() == Some("src"),
         _ => false,
     }
@@ -50,7 +55,8 @@ fn parents(dir: &Path) -> Vec<PathBuf> {
 fn declares(parent: &str, name: &str) -> bool {
     parent.lines().any(|line| {
         let code = line.trim();
-        let code = code.strip_prefix("pub ").or_else(|| code.split_once(") ").map(|(_, rest)| rest)).unwrap_or(code);
+        let code =
+            code.strip_prefix("pub ").or_else(|| code.split_once(") ").map(|(_, rest)| rest)).unwrap_or(code);
         code.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')).is_some_and(|found| found == name)
     })
 }
