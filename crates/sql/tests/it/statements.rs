@@ -1,0 +1,1 @@
+//! Statements by class: what is refused, by which rule, and what is answered.
