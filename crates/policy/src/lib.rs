@@ -1,1 +1,35 @@
-//! Cedar policy decision point and the schema generated from the tool registry
+//! The policy decision point: Cedar, validated against a schema that is made from the tool registry.
+//!
+//! [`Policies`] is one immutable set of policies; it answers the pipeline's questions. [`PolicyStore`] holds the set in force and
+//! swaps it on a reload that validates. The reading order is `facts` (what exists), `schema` (what a policy may say), `load` (text
+//! to checked policies), `decide` (question to verdict), `explain` and `store`.
+//!
+//! Invariants: deny by default; an evaluation error denies, although Cedar would merely skip the policy; the floor set is part of
+//! every set and holds only `forbid`, which no `permit` overrides; ids of entities are built from data and never parsed.
+#![forbid(unsafe_code)]
+
+mod cache;
+mod decide;
+mod entities;
+mod error;
+mod explain;
+mod facts;
+mod input;
+mod load;
+mod mentions;
+mod schema;
+mod slice;
+mod source;
+mod store;
+
+pub use decide::Policies;
+pub use error::{Place, PolicyError, PolicyErrors};
+pub use explain::{Explained, Explanation, Unlock};
+pub use facts::{DatabaseFact, RegistryFacts, ToolFact};
+pub use load::{Effect, PolicyInfo, Report};
+pub use source::PolicyFile;
+pub use store::{PolicyStore, Reload};
+
+/// The policies that a new installation starts with, as (file name, text). They are ordinary user policies.
+pub const DEFAULT_POLICIES: &[(&str, &str)] =
+    &[("default.cedar", include_str!("../../../policies/default.cedar"))];

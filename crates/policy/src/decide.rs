@@ -1,0 +1,376 @@
+//! One immutable set of policies, and the road from a question to a verdict.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision as Answer, Entities, Entity, EntityUid, Request,
+    RestrictedExpression as Expression,
+};
+use countersign_core::{
+    Access, Action, CallQuestion, Decision, Digest, Object, Phase, Principal, Verdict, decision::PolicySet,
+};
+use serde_json::Value;
+
+use crate::{
+    cache::{Cache, Key},
+    entities::{Names, database_of, method_name},
+    error::{PolicyError, PolicyErrors},
+    facts::RegistryFacts,
+    input::InputShape,
+    load::{self, Checked, Report},
+    schema,
+    slice::{Scope, Slice},
+    source::{self, PolicyFile},
+};
+
+/// Asked in turn; the first number of approvals that is allowed decides.
+const PROBES: [u8; 3] = [0, 1, 2];
+/// A list shows what approvals could unlock.
+const LISTING_PROBES: [u8; 1] = [2];
+
+/// One immutable set of policies, validated and ready to decide.
+pub struct Policies {
+    pub(crate) epoch: u64,
+    report: Report,
+    names: Names,
+    authorizer: Authorizer,
+    tools: BTreeMap<Arc<str>, ToolSlice>,
+    accesses: BTreeMap<(Action, &'static str), AccessSlice>,
+    /// Each configured database with the tenant that owns it, if one does.
+    databases: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    cache: Cache,
+}
+
+/// All that is known about a tool before a question is asked.
+pub(crate) struct ToolSlice {
+    pub(crate) slice: Slice,
+    action: EntityUid,
+    resource: EntityUid,
+    entities: [Entity; 2],
+    shape: InputShape,
+    pin: Digest,
+}
+
+/// All that is known about an action on a kind of object.
+pub(crate) struct AccessSlice {
+    pub(crate) slice: Slice,
+    action: EntityUid,
+    entity: Entity,
+}
+
+impl Policies {
+    /// Reads, parses and validates the policies of a directory. All problems are reported at once; epoch 1.
+    pub fn load(dir: &Path, facts: &RegistryFacts) -> Result<Policies, PolicyErrors> {
+        Policies::from_files(&source::read_dir(dir)?, facts)
+    }
+
+    /// The same for texts that are at hand.
+    pub fn from_files(files: &[PolicyFile], facts: &RegistryFacts) -> Result<Policies, PolicyErrors> {
+        // INVARIANT: the floor set is part of every set.
+        let floor = load::floor();
+        let assembled = catch_unwind(AssertUnwindSafe(|| Policies::assemble(&floor, files, facts)));
+        assembled
+            .unwrap_or_else(|_| Err(PolicyError::whole("policies", "the policy engine failed on them").into()))
+    }
+
+    /// Builds a set from a floor and user files.
+    pub(crate) fn assemble(
+        floor: &PolicyFile,
+        files: &[PolicyFile],
+        facts: &RegistryFacts,
+    ) -> Result<Policies, PolicyErrors> {
+        let internal = |cause: String| PolicyErrors::from(PolicyError::whole("policies", cause));
+        let names = Names::new().map_err(internal)?;
+        let checked = load::check(floor, files, facts, &names)?;
+        Ok(Policies {
+            epoch: 1,
+            tools: slice_tools(&checked, facts, &names).map_err(internal)?,
+            accesses: slice_accesses(&checked, &names).map_err(internal)?,
+            databases: facts.databases.iter().map(|one| (one.name.clone(), one.tenant.clone())).collect(),
+            report: checked.report,
+            names,
+            authorizer: Authorizer::new(),
+            cache: Cache::new(),
+        })
+    }
+
+    /// What was found when the set was loaded: its policies, warnings, schema and digest.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The slice that decides on calls of a tool.
+    pub(crate) fn tool_slice(&self, name: &str) -> Option<&Slice> {
+        self.tools.get(name).map(|tool| &tool.slice)
+    }
+
+    /// The slice that decides on an access.
+    pub(crate) fn access_slice(&self, access: &Access) -> Option<&Slice> {
+        self.accesses.get(&(access.action, access.object.kind())).map(|access| &access.slice)
+    }
+
+    /// Decides on a call without the cache.
+    pub(crate) fn evaluate_call(&self, question: &CallQuestion<'_>) -> Decision {
+        closed(|| self.try_call(question, self.tool(question)?))
+    }
+
+    /// Decides on an access without the cache.
+    pub(crate) fn evaluate_access(&self, question: &CallQuestion<'_>, access: &Access) -> Decision {
+        closed(|| self.try_access(question, access))
+    }
+
+    /// The tool as it was when the policies were validated; another one of the same name is none.
+    fn tool(&self, question: &CallQuestion<'_>) -> Result<&ToolSlice, String> {
+        let spec = question.tool;
+        let known = self.tools.get(&spec.name).filter(|known| known.pin == spec.digest);
+        known.ok_or_else(|| format!("the policies were not validated for this tool `{}`", spec.name))
+    }
+
+    fn try_call(&self, question: &CallQuestion<'_>, tool: &ToolSlice) -> Result<Decision, String> {
+        let principal = self.names.principal(question.principal)?;
+        let user = principal.uid();
+        let entities = store(tool.entities.iter().cloned().chain([principal]))?;
+        let probes = match question.phase {
+            Phase::Listing => &LISTING_PROBES[..],
+            Phase::Calling { .. } => &PROBES[..],
+        };
+        let context = |approvals| call_context(question, tool, approvals);
+        let request = |approvals| {
+            let (user, action) = (user.clone(), tool.action.clone());
+            Request::new(user, action, tool.resource.clone(), context(approvals)?, None).map_err(text)
+        };
+        self.settle(&tool.slice, probes, &entities, request)
+    }
+
+    fn try_access(&self, question: &CallQuestion<'_>, access: &Access) -> Result<Decision, String> {
+        self.tool(question)?;
+        let kind = access.object.kind();
+        let known = self.accesses.get(&(access.action, kind));
+        let known = known.ok_or_else(|| format!("policies do not speak of `{}` on a {kind}", access.action.name()))?;
+        let database = database_of(&access.object);
+        let tenant = self.databases.get(database);
+        let tenant = tenant.ok_or_else(|| format!("the policies were not validated for database `{database}`"))?;
+        let principal = self.names.principal(question.principal)?;
+        let object = self.names.object(&access.object, tenant.as_ref())?;
+        let (user, resource) = (principal.uid(), object.uid());
+        let entities = store([principal, object, known.entity.clone()])?;
+        let request = |approvals| {
+            let (user, action) = (user.clone(), known.action.clone());
+            let context = access_context(question, approvals)?;
+            Request::new(user, action, resource.clone(), context, None).map_err(text)
+        };
+        let probes = match question.phase {
+            Phase::Listing => &LISTING_PROBES[..],
+            Phase::Calling { .. } => &PROBES[..],
+        };
+        self.settle(&known.slice, probes, &entities, request)
+    }
+
+    /// Asks with each number of approvals in turn until one is allowed.
+    fn settle(
+        &self,
+        slice: &Slice,
+        probes: &[u8],
+        entities: &Entities,
+        request: impl Fn(u8) -> Result<Request, String>,
+    ) -> Result<Decision, String> {
+        // Where no policy looks at approvals, they change nothing.
+        let probes = if slice.mentions.has("approvals") { probes } else { probes.get(..1).unwrap_or(probes) };
+        let mut refusal = None;
+        for &approvals in probes {
+            let response = self.authorizer.is_authorized(&request(approvals)?, &slice.set, entities);
+            let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
+            // INVARIANT: an error denies. Cedar skips a policy whose evaluation errs, so that a `forbid` that errs would not forbid.
+            // MUTATE(H2-error): evaluation errors no longer deny
+            if !errors.is_empty() {
+                return Err(unevaluated(&errors));
+            }
+            let mut reasons: Vec<String> =
+                response.diagnostics().reason().map(|id| id.to_string()).collect();
+            reasons.sort();
+            if response.decision() == Answer::Allow {
+                // A verdict names its reasons: of a hold, what holds it.
+                let held = refusal.is_some();
+                let verdict = if held { Verdict::Hold { approvals } } else { Verdict::Allow };
+                return Ok(Decision { verdict, policies: refusal.unwrap_or(reasons), error: None });
+            }
+            refusal.get_or_insert(reasons);
+        }
+        Ok(Decision { verdict: Verdict::Deny, policies: refusal.unwrap_or_default(), error: None })
+    }
+}
+
+impl PolicySet for Policies {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn digest(&self) -> &str {
+        &self.report.digest
+    }
+
+    fn decide_call(&self, question: &CallQuestion<'_>) -> Decision {
+        let tool = match self.tool(question) {
+            Ok(tool) => tool,
+            Err(error) => return closed(|| Err(error)),
+        };
+        let mentions = &tool.slice.mentions;
+        let phase = match question.phase {
+            Phase::Listing => "listing",
+            Phase::Calling { .. } => "calling",
+        };
+        // INVARIANT: a decision that may rest on the arguments is made anew for each call.
+        if phase == "calling" && (mentions.has("input") || mentions.has("inputOpaque")) {
+            return self.evaluate_call(question);
+        }
+        self.cached(question.principal, [phase, &question.tool.name], || self.evaluate_call(question))
+    }
+
+    fn decide_access(&self, question: &CallQuestion<'_>, access: &Access) -> Decision {
+        // The pin is compared before the cache is asked.
+        if let Err(error) = self.tool(question) {
+            return closed(|| Err(error));
+        }
+        let phase = match question.phase {
+            Phase::Listing => "listing access",
+            Phase::Calling { .. } => "calling access",
+        };
+        let (database, table, name) = match &access.object {
+            Object::Table { database, table } => (database, table.as_str(), ""),
+            Object::Column { database, table, column } => (database, table.as_str(), column.as_str()),
+            Object::Function { database, name } => (database, "", name.as_str()),
+        };
+        let parts = [phase, &question.tool.name, access.action.name(), access.object.kind(), database, table, name];
+        self.cached(question.principal, parts, || self.evaluate_access(question, access))
+    }
+}
+
+impl Policies {
+    fn cached<'a>(
+        &self,
+        principal: &'a Principal,
+        parts: impl IntoIterator<Item = &'a str>,
+        decide: impl FnOnce() -> Decision,
+    ) -> Decision {
+        let key = Key::new(principal, parts);
+        if let Some(decision) = self.cache.get(&key) {
+            return decision;
+        }
+        let decision = decide();
+        self.cache.put(key, &decision);
+        decision
+    }
+}
+
+/// The slice and the entities of every tool.
+fn slice_tools(
+    checked: &Checked,
+    facts: &RegistryFacts,
+    names: &Names,
+) -> Result<BTreeMap<Arc<str>, ToolSlice>, String> {
+    let mut tools = BTreeMap::new();
+    for fact in &facts.tools {
+        let (action, resource) = (names.action(&fact.spec.name), names.tool(&fact.spec.name));
+        let parents = names.tool_parents(fact);
+        let scope = Scope::Entity { uid: &resource, parents: &parents };
+        let slice = Slice::of(&checked.policies, &action, &names.action(schema::CALL), &scope)?;
+        let entities = [names.tool_entity(fact)?, names.action_entity(&fact.spec.name, schema::CALL)];
+        let shape = InputShape::of_schema(&fact.spec.input_schema);
+        let tool = ToolSlice { slice, action, resource, entities, shape, pin: fact.spec.digest };
+        tools.insert(fact.spec.name.clone(), tool);
+    }
+    Ok(tools)
+}
+
+/// The slice of every action on every kind of object.
+fn slice_accesses(
+    checked: &Checked,
+    names: &Names,
+) -> Result<BTreeMap<(Action, &'static str), AccessSlice>, String> {
+    let mut accesses = BTreeMap::new();
+    for (action, kinds) in schema::ACCESSES {
+        for &kind in kinds {
+            let uid = names.action(action.name());
+            let type_name = kind.parse().map_err(|cause| format!("`{kind}`: {cause}"))?;
+            let scope = Scope::Type(&type_name);
+            let slice = Slice::of(&checked.policies, &uid, &names.access_group(), &scope)?;
+            let entity = names.action_entity(action.name(), schema::ACCESS);
+            accesses.insert((action, kind), AccessSlice { slice, action: uid, entity });
+        }
+    }
+    Ok(accesses)
+}
+
+/// The context of a question about a tool.
+pub(crate) fn call_context(question: &CallQuestion<'_>, tool: &ToolSlice, approvals: u8) -> Result<Context, String> {
+    let mentions = &tool.slice.mentions;
+    let arguments: Option<&Value> = match question.phase {
+        Phase::Listing => None,
+        Phase::Calling { arguments } => Some(arguments),
+    };
+    let looked_at = mentions.has("input") || mentions.has("inputOpaque");
+    let input = match arguments.filter(|_| looked_at) {
+        Some(arguments) => Some(tool.shape.convert(arguments).ok_or("the arguments are not an object")?),
+        None => None,
+    };
+    let opaque = input.as_ref().is_some_and(|(_, opaque)| *opaque);
+    let pairs = [
+        ("approvals".to_owned(), Expression::new_long(approvals.into())),
+        ("method".to_owned(), Expression::new_string(method_name(question.principal.method()).to_owned())),
+        ("listing".to_owned(), Expression::new_bool(arguments.is_none())),
+        ("inputOpaque".to_owned(), Expression::new_bool(opaque)),
+    ];
+    let input = input.map(|(record, _)| ("input".to_owned(), record));
+    Context::from_pairs(pairs.into_iter().chain(input)).map_err(text)
+}
+
+/// The context of a question about an object.
+pub(crate) fn access_context(question: &CallQuestion<'_>, approvals: u8) -> Result<Context, String> {
+    let string = |value: &str| Expression::new_string(value.to_owned());
+    let pairs = [
+        ("approvals".to_owned(), Expression::new_long(approvals.into())),
+        ("method".to_owned(), string(method_name(question.principal.method()))),
+        ("tool".to_owned(), string(&question.tool.name)),
+        ("power".to_owned(), string(question.tool.power.name())),
+    ];
+    Context::from_pairs(pairs).map_err(text)
+}
+
+/// Entities, with who is a member of what worked out.
+fn store(entities: impl IntoIterator<Item = Entity>) -> Result<Entities, String> {
+    Entities::from_entities(entities, None).map_err(text)
+}
+
+/// Names the policies, and nothing more: Cedar's own words would quote the values that they failed on.
+fn unevaluated(errors: &[&AuthorizationError]) -> String {
+    let mut ids: Vec<String> = errors
+        .iter()
+        .map(|error| match error {
+            AuthorizationError::PolicyEvaluationError(error) => format!("`{}`", error.policy_id()),
+        })
+        .collect();
+    ids.sort();
+    format!("could not evaluate {}", ids.join(", "))
+}
+
+/// A decision, or a denial that says why there is none. A panic inside the engine is such a reason.
+fn closed(decide: impl FnOnce() -> Result<Decision, String>) -> Decision {
+    let outcome = catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| Err("the policy engine failed".into()));
+    outcome.unwrap_or_else(|error| Decision { verdict: Verdict::Deny, policies: Vec::new(), error: Some(error) })
+}
+
+fn text(cause: impl std::fmt::Display) -> String {
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Principals, tools and objects as Cedar entities, built from data. No identifier is ever parsed from text.
+
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+    sync::Arc,
+};
+
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expression};
+use countersign_core::{
+    AuthMethod, Object, Principal, PrincipalKind, Sensitivity,
+};
+
+use crate::{facts::ToolFact, schema};
+
+/// The names of all entity types.
+pub(crate) struct Names {
+    user: EntityTypeName,
+    role: EntityTypeName,
+    tenant: EntityTypeName,
+    server: EntityTypeName,
+    power: EntityTypeName,
+    tool: EntityTypeName,
+    database: EntityTypeName,
+    table: EntityTypeName,
+    column: EntityTypeName,
+    function: EntityTypeName,
+    action: EntityTypeName,
+}
+
+impl Names {
+    /// The fixed names; `Err` only if Cedar stopped accepting one of them.
+    pub(crate) fn new() -> Result<Names, String> {
+        let name = |text: &str| EntityTypeName::from_str(text).map_err(|cause| format!("`{text}`: {cause}"));
+        Ok(Names {
+            user: name("User")?,
+            role: name("Role")?,
+            tenant: name("Tenant")?,
+            server: name("Server")?,
+            power: name("PowerClass")?,
+            tool: name("Tool")?,
+            database: name("Database")?,
+            table: name("Table")?,
+            column: name("Column")?,
+            function: name("Function")?,
+            action: name("Action")?,
+        })
+    }
+
+    /// An action, by name.
+    pub(crate) fn action(&self, name: &str) -> EntityUid {
+        uid(&self.action, name)
+    }
+
+    /// An action as a member of its group.
+    pub(crate) fn action_entity(&self, name: &str, group: &str) -> Entity {
+        Entity::new_no_attrs(self.action(name), HashSet::from([self.action(group)]))
+    }
+
+    /// A tool's identity.
+    pub(crate) fn tool(&self, name: &str) -> EntityUid {
+        uid(&self.tool, name)
+    }
+
+    /// What a tool is a member of: its server and its power class.
+    pub(crate) fn tool_parents(&self, fact: &ToolFact) -> HashSet<EntityUid> {
+        HashSet::from([uid(&self.server, &fact.spec.server), uid(&self.power, fact.spec.power.name())])
+    }
+
+    /// The principal with its roles and tenant.
+    pub(crate) fn principal(&self, principal: &Principal) -> Result<Entity, String> {
+        let attributes = [
+            ("issuer", principal.issuer()),
+            ("subject", principal.subject()),
+            ("kind", kind_name(principal.kind())),
+            ("tenant", principal.tenant()),
+        ];
+        let roles = principal.roles().iter().map(|role| uid(&self.role, role));
+        let parents = roles.chain([uid(&self.tenant, principal.tenant())]).collect();
+        entity(uid(&self.user, principal.key()), &attributes, None, parents)
+    }
+
+    /// A tool with its metadata.
+    pub(crate) fn tool_entity(&self, fact: &ToolFact) -> Result<Entity, String> {
+        let spec = &fact.spec;
+        let attributes = [
+            ("name", &*spec.name),
+            ("server", &*spec.server),
+            ("power", spec.power.name()),
+            ("sensitivity", sensitivity_name(spec.sensitivity)),
+        ];
+        entity(self.tool(&spec.name), &attributes, fact.tenant.as_ref(), self.tool_parents(fact))
+    }
+
+    /// An object of a database that belongs to `tenant`, if to any.
+    pub(crate) fn object(&self, object: &Object, tenant: Option<&Arc<str>>) -> Result<Entity, String> {
+        match object {
+            Object::Table { database, table } => entity(
+                uid(&self.table, &table_id(database, table)),
+                &[("database", database), ("name", table)],
+                tenant,
+                HashSet::from([uid(&self.database, database)]),
+            ),
+            Object::Column { database, table, column } => entity(
+                uid(&self.column, &column_id(database, table, column)),
+                &[("database", database), ("table", table), ("name", column)],
+                tenant,
+                HashSet::from([uid(&self.table, &table_id(database, table)), uid(&self.database, database)]),
+            ),
+            Object::Function { database, name } => entity(
+                uid(&self.function, &table_id(database, name)),
+                &[("database", database), ("name", name)],
+                tenant,
+                HashSet::from([uid(&self.database, database)]),
+            ),
+        }
+    }
+
+    /// A role's identity, if `uid` is one.
+    pub(crate) fn role_name<'u>(&self, uid: &'u EntityUid) -> Option<&'u str> {
+        (*uid.type_name() == self.role).then(|| uid.id().unescaped())
+    }
+
+    /// A tool's name, if `uid` is one.
+    pub(crate) fn tool_name<'u>(&self, uid: &'u EntityUid) -> Option<&'u str> {
+        (*uid.type_name() == self.tool).then(|| uid.id().unescaped())
+    }
+
+    /// The group that an action on objects belongs to.
+    pub(crate) fn access_group(&self) -> EntityUid {
+        self.action(schema::ACCESS)
+    }
+}
+
+/// The database that an object lies in.
+pub(crate) fn database_of(object: &Object) -> &Arc<str> {
+    match object {
+        Object::Table { database, .. } | Object::Column { database, .. } | Object::Function { database, .. } => {
+            database
+        }
+    }
+}
+
+/// The kind's name in policies.
+fn kind_name(kind: PrincipalKind) -> &'static str {
+    match kind {
+        PrincipalKind::Person => "person",
+        PrincipalKind::Service => "service",
+        PrincipalKind::Shared => "shared",
+        PrincipalKind::Anonymous => "anonymous",
+    }
+}
+
+/// The method's name in policies.
+pub(crate) fn method_name(method: AuthMethod) -> &'static str {
+    match method {
+        AuthMethod::LocalUser => "local-user",
+        AuthMethod::ApiKey => "api-key",
+        AuthMethod::Anonymous => "anonymous",
+    }
+}
+
+fn sensitivity_name(sensitivity: Sensitivity) -> &'static str {
+    match sensitivity {
+        Sensitivity::Public => "public",
+        Sensitivity::Internal => "internal",
+        Sensitivity::Private => "private",
+    }
+}
+
+/// `shop.customers`. A database's name holds no dot, so the first dot ends it.
+fn table_id(database: &str, table: &str) -> String {
+    format!("{database}.{table}")
+}
+
+/// `shop.customers.email`.
+///
+/// INVARIANT: the last dot begins the column. A dot in a column's own name is written `%2e`, so that column `b.c` of table `a` and
+/// column `c` of table `a.b` differ.
+fn column_id(database: &str, table: &str, column: &str) -> String {
+    format!("{database}.{table}.{}", column.replace('%', "%25").replace('.', "%2e"))
+}
+
+fn uid(type_name: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(id))
+}
+
+/// An entity whose attributes are all strings.
+fn entity(
+    uid: EntityUid,
+    attributes: &[(&str, &str)],
+    tenant: Option<&Arc<str>>,
+    parents: HashSet<EntityUid>,
+) -> Result<Entity, String> {
+    let tenant = tenant.map(|tenant| ("tenant", &**tenant));
+    let attributes: HashMap<String, Expression> = attributes
+        .iter()
+        .copied()
+        .chain(tenant)
+        .map(|(name, value)| (name.to_owned(), Expression::new_string(value.to_owned())))
+        .collect();
+    Entity::new(uid, attributes, parents).map_err(|cause| cause.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Which members of the context a policy looks at: what need not be computed, asked again, or kept out of the cache.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::Policy;
+use serde_json::Value;
+
+/// The members of the context that some policies mention.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Mentions {
+    members: BTreeSet<String>,
+    /// A policy uses the context in a way that is not understood here: it may look at anything.
+    anything: bool,
+}
+
+impl Mentions {
+    /// Adds what `policy` mentions.
+    pub(crate) fn add(&mut self, policy: &Policy) {
+        match policy.to_json() {
+            Ok(json) => self.walk(&json),
+            Err(_) => self.anything = true,
+        }
+    }
+
+    /// Whether a policy may look at this member.
+    pub(crate) fn has(&self, member: &str) -> bool {
+        self.anything || self.members.contains(member)
+    }
+
+    /// Walks Cedar's JSON form, in which `context.x` is `{".": {"left": {"Var": "context"}, "attr": "x"}}` and `context has x` alike.
+    fn walk(&mut self, node: &Value) {
+        match node {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    match (key.as_str(), member_of_context(value)) {
+                        ("." | "has", Some(member)) => {
+                            self.members.insert(member.to_owned());
+                        }
+                        ("Var", _) if value == "context" => self.anything = true,
+                        _ => self.walk(value),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.walk(item)),
+            _ => {}
+        }
+    }
+}
+
+/// `x`, if `node` is the operand of `context.x` or `context has x`.
+fn member_of_context(node: &Value) -> Option<&str> {
+    let left = node.get("left")?.as_object()?;
+    let is_context = left.len() == 1 && left.get("Var")? == "context";
+    if is_context { node.get("attr")?.as_str() } else { None }
+}
+
+#[cfg(test)]
+mod tests;

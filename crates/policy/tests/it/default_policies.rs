@@ -1,0 +1,159 @@
+//! Each default policy decides something: removing it flips the test of its name. No list in the program decides in its place.
+
+use countersign_core::{Access, Action, Verdict::{self, Allow, Deny}};
+use countersign_policy::Policies;
+
+use crate::support::*;
+
+/// One question for each default policy, whose answer changes when the policy is removed.
+const FLIPS: [(&str, fn(&Policies) -> Verdict, Verdict); 9] = [
+    ("call-read-low", |p| call(p, &operator(), "list_tables", NO_ARGUMENTS).verdict, Allow),
+    ("call-read-high", |p| call(p, &operator(), "query_shop", NO_ARGUMENTS).verdict, Allow),
+    ("read-tables", |p| reads(p, table("customers")), Allow),
+    ("read-columns", |p| reads(p, column("customers", "email")), Allow),
+    ("use-functions", |p| uses(p, "count"), Allow),
+    ("restricted-tables", |p| reads(p, table("restricted_salaries")), Deny),
+    ("secret-columns", |p| reads(p, column("users", "password_hash")), Deny),
+    ("engine-tables", |p| reads(p, table("sqlite_master")), Deny),
+    ("engine-functions", |p| uses(p, "load_extension"), Deny),
+];
+
+fn uses(policies: &Policies, name: &str) -> Verdict {
+    access(policies, &operator(), "query_shop", &Access::required(Action::Use, function(name))).verdict
+}
+
+fn flips(id: &str) {
+    let (_, ask, expected) = FLIPS.iter().find(|(name, ..)| *name == id).expect("a question for the policy");
+    assert_eq!(ask(&defaults()), *expected, "with `{id}`");
+    let flipped = if *expected == Allow { Deny } else { Allow };
+    assert_eq!(ask(&defaults_without(id)), flipped, "without `{id}`");
+}
+
+#[test]
+fn every_default_policy_has_a_question() {
+    let mut asked: Vec<String> = FLIPS.iter().map(|(id, ..)| (*id).to_owned()).collect();
+    asked.sort();
+    assert_eq!(default_ids(), asked);
+}
+
+#[test]
+fn call_read_low() {
+    flips("call-read-low");
+}
+
+#[test]
+fn call_read_high() {
+    flips("call-read-high");
+}
+
+#[test]
+fn read_tables() {
+    flips("read-tables");
+}
+
+#[test]
+fn read_columns() {
+    flips("read-columns");
+}
+
+#[test]
+fn use_functions() {
+    flips("use-functions");
+}
+
+#[test]
+fn restricted_tables() {
+    flips("restricted-tables");
+}
+
+#[test]
+fn secret_columns() {
+    flips("secret-columns");
+}
+
+#[test]
+fn engine_tables() {
+    flips("engine-tables");
+}
+
+#[test]
+fn engine_functions() {
+    flips("engine-functions");
+}
+
+#[test]
+fn what_is_refused_and_what_is_not() {
+    let policies = defaults();
+    let refused = [
+        table("restricted_salaries"),
+        table("hr.restricted_pay"),
+        table("restricted.salaries"),
+        column("restricted_salaries", "amount"),
+        column("users", "password_hash"),
+        column("users", "passwordhash"),
+        column("users", "api_token"),
+        column("users", "refresh_token"),
+        column("app", "client_secret"),
+        column("app", "secret_sauce"),
+        column("app", "stripe_api_key"),
+        table("sqlite_schema"),
+        table("sqlite_stat1"),
+        table("temp.sqlite_master"),
+        table("pragma_table_info"),
+        table("dbstat"),
+        column("sqlite_master", "sql"),
+    ];
+    for object in refused {
+        assert_eq!(reads(&policies, object.clone()), Deny, "{object}");
+    }
+    let allowed = [
+        table("customers"),
+        table("Order Details"),
+        table("restrictedness"),
+        column("users", "login"),
+        column("users", "email"),
+        column("usage", "token_count"),
+        column("orders", "total"),
+        table("json_each"),
+        table("documents_content"),
+    ];
+    for object in allowed {
+        assert_eq!(reads(&policies, object.clone()), Allow, "{object}");
+    }
+}
+
+#[test]
+fn a_refusal_names_its_policy() {
+    let read = Access::required(Action::Read, column("users", "password_hash"));
+    let decision = access(&defaults(), &operator(), "query_shop", &read);
+    assert_eq!(decision.policies, ["user/default/secret-columns"]);
+    assert_eq!(decision.error, None);
+}
+
+#[test]
+fn they_name_no_database_and_hold_for_another() {
+    use countersign_policy::{DatabaseFact, RegistryFacts};
+    let facts = RegistryFacts {
+        databases: vec![DatabaseFact { name: "clinic".into(), tenant: None }],
+        ..facts()
+    };
+    let policies = Policies::from_files(&default_files(), &facts).expect("valid for any database");
+    let column = |column: &str| countersign_core::Object::Column {
+        database: "clinic".into(),
+        table: "patients".into(),
+        column: column.into(),
+    };
+    assert_eq!(reads(&policies, column("name")), Allow);
+    assert_eq!(reads(&policies, column("portal_secret")), Deny);
+    for file in default_files() {
+        assert!(!file.text.contains("Database::") && !file.text.contains("shop"), "a database is named");
+    }
+}
+
+#[test]
+fn writes_are_not_permitted_by_default() {
+    for tool in ["add_note", "refund_order"] {
+        assert_eq!(listed(&defaults(), &operator(), tool).verdict, Deny, "{tool}");
+        assert_eq!(call(&defaults(), &operator(), tool, NO_ARGUMENTS).verdict, Deny, "{tool}");
+    }
+}
