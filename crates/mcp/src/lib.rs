@@ -1,1 +1,40 @@
-//! MCP wire protocol: both eras, streamable HTTP and stdio
+//! The wire protocol of MCP: both eras, over streamable HTTP and stdio. Only this crate knows JSON-RPC.
+//!
+//! - [`Server`] holds what all connections share; [`serve_http`] and [`serve_stdio`] speak for it.
+//! - [`Authenticator`] turns a credential into a principal before a body is read; the binary supplies it.
+//! - [`Changes`] tells open streams that a list has changed.
+//! - [`Prompts`] supplies prompts; without one there are none.
+//!
+//! A message travels `http` or `stdio` → `envelope` (strict JSON-RPC) → `era` (which revision, and its own checks) → `methods` →
+//! the pipeline of `countersign-core` → `encode`. Nothing here decides what a caller may do.
+#![forbid(unsafe_code)]
+
+mod ask;
+mod changes;
+mod config;
+mod encode;
+mod envelope;
+mod era;
+#[cfg(feature = "bench")]
+pub mod bench;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
+mod headers;
+mod http;
+mod listen;
+mod methods;
+mod prompts;
+mod request_state;
+mod rpc;
+mod running;
+mod server;
+mod session;
+mod stdio;
+
+pub use changes::{Change, Changes};
+pub use config::Config;
+pub use envelope::fuzz_entry;
+pub use http::serve_http;
+pub use prompts::{Prompt, PromptArgument, PromptError, PromptIo, PromptMessage, Prompts};
+pub use server::{Authenticator, Server, ServerError};
+pub use stdio::serve_stdio;

@@ -1,0 +1,1 @@
+//! What is no message is refused, with the right code.

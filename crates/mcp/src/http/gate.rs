@@ -1,0 +1,133 @@
+//! What is checked on the head of a request, before anything else of it is looked at.
+
+use std::sync::Arc;
+
+use countersign_core::{Denied, Principal};
+use hyper::{
+    HeaderMap, Request, Response,
+    header::{AUTHORIZATION, HOST, ORIGIN},
+};
+
+use super::{
+    Connection,
+    response::{self, Body, refuse},
+};
+use crate::config::Config;
+
+/// A refusal of the head.
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) message: &'static str,
+    /// The name under which it is recorded.
+    pub(super) event: &'static str,
+}
+
+/// Defence against DNS rebinding: a page of another site that a browser led here carries that site's name in `Host` and `Origin`.
+///
+/// SPEC: 2026-07-28 streamable HTTP, Security & Endpoint: an invalid `Origin` is 403.
+pub(super) fn check_host_and_origin<B>(config: &Config, request: &Request<B>) -> Result<(), Refused> {
+    let headers = request.headers();
+    let host = sole(headers, HOST.as_str()).ok().flatten();
+    // MUTATE(A6-host): any Host is served
+    if !host.is_some_and(|host| is_ours(config, host)) {
+        return Err(Refused { status: 421, message: "this server is not known by that `Host`", event: "host-refused" });
+    }
+    if request.uri().authority().is_some_and(|authority| !is_ours(config, authority.as_str())) {
+        return Err(Refused { status: 421, message: "this server is not known by that name", event: "host-refused" });
+    }
+    match sole(headers, ORIGIN.as_str()) {
+        Ok(None) => Ok(()),
+        // MUTATE(A6-origin): any Origin is served
+        Ok(Some(origin)) if may_call(config, origin) => Ok(()),
+        _ => Err(Refused { status: 403, message: "requests from this `Origin` are not allowed", event: "origin-refused" }),
+    }
+}
+
+fn is_ours(config: &Config, host: &str) -> bool {
+    host_name(host).is_some_and(|name| is_loopback(&name) || config.hosts.contains(&name))
+}
+
+fn may_call(config: &Config, origin: &str) -> bool {
+    let origin = origin.to_ascii_lowercase();
+    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    config.origins.contains(&origin) || host.and_then(host_name).is_some_and(|name| is_loopback(&name))
+}
+
+fn is_loopback(name: &str) -> bool {
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// The name of `name[:port]`, lower case; nothing else may be in it.
+fn host_name(host: &str) -> Option<String> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (address, rest) = rest.split_once(']')?;
+            (format!("[{address}]"), rest.strip_prefix(':').or(rest.is_empty().then_some(""))?)
+        }
+        None => match host.split_once(':') {
+            Some((name, port)) => (name.to_owned(), port),
+            None => (host.to_owned(), ""),
+        },
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':');
+    let good = !name.is_empty() && name.bytes().all(plain) && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+    good.then(|| name.to_ascii_lowercase())
+}
+
+/// The one value of a header; more than one, or bytes that are not text, is an error.
+pub(super) fn sole<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| ()),
+        (Some(_), Some(_)) => Err(()),
+    }
+}
+
+/// Who is calling: the credential, then the principal's rate. No byte of the body has been read.
+pub(super) fn identify<B>(connection: &Connection, request: &Request<B>) -> Result<Arc<Principal>, Box<Response<Body>>> {
+    let server = &connection.server;
+    // SPEC: authorization: a token is never in the query string, where logs and histories keep it.
+    // MUTATE(P26-query): the query string is ignored
+    if request.uri().query().is_some() {
+        return Err(Box::new(refuse(400, "the endpoint takes no query string; send credentials in a header")));
+    }
+    let credential = authorization(request.headers())?;
+    match server.authenticator.authenticate(credential, connection.ip) {
+        Ok(principal) => {
+            connection.authenticated();
+            server.pipeline.admit(&principal).map_err(|denied| Box::new(not_now(&denied)))?;
+            Ok(principal)
+        }
+        Err(Denied::Unauthenticated) => {
+            let wait = server.sources.fail(connection.ip, server.now());
+            let reason = match (wait, credential.is_empty()) {
+                (Some(_), _) => "too-many-failures",
+                (None, true) => "no-credential",
+                (None, false) => "wrong-credential",
+            };
+            server.pipeline.unauthenticated(reason, &connection.peer);
+            Err(Box::new(match wait {
+                Some(wait) => response::retry(429, "too many failed authentications".into(), wait),
+                None => response::unauthenticated(!credential.is_empty()),
+            }))
+        }
+        Err(denied) => Err(Box::new(not_now(&denied))),
+    }
+}
+
+fn authorization(headers: &HeaderMap) -> Result<&[u8], Box<Response<Body>>> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(b""),
+        (Some(value), None) => Ok(value.as_bytes()),
+        (Some(_), Some(_)) => Err(Box::new(refuse(400, "send one `Authorization` header"))),
+    }
+}
+
+/// A limit is reached, or a part that must work does not.
+pub(super) fn not_now(denied: &Denied) -> Response<Body> {
+    let status = if matches!(denied, Denied::Limited { .. }) { 429 } else { 503 };
+    let wait = denied.retry_after().unwrap_or(std::time::Duration::from_secs(1));
+    response::retry(status, denied.public(), wait)
+}

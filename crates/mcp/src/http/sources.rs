@@ -1,0 +1,103 @@
+//! Budgets of addresses that have not shown who they are: open connections, and failed authentications.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// All addresses that hold or lately used some budget.
+pub(crate) struct Sources {
+    connections: usize,
+    /// Nanoseconds that one failure costs.
+    interval: u64,
+    /// Nanoseconds of failures that may come at once.
+    burst: u64,
+    seen: Arc<Mutex<HashMap<IpAddr, Source>>>,
+}
+
+#[derive(Default)]
+struct Source {
+    connections: usize,
+    /// When the failures so far are paid off (monotonic nanoseconds).
+    paid: u64,
+}
+
+/// A connection on which nobody has authenticated; given back on drop.
+pub(crate) struct Place {
+    seen: Arc<Mutex<HashMap<IpAddr, Source>>>,
+    key: IpAddr,
+}
+
+/// Above this many addresses, those without connections are forgotten.
+const SWEEP_AT: usize = 10_000;
+const MINUTE: u64 = 60_000_000_000;
+
+impl Sources {
+    pub(crate) fn new(connections: usize, failures_per_minute: u32) -> Sources {
+        Sources {
+            connections,
+            interval: MINUTE / u64::from(failures_per_minute.max(1)),
+            burst: MINUTE,
+            seen: Arc::default(),
+        }
+    }
+
+    /// A place for one more connection, if the address has one left.
+    pub(crate) fn connect(&self, ip: IpAddr) -> Option<Place> {
+        let key = key(ip);
+        let mut seen = lock(&self.seen);
+        if seen.len() > SWEEP_AT {
+            seen.retain(|_, source| source.connections > 0);
+        }
+        let source = seen.entry(key).or_default();
+        if source.connections >= self.connections {
+            return None;
+        }
+        source.connections += 1;
+        Some(Place { seen: Arc::clone(&self.seen), key })
+    }
+
+    /// One failed authentication at `now`. `Some` says how long the address has to wait before it may fail again.
+    pub(crate) fn fail(&self, ip: IpAddr, now: u64) -> Option<Duration> {
+        let mut seen = lock(&self.seen);
+        let source = seen.entry(key(ip)).or_default();
+        let paid = source.paid.max(now).saturating_add(self.interval);
+        let over = paid.saturating_sub(now.saturating_add(self.burst));
+        // MUTATE(I4-failures): an address fails as often as it likes
+        if over > 0 {
+            return Some(Duration::from_nanos(over));
+        }
+        source.paid = paid;
+        None
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut seen = lock(&self.seen);
+        if let Some(source) = seen.get_mut(&self.key) {
+            source.connections = source.connections.saturating_sub(1);
+            if source.connections == 0 && source.paid == 0 {
+                seen.remove(&self.key);
+            }
+        }
+    }
+}
+
+fn lock(seen: &Mutex<HashMap<IpAddr, Source>>) -> MutexGuard<'_, HashMap<IpAddr, Source>> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An IPv6 host owns a whole /64, so that is what has a budget.
+fn key(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None if v6 == Ipv6Addr::LOCALHOST => ip,
+            None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        },
+        IpAddr::V4(_) => ip,
+    }
+}

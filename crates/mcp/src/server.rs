@@ -1,0 +1,152 @@
+//! What all connections of one server share.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use countersign_core::{Denied, Pipeline, Principal, RunId};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    changes::Changes,
+    config::Config,
+    http::Sources,
+    listen::Streams,
+    prompts::Prompts,
+    request_state::RequestStates,
+    rpc::Object,
+    running::Working,
+    session::Sessions,
+};
+
+/// Turns a credential into a principal. Called for every request, before its body is read.
+pub trait Authenticator: Send + Sync {
+    /// `authorization` is the value of the one `Authorization` header, empty when there is none.
+    fn authenticate(&self, authorization: &[u8], peer: IpAddr) -> Result<Arc<Principal>, Denied>;
+}
+
+/// Why a server could not be made.
+#[derive(Debug)]
+pub enum ServerError {
+    /// The operating system gave no random bytes.
+    NoRandomness(String),
+}
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ServerError::NoRandomness(cause) => write!(f, "no randomness for the server's key: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// One MCP server, over any number of transports.
+pub struct Server {
+    pub(crate) config: Config,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) prompts: Option<Arc<dyn Prompts>>,
+    pub(crate) changes: Changes,
+    pub(crate) sessions: Sessions,
+    pub(crate) sources: Sources,
+    pub(crate) streams: Streams,
+    pub(crate) states: RequestStates,
+    pub(crate) runs: Runs,
+    pub(crate) working: Working,
+    /// Fires when the server begins to stop: no new connections, open streams end.
+    pub(crate) closing: CancellationToken,
+    /// Fires when no request may go on.
+    pub(crate) stop: CancellationToken,
+    /// `{"name":…,"version":…}`
+    pub(crate) identity: String,
+}
+
+impl Server {
+    /// A server in front of `pipeline`. `changes` is what open streams listen to.
+    pub fn new(
+        config: Config,
+        pipeline: Arc<Pipeline>,
+        authenticator: Arc<dyn Authenticator>,
+        changes: Changes,
+    ) -> Result<Server, ServerError> {
+        let states = RequestStates::new(pipeline.environment.as_ref()).map_err(ServerError::NoRandomness)?;
+        let mut identity = String::new();
+        let mut object = Object::open(&mut identity);
+        object.text("name", &config.name);
+        object.text("version", &config.version);
+        object.close();
+        Ok(Server {
+            sessions: Sessions::new(config.sessions_per_principal, config.sessions_total, config.session_idle),
+            sources: Sources::new(config.anonymous_connections, config.failures_per_minute),
+            streams: Streams::new(config.streams_per_principal),
+            states,
+            runs: Runs::default(),
+            working: Working::default(),
+            closing: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            identity,
+            prompts: None,
+            config,
+            pipeline,
+            authenticator,
+            changes,
+        })
+    }
+
+    /// Adds a source of prompts.
+    #[must_use]
+    pub fn with_prompts(mut self, prompts: Arc<dyn Prompts>) -> Server {
+        self.prompts = Some(prompts);
+        self
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.pipeline.environment.monotonic_nanos()
+    }
+
+    /// Waits for the work under way, at most `patience`; then cancels it and waits until its outcome is recorded.
+    pub(crate) async fn finish(&self, patience: Duration) {
+        if tokio::time::timeout(patience, self.working.idle()).await.is_err() {
+            self.stop.cancel();
+            let _ = tokio::time::timeout(RECORD_PATIENCE, self.working.idle()).await;
+        }
+    }
+}
+
+/// How long cancelled work may take to record its outcome.
+const RECORD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The runs of callers without a session: one per principal and credential, a new one after idle time.
+#[derive(Default)]
+pub(crate) struct Runs {
+    live: std::sync::Mutex<std::collections::HashMap<String, (RunId, u64)>>,
+}
+
+/// Idle time after which a caller's next request starts a new run, in nanoseconds.
+const RUN_IDLE: u64 = 30 * 60 * 1_000_000_000;
+/// Above this many runs, those that were idle too long are forgotten.
+const RUNS_SWEEP: usize = 4096;
+
+impl Runs {
+    /// The run that a stateless request belongs to. Nothing that the client sends has a say.
+    pub(crate) fn of(&self, principal: &Principal, pipeline: &Pipeline) -> Result<RunId, Denied> {
+        let now = pipeline.environment.monotonic_nanos();
+        let key = format!("{}\u{0}{}", principal.key(), principal.credential());
+        let mut live = self.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((run, used)) = live.get_mut(&key)
+            && now.saturating_sub(*used) <= RUN_IDLE
+        {
+            *used = now;
+            return Ok(run.clone());
+        }
+        let mut random = [0; 16];
+        let drawn = pipeline.environment.random(&mut random);
+        drawn.map_err(|_| Denied::Unavailable(countersign_core::Subsystem::Server))?;
+        let run = RunId::new(format!("run-{:032x}", u128::from_be_bytes(random)));
+        if live.len() >= RUNS_SWEEP {
+            live.retain(|_, (_, used)| now.saturating_sub(*used) <= RUN_IDLE);
+        }
+        live.insert(key, (run.clone(), now));
+        Ok(run)
+    }
+}
