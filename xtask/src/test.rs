@@ -139,27 +139,18 @@ fn clippy() -> Result<Count> {
 
 fn unit() -> Result<Count> {
     let nextest = process::exists("cargo-nextest");
-    let (ok, text) = if nextest {
-        process::tee(&mut workspace::cargo(&[
-            "nextest",
-            "run",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--color",
-            "never",
-        ]))?
-    } else {
-        process::tee(&mut workspace::cargo(&[
-            "test",
-            "--workspace",
-            "--locked",
-            "--all-targets",
-            "--no-fail-fast",
-            "--color",
-            "never",
-        ]))?
-    };
+    let mut command =
+        workspace::cargo(if nextest { &["nextest", "run"] } else { &["test", "--all-targets"] });
+    command.args([
+        "--workspace",
+        "--features",
+        "xtask/bench",
+        "--locked",
+        "--no-fail-fast",
+        "--color",
+        "never",
+    ]);
+    let (ok, text) = process::tee(&mut command)?;
     counted(if nextest { nextest_summary(&text) } else { libtest_summary(&text) }, ok, "unit tests")
 }
 

@@ -31,11 +31,18 @@ enum Part {
 /// `bare-server ADDRESS TEMPLATE`: serves until it is killed.
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let [address, file] = args else { anyhow::bail!("usage: bare-server ADDRESS TEMPLATE") };
-    let template: &'static Template = Box::leak(Box::new(load(&std::fs::read_to_string(file)?)?));
+    let listener =
+        std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    serve(listener, &std::fs::read_to_string(file)?)
+}
+
+/// Answers from a template for as long as the process lives.
+pub(super) fn serve(listener: std::net::TcpListener, template: &str) -> Result<()> {
+    let template: &'static Template = Box::leak(Box::new(load(template)?));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;

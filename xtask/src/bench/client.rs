@@ -321,6 +321,13 @@ pub(super) struct Template {
     pub(super) body: String,
 }
 
+impl Template {
+    /// As the bare server reads it.
+    pub(super) fn to_json(&self) -> String {
+        json!({"head": self.head, "body": self.body}).to_string()
+    }
+}
+
 /// Where the id goes in a template.
 pub(super) const ID: &str = "\u{1}ID\u{1}";
 /// Where the echoed text goes in a template.

@@ -166,7 +166,7 @@ impl Bare {
     fn start(template: &client::Template) -> Result<Self> {
         let dir = fresh_dir("bare")?;
         let file = dir.join("template.json");
-        std::fs::write(&file, serde_json::to_vec(&json!({"head": template.head, "body": template.body}))?)?;
+        std::fs::write(&file, template.to_json())?;
         let address = format!("127.0.0.1:{}", crate::e2e::server::free_port()?);
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bare-server").arg(&address).arg(&file);
@@ -241,3 +241,6 @@ fn start_time(binary: &Path, times: usize) -> Result<f64> {
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
