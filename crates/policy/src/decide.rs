@@ -74,8 +74,9 @@ impl Policies {
         // INVARIANT: the floor set is part of every set.
         let floor = load::floor();
         let assembled = catch_unwind(AssertUnwindSafe(|| Policies::assemble(&floor, files, facts)));
-        assembled
-            .unwrap_or_else(|_| Err(PolicyError::whole("policies", "the policy engine failed on them").into()))
+        assembled.unwrap_or_else(|_| {
+            Err(PolicyError::whole("policies", "the policy engine failed on them").into())
+        })
     }
 
     /// Builds a set from a floor and user files.
@@ -131,6 +132,7 @@ impl Policies {
     /// The tool as it was when the policies were validated; another one of the same name is none.
     fn tool(&self, question: &CallQuestion<'_>) -> Result<&ToolSlice, String> {
         let spec = question.tool;
+        // MUTATE(H2-pin): a tool that changed since the policies were validated is still decided on
         let known = self.tools.get(&spec.name).filter(|known| known.pin == spec.digest);
         known.ok_or_else(|| format!("the policies were not validated for this tool `{}`", spec.name))
     }
@@ -155,10 +157,12 @@ impl Policies {
         self.tool(question)?;
         let kind = access.object.kind();
         let known = self.accesses.get(&(access.action, kind));
-        let known = known.ok_or_else(|| format!("policies do not speak of `{}` on a {kind}", access.action.name()))?;
+        let known = known
+            .ok_or_else(|| format!("policies do not speak of `{}` on a {kind}", access.action.name()))?;
         let database = database_of(&access.object);
         let tenant = self.databases.get(database);
-        let tenant = tenant.ok_or_else(|| format!("the policies were not validated for database `{database}`"))?;
+        let tenant =
+            tenant.ok_or_else(|| format!("the policies were not validated for database `{database}`"))?;
         let principal = self.names.principal(question.principal)?;
         let object = self.names.object(&access.object, tenant.as_ref())?;
         let (user, resource) = (principal.uid(), object.uid());
@@ -190,12 +194,11 @@ impl Policies {
             let response = self.authorizer.is_authorized(&request(approvals)?, &slice.set, entities);
             let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
             // INVARIANT: an error denies. Cedar skips a policy whose evaluation errs, so that a `forbid` that errs would not forbid.
-            // MUTATE(H2-error): evaluation errors no longer deny
+            // MUTATE(H2): evaluation errors no longer deny
             if !errors.is_empty() {
                 return Err(unevaluated(&errors));
             }
-            let mut reasons: Vec<String> =
-                response.diagnostics().reason().map(|id| id.to_string()).collect();
+            let mut reasons: Vec<String> = response.diagnostics().reason().map(|id| id.to_string()).collect();
             reasons.sort();
             if response.decision() == Answer::Allow {
                 // A verdict names its reasons: of a hold, what holds it.
@@ -205,6 +208,7 @@ impl Policies {
             }
             refusal.get_or_insert(reasons);
         }
+        // MUTATE(H1): what no policy permits is allowed
         Ok(Decision { verdict: Verdict::Deny, policies: refusal.unwrap_or_default(), error: None })
     }
 }
@@ -223,15 +227,15 @@ impl PolicySet for Policies {
             Ok(tool) => tool,
             Err(error) => return closed(|| Err(error)),
         };
-        let mentions = &tool.slice.mentions;
+        // INVARIANT: a decision that may rest on the arguments is made anew for each call.
+        // MUTATE(H2-arguments): the decision on one call's arguments is reused for other arguments
+        if matches!(question.phase, Phase::Calling { .. }) && tool.slice.reads_arguments() {
+            return self.evaluate_call(question);
+        }
         let phase = match question.phase {
             Phase::Listing => "listing",
             Phase::Calling { .. } => "calling",
         };
-        // INVARIANT: a decision that may rest on the arguments is made anew for each call.
-        if phase == "calling" && (mentions.has("input") || mentions.has("inputOpaque")) {
-            return self.evaluate_call(question);
-        }
         self.cached(question.principal, [phase, &question.tool.name], || self.evaluate_call(question))
     }
 
@@ -249,7 +253,8 @@ impl PolicySet for Policies {
             Object::Column { database, table, column } => (database, table.as_str(), column.as_str()),
             Object::Function { database, name } => (database, "", name.as_str()),
         };
-        let parts = [phase, &question.tool.name, access.action.name(), access.object.kind(), database, table, name];
+        let parts =
+            [phase, &question.tool.name, access.action.name(), access.object.kind(), database, table, name];
         self.cached(question.principal, parts, || self.evaluate_access(question, access))
     }
 }
@@ -311,14 +316,16 @@ fn slice_accesses(
 }
 
 /// The context of a question about a tool.
-pub(crate) fn call_context(question: &CallQuestion<'_>, tool: &ToolSlice, approvals: u8) -> Result<Context, String> {
-    let mentions = &tool.slice.mentions;
+pub(crate) fn call_context(
+    question: &CallQuestion<'_>,
+    tool: &ToolSlice,
+    approvals: u8,
+) -> Result<Context, String> {
     let arguments: Option<&Value> = match question.phase {
         Phase::Listing => None,
         Phase::Calling { arguments } => Some(arguments),
     };
-    let looked_at = mentions.has("input") || mentions.has("inputOpaque");
-    let input = match arguments.filter(|_| looked_at) {
+    let input = match arguments.filter(|_| tool.slice.reads_arguments()) {
         Some(arguments) => Some(tool.shape.convert(arguments).ok_or("the arguments are not an object")?),
         None => None,
     };
@@ -364,8 +371,13 @@ fn unevaluated(errors: &[&AuthorizationError]) -> String {
 
 /// A decision, or a denial that says why there is none. A panic inside the engine is such a reason.
 fn closed(decide: impl FnOnce() -> Result<Decision, String>) -> Decision {
-    let outcome = catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| Err("the policy engine failed".into()));
-    outcome.unwrap_or_else(|error| Decision { verdict: Verdict::Deny, policies: Vec::new(), error: Some(error) })
+    let outcome =
+        catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| Err("the policy engine failed".into()));
+    outcome.unwrap_or_else(|error| Decision {
+        verdict: Verdict::Deny,
+        policies: Vec::new(),
+        error: Some(error),
+    })
 }
 
 fn text(cause: impl std::fmt::Display) -> String {

@@ -7,9 +7,7 @@ use std::{
 };
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expression};
-use countersign_core::{
-    AuthMethod, Object, Principal, PrincipalKind, Sensitivity,
-};
+use countersign_core::{AuthMethod, Object, Principal, PrincipalKind, Sensitivity};
 
 use crate::{facts::ToolFact, schema};
 
@@ -135,9 +133,9 @@ impl Names {
 /// The database that an object lies in.
 pub(crate) fn database_of(object: &Object) -> &Arc<str> {
     match object {
-        Object::Table { database, .. } | Object::Column { database, .. } | Object::Function { database, .. } => {
-            database
-        }
+        Object::Table { database, .. }
+        | Object::Column { database, .. }
+        | Object::Function { database, .. } => database,
     }
 }
 

@@ -77,8 +77,7 @@ impl PolicyError {
         let label = found.labels().and_then(|mut labels| labels.next());
         let span = label.as_ref().map(|label| (label.offset(), label.len()));
         let mut error = PolicyError::at(file, text, span, found.to_string());
-        error.help =
-            found.help().map(|help| help.to_string()).or_else(|| label?.label().map(str::to_owned));
+        error.help = found.help().map(|help| help.to_string()).or_else(|| label?.label().map(str::to_owned));
         error
     }
 }

@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, fmt};
 use countersign_core::{Access, CallQuestion, Decision, Need, Phase, Principal, ToolSpec, Verdict};
 use serde_json::Value;
 
-use crate::{decide::Policies, load::{Effect, PolicyInfo}, slice::Slice};
+use crate::{
+    decide::Policies,
+    load::{Effect, PolicyInfo},
+    slice::Slice,
+};
 
 /// Why a call would end as it would.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,8 +86,13 @@ impl Policies {
         ask: impl Fn(&Principal) -> Decision,
     ) -> Explained {
         let decision = ask(principal);
-        let policies: Vec<PolicyInfo> =
-            self.report().policies.iter().filter(|info| decision.policies.contains(&info.id)).cloned().collect();
+        let policies: Vec<PolicyInfo> = self
+            .report()
+            .policies
+            .iter()
+            .filter(|info| decision.policies.contains(&info.id))
+            .cloned()
+            .collect();
         let unlock = match decision.verdict {
             Verdict::Allow => Vec::new(),
             Verdict::Hold { approvals } => vec![Unlock::Approvals(approvals)],
@@ -112,7 +121,9 @@ fn strictest(questions: &[Explained]) -> Verdict {
     let needed = questions.iter().filter(|one| one.required).map(|one| one.decision.verdict);
     needed.fold(Verdict::Allow, |so_far, next| match (so_far, next) {
         (Verdict::Deny, _) | (_, Verdict::Deny) => Verdict::Deny,
-        (Verdict::Hold { approvals: a }, Verdict::Hold { approvals: b }) => Verdict::Hold { approvals: a.max(b) },
+        (Verdict::Hold { approvals: a }, Verdict::Hold { approvals: b }) => {
+            Verdict::Hold { approvals: a.max(b) }
+        }
         (Verdict::Hold { approvals }, Verdict::Allow) | (Verdict::Allow, Verdict::Hold { approvals }) => {
             Verdict::Hold { approvals }
         }

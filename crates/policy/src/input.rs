@@ -103,8 +103,13 @@ impl Scalar {
 
 /// The representable members of an object schema.
 fn members<K>(schema: &Value, kind_of: impl Fn(&Value) -> Option<K>) -> BTreeMap<String, Field<K>> {
-    let required: Vec<&str> =
-        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let properties = schema.get("properties").and_then(Value::as_object);
     let fields = properties.into_iter().flatten().filter_map(|(name, property)| {
         // INVARIANT: required is only what is always representable. An integer may exceed 64 bits, a list may hold such a one.

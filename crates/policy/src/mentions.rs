@@ -47,11 +47,16 @@ impl Mentions {
     }
 }
 
-/// `x`, if `node` is the operand of `context.x` or `context has x`.
+/// `x`, if `node` is the operand of `context.x`, `context has x` or `context has x.y` (whose `attr` is a list).
 fn member_of_context(node: &Value) -> Option<&str> {
     let left = node.get("left")?.as_object()?;
-    let is_context = left.len() == 1 && left.get("Var")? == "context";
-    if is_context { node.get("attr")?.as_str() } else { None }
+    if left.len() != 1 || left.get("Var")? != "context" {
+        return None;
+    }
+    match node.get("attr")? {
+        Value::Array(path) => path.first()?.as_str(),
+        one => one.as_str(),
+    }
 }
 
 #[cfg(test)]

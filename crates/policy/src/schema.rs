@@ -70,7 +70,9 @@ fn check_names(facts: &RegistryFacts) -> Result<(), PolicyErrors> {
         let fits = (1..=64).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         if !fits {
-            complain(format!("the database name `{name}` must be 1-64 characters of A-Z, a-z, 0-9, `_` or `-`"));
+            complain(format!(
+                "the database name `{name}` must be 1-64 characters of A-Z, a-z, 0-9, `_` or `-`"
+            ));
         }
         if !databases.insert(name) {
             complain(format!("two databases are named `{name}`"));

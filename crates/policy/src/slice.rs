@@ -47,6 +47,11 @@ impl Slice {
         }
         Ok(Slice { set, mentions })
     }
+
+    /// Whether a policy may look at the arguments of a call.
+    pub(crate) fn reads_arguments(&self) -> bool {
+        self.mentions.has("input") || self.mentions.has("inputOpaque")
+    }
 }
 
 impl Scope<'_> {

@@ -1,1 +1,251 @@
-//! Tests.
+//! The floor policy by policy; slices against the whole set; types; panics.
+
+use std::{str::FromStr, time::Duration};
+
+use countersign_core::{AuthMethod, PowerClass, PrincipalKind, Sensitivity, ToolSpec};
+use serde_json::json;
+
+use super::*;
+use crate::facts::{DatabaseFact, ToolFact};
+
+fn tool(name: &str, power: PowerClass, tenant: Option<&str>) -> ToolFact {
+    let spec = ToolSpec {
+        name: name.into(),
+        server: "countersign".into(),
+        title: name.into(),
+        description: String::new(),
+        purpose: "tests",
+        input_schema: json!({ "type": "object", "properties": {
+            "x": { "type": "integer" }, "y": { "type": "number" },
+        }}),
+        output_schema: None,
+        power,
+        sensitivity: Sensitivity::Internal,
+        deadline: Duration::from_secs(1),
+        digest: Digest::of(b""),
+    };
+    ToolFact { spec: Arc::new(spec.pinned()), tenant: tenant.map(Arc::from) }
+}
+
+fn facts() -> RegistryFacts {
+    RegistryFacts {
+        tools: vec![
+            tool("look", PowerClass::ReadLow, None),
+            tool("note", PowerClass::WriteLow, None),
+            tool("pay", PowerClass::WriteHigh, None),
+            tool("theirs", PowerClass::ReadHigh, Some("globex")),
+        ],
+        databases: vec![
+            DatabaseFact { name: "shop".into(), tenant: None },
+            DatabaseFact { name: "ledger".into(), tenant: Some("globex".into()) },
+        ],
+    }
+}
+
+const ALL: &str = r#"@id("all") permit (principal, action, resource);"#;
+
+/// Everything permitted by the user, under the shipped floor or one that lacks a policy.
+fn under_floor(without: Option<&str>) -> Policies {
+    let floor = load::floor();
+    let set = cedar_policy::PolicySet::from_str(&floor.text).expect("valid Cedar");
+    let kept: Vec<String> = set
+        .policies()
+        .filter(|policy| without.is_none() || policy.annotation("id") != without)
+        .map(|policy| policy.to_cedar().expect("static"))
+        .collect();
+    if let Some(id) = without {
+        assert_eq!(kept.len() + 1, set.num_of_policies(), "the floor has no `{id}`");
+    }
+    let floor = PolicyFile { name: floor.name, text: kept.join("\n") };
+    Policies::assemble(&floor, &[PolicyFile { name: "all.cedar".into(), text: ALL.into() }], &facts())
+        .expect("valid policies")
+}
+
+fn principal(kind: PrincipalKind) -> Principal {
+    Principal::new("keys", "ann", kind, "acme", AuthMethod::ApiKey).with_roles(["r".to_owned()])
+}
+
+fn calls(policies: &Policies, kind: PrincipalKind, name: &str, arguments: &Value) -> Verdict {
+    let tool = &facts().tools.into_iter().find(|tool| &*tool.spec.name == name).expect("a tool").spec;
+    let question = CallQuestion { principal: &principal(kind), tool, phase: Phase::Calling { arguments } };
+    policies.decide_call(&question).verdict
+}
+
+fn touches(policies: &Policies, action: Action, database: &str) -> Verdict {
+    let arguments = &json!({});
+    let tool = &facts().tools[0].spec;
+    let question = CallQuestion {
+        principal: &principal(PrincipalKind::Person),
+        tool,
+        phase: Phase::Calling { arguments },
+    };
+    let object = Object::Table { database: database.into(), table: "t".into() };
+    policies.decide_access(&question, &Access::required(action, object)).verdict
+}
+
+#[test]
+fn every_floor_policy_decides_something() {
+    use PrincipalKind::{Anonymous, Person, Shared};
+    type Ask = fn(&Policies) -> Verdict;
+    let flips: [(&str, Ask, Verdict, Verdict); 7] = [
+        ("tenant-tools", |p| calls(p, Person, "theirs", &json!({})), Verdict::Deny, Verdict::Allow),
+        ("tenant-data", |p| touches(p, Action::Read, "ledger"), Verdict::Deny, Verdict::Allow),
+        (
+            "writes-need-approval",
+            |p| calls(p, Person, "note", &json!({})),
+            Verdict::Hold { approvals: 1 },
+            Verdict::Allow,
+        ),
+        (
+            "opaque-high-writes-need-two",
+            |p| calls(p, Person, "pay", &json!({ "y": 0.5 })),
+            Verdict::Hold { approvals: 2 },
+            Verdict::Hold { approvals: 1 },
+        ),
+        (
+            "shared-no-high-writes",
+            |p| calls(p, Shared, "pay", &json!({})),
+            Verdict::Deny,
+            Verdict::Hold { approvals: 1 },
+        ),
+        (
+            "anonymous-no-writes",
+            |p| calls(p, Anonymous, "note", &json!({})),
+            Verdict::Deny,
+            Verdict::Hold { approvals: 1 },
+        ),
+        ("read-tools-only-read", |p| touches(p, Action::Write, "shop"), Verdict::Deny, Verdict::Allow),
+    ];
+    let whole = under_floor(None);
+    let floor_size = whole.report().policies.iter().filter(|info| info.id.starts_with("floor/")).count();
+    assert_eq!(floor_size, flips.len(), "a floor policy has no question here");
+    for (id, ask, with, without) in flips {
+        assert_eq!(ask(&whole), with, "with {id}");
+        assert_eq!(ask(&under_floor(Some(id))), without, "without {id}");
+    }
+}
+
+/// Policies with every kind of scope, so that slicing has something to get wrong.
+const SCOPES: &str = r#"
+@id("any") permit (principal in Role::"r", action, resource) when { principal.tenant == "acme" };
+@id("tool") forbid (principal, action, resource == Tool::"note");
+@id("power") permit (principal, action, resource in PowerClass::"read-high");
+@id("server") permit (principal, action == Action::"pay", resource is Tool in Server::"countersign");
+@id("some") forbid (principal, action in [Action::"look", Action::"write"], resource) when { principal.kind == "service" };
+@id("database") forbid (principal, action in Action::"access", resource in Database::"ledger");
+@id("column") forbid (principal, action, resource == Column::"shop.t.c");
+@id("columns") forbid (principal, action, resource is Column in Table::"shop.u");
+@id("function") forbid (principal, action, resource is Function) when { resource.name == "f" };
+"#;
+
+fn objects() -> Vec<Object> {
+    let mut objects = Vec::new();
+    for database in ["shop", "ledger"] {
+        let database: Arc<str> = database.into();
+        for name in ["t", "u", "f"] {
+            objects.push(Object::Table { database: database.clone(), table: name.into() });
+            objects.push(Object::Function { database: database.clone(), name: name.into() });
+            let table = name.to_owned();
+            objects.push(Object::Column { database: database.clone(), table, column: "c".into() });
+        }
+    }
+    objects
+}
+
+#[test]
+fn slices_decide_as_the_whole_set_does() {
+    let user = [PolicyFile { name: "scopes.cedar".into(), text: SCOPES.into() }];
+    let sliced = Policies::from_files(&user, &facts()).expect("valid policies");
+    let names = Names::new().expect("valid");
+    let checked = load::check(&load::floor(), &user, &facts(), &names).expect("valid policies");
+    let mut whole = Policies::from_files(&user, &facts()).expect("valid policies");
+    let everything = || {
+        let mut set = cedar_policy::PolicySet::new();
+        let mut mentions = crate::mentions::Mentions::default();
+        for policy in &checked.policies {
+            set.add(policy.clone()).expect("unique");
+            mentions.add(policy);
+        }
+        Slice { set, mentions }
+    };
+    whole.tools.values_mut().for_each(|tool| tool.slice = everything());
+    whole.accesses.values_mut().for_each(|access| access.slice = everything());
+
+    let mut smaller = 0;
+    let arguments = &json!({ "x": 1, "y": 0.5 });
+    for kind in
+        [PrincipalKind::Person, PrincipalKind::Service, PrincipalKind::Shared, PrincipalKind::Anonymous]
+    {
+        for tenant in ["acme", "globex"] {
+            let principal =
+                &Principal::new("i", "s", kind, tenant, AuthMethod::ApiKey).with_roles(["r".to_owned()]);
+            for fact in &facts().tools {
+                for phase in [Phase::Listing, Phase::Calling { arguments }] {
+                    let question = CallQuestion { principal, tool: &fact.spec, phase };
+                    assert_eq!(sliced.evaluate_call(&question), whole.evaluate_call(&question));
+                    for object in objects() {
+                        for action in [Action::Read, Action::Write, Action::Use] {
+                            let access = Access::required(action, object.clone());
+                            assert_eq!(
+                                sliced.evaluate_access(&question, &access),
+                                whole.evaluate_access(&question, &access),
+                                "{access}"
+                            );
+                        }
+                    }
+                }
+                let size = sliced.tool_slice(&fact.spec.name).map_or(0, |slice| slice.set.num_of_policies());
+                smaller += usize::from(size < checked.policies.len());
+            }
+        }
+    }
+    assert!(smaller > 0, "slicing left nothing out");
+}
+
+#[test]
+fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
+    let (schema, _) = schema::generate(&facts()).expect("a schema");
+    let policies = Policies::from_files(
+        &[PolicyFile {
+            name: "x.cedar".into(),
+            text: r#"@id("x") permit (principal, action in Action::"call", resource) when { context.inputOpaque };"#.into(),
+        }],
+        &facts(),
+    )
+    .expect("valid policies");
+    let principal = &principal(PrincipalKind::Person);
+    let user = policies.names.principal(principal).expect("an entity");
+    let arguments = &json!({ "x": 1, "y": 0.5 });
+    for fact in &facts().tools {
+        let tool = &policies.tools[&fact.spec.name];
+        let entities = tool.entities.iter().cloned().chain([user.clone()]);
+        Entities::from_entities(entities, Some(&schema)).expect("entities of the declared types");
+        for phase in [Phase::Listing, Phase::Calling { arguments }] {
+            let question = CallQuestion { principal, tool: &fact.spec, phase };
+            let context = call_context(&question, tool, 0).expect("a context");
+            Request::new(user.uid(), tool.action.clone(), tool.resource.clone(), context, Some(&schema))
+                .expect("a request of the declared types");
+        }
+    }
+    for object in objects() {
+        for ((_, kind), access) in &policies.accesses {
+            if *kind != object.kind() {
+                continue;
+            }
+            let entity = policies.names.object(&object, Some(&"globex".into())).expect("an entity");
+            let question = CallQuestion { principal, tool: &facts().tools[0].spec, phase: Phase::Listing };
+            let context = access_context(&question, 2).expect("a context");
+            Request::new(user.uid(), access.action.clone(), entity.uid(), context, Some(&schema))
+                .expect("a request of the declared types");
+            Entities::from_entities([entity, user.clone(), access.entity.clone()], Some(&schema))
+                .expect("entities of the declared types");
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_the_engine_denies() {
+    let decision = closed(|| panic!("the engine broke"));
+    assert_eq!(decision.verdict, Verdict::Deny);
+    assert_eq!(decision.error.as_deref(), Some("the policy engine failed"));
+}

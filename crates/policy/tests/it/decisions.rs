@@ -87,7 +87,8 @@ permit (principal in Role::"operator", action == Action::"add_note", resource);
     assert_eq!(note.policies, ["floor/writes-need-approval"]);
     let clear = call(&policies, &operator(), "refund_order", &json!({ "order": 1, "cents": 5 }));
     assert_eq!(clear.verdict, Verdict::Hold { approvals: 1 });
-    let opaque = call(&policies, &operator(), "refund_order", &json!({ "order": 1, "cents": 5, "extra": 0.5 }));
+    let opaque =
+        call(&policies, &operator(), "refund_order", &json!({ "order": 1, "cents": 5, "extra": 0.5 }));
     assert_eq!(opaque.verdict, Verdict::Hold { approvals: 2 });
     // What approval could unlock is listed.
     assert_eq!(listed(&policies, &operator(), "refund_order").verdict, Verdict::Allow);
@@ -178,7 +179,9 @@ fn what_the_policies_were_not_validated_for_is_denied() {
 #[test]
 fn names_that_look_like_policy_text_stay_names() {
     let policies = defaults();
-    for name in ["\" || true", "a\\", "a\u{0}b", "x\"].y", "restricted_\"; permit(principal,action,resource);"] {
+    for name in
+        ["\" || true", "a\\", "a\u{0}b", "x\"].y", "restricted_\"; permit(principal,action,resource);"]
+    {
         let expected = if name.starts_with("restricted_") { Verdict::Deny } else { Verdict::Allow };
         assert_eq!(reads(&policies, table(name)), expected, "{name:?}");
     }

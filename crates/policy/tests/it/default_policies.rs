@@ -1,12 +1,18 @@
 //! Each default policy decides something: removing it flips the test of its name. No list in the program decides in its place.
 
-use countersign_core::{Access, Action, Verdict::{self, Allow, Deny}};
+use countersign_core::{
+    Access, Action,
+    Verdict::{self, Allow, Deny},
+};
 use countersign_policy::Policies;
 
 use crate::support::*;
 
+/// A question, and the answer while the policy is there.
+type Question = (&'static str, fn(&Policies) -> Verdict, Verdict);
+
 /// One question for each default policy, whose answer changes when the policy is removed.
-const FLIPS: [(&str, fn(&Policies) -> Verdict, Verdict); 9] = [
+const FLIPS: [Question; 9] = [
     ("call-read-low", |p| call(p, &operator(), "list_tables", NO_ARGUMENTS).verdict, Allow),
     ("call-read-high", |p| call(p, &operator(), "query_shop", NO_ARGUMENTS).verdict, Allow),
     ("read-tables", |p| reads(p, table("customers")), Allow),
@@ -133,10 +139,8 @@ fn a_refusal_names_its_policy() {
 #[test]
 fn they_name_no_database_and_hold_for_another() {
     use countersign_policy::{DatabaseFact, RegistryFacts};
-    let facts = RegistryFacts {
-        databases: vec![DatabaseFact { name: "clinic".into(), tenant: None }],
-        ..facts()
-    };
+    let facts =
+        RegistryFacts { databases: vec![DatabaseFact { name: "clinic".into(), tenant: None }], ..facts() };
     let policies = Policies::from_files(&default_files(), &facts).expect("valid for any database");
     let column = |column: &str| countersign_core::Object::Column {
         database: "clinic".into(),

@@ -13,7 +13,8 @@ fn a_refused_statement() {
         Access::required(Action::Read, column("users", "password_hash")),
         Access::filter(Action::Read, table("restricted_salaries")),
     ];
-    let explanation = defaults().explain(&operator(), &spec("query_shop"), Some(&json!({ "query": "x" })), &accesses);
+    let explanation =
+        defaults().explain(&operator(), &spec("query_shop"), Some(&json!({ "query": "x" })), &accesses);
     assert_eq!(explanation.verdict, Verdict::Deny);
     insta::assert_snapshot!(explanation);
 }
@@ -38,7 +39,8 @@ fn a_role_that_would_unlock_it() {
 
 #[test]
 fn a_held_call() {
-    let policies = with_defaults(r#"@id("r") permit (principal, action == Action::"refund_order", resource);"#);
+    let policies =
+        with_defaults(r#"@id("r") permit (principal, action == Action::"refund_order", resource);"#);
     let arguments = json!({ "order": 1, "cents": 5, "extra": 0.5 });
     let explanation = policies.explain(&operator(), &spec("refund_order"), Some(&arguments), &[]);
     assert_eq!(explanation.verdict, Verdict::Hold { approvals: 2 });

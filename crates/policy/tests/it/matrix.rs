@@ -51,7 +51,8 @@ permit (principal in Role::"support", action in [Action::"add_note", Action::"re
             let name = &tool.spec.name;
             let listed = word(listed(&policies, principal, name).verdict);
             let called = word(call(&policies, principal, name, NO_ARGUMENTS).verdict);
-            writeln!(rows, "{label:<18} {:<34} list {listed:<6} call {called}", format!("call {name}")).unwrap();
+            writeln!(rows, "{label:<18} {:<34} list {listed:<6} call {called}", format!("call {name}"))
+                .unwrap();
         }
         for wanted in &accesses {
             let verdict = word(access(&policies, principal, "query_shop", wanted).verdict);

@@ -124,7 +124,8 @@ pub(crate) fn person(tenant: &str, roles: &[&str]) -> Principal {
 
 pub(crate) fn of_kind(kind: PrincipalKind, roles: &[&str]) -> Principal {
     let method = if kind == PrincipalKind::Anonymous { AuthMethod::Anonymous } else { AuthMethod::ApiKey };
-    Principal::new("keys", "key-1", kind, "acme", method).with_roles(roles.iter().map(|role| (*role).to_owned()))
+    Principal::new("keys", "key-1", kind, "acme", method)
+        .with_roles(roles.iter().map(|role| (*role).to_owned()))
 }
 
 pub(crate) fn operator() -> Principal {
