@@ -6,6 +6,7 @@
 use crate::error::{At, FileError};
 use crate::files::{create_dir, replace};
 use crate::layout;
+use crate::records::LogRecord;
 use crate::tlog::{
     Checkpoint, Hash, TILE_WIDTH, Tile, encode_bundle_entry, entries_path, leaf_hash, merkle_tree_hash,
 };
@@ -140,7 +141,7 @@ fn publish_up_to(
             *open = Some(epoch);
             return Ok(());
         }
-        epoch.seal()?;
+        epoch.seal(&layout::epoch(dir, slot, number.saturating_add(1)))?;
         *number = number.saturating_add(1);
     }
     Ok(())
@@ -252,9 +253,15 @@ impl EpochPublisher {
     }
 
     /// Makes the complete epoch durable in its public form, then removes the write-ahead file.
-    fn seal(self) -> Result<(), FileError> {
-        if self.published != self.size {
-            return Err(self.broken("it is not published"));
+    ///
+    /// INVARIANT: it is complete only if the next epoch's first entry names exactly what was published.
+    fn seal(self, next: &Path) -> Result<(), FileError> {
+        let named = match WalReader::open(&layout::wal(next))? {
+            Some(mut wal) => wal.next()?.and_then(|batch| LogRecord::parse(batch.entries().next()?)?.previous),
+            None => None,
+        };
+        if named.map(|head| (head.size, head.root())) != Some((self.published, Some(self.root()))) {
+            return Err(self.broken("it is not what the next epoch continues"));
         }
         let directory = File::open(&self.dir).at("open", &self.dir)?;
         rustix::fs::syncfs(&directory).at("sync", &self.dir)?;

@@ -19,7 +19,7 @@ pub(crate) struct Replayed {
     pub(crate) end: u64,
     /// The checkpoint that closes it; `None` when nothing was ever acknowledged in this epoch.
     pub(crate) last: Option<Checkpoint>,
-    note: String,
+    pub(crate) note: String,
     batches: u64,
 }
 
@@ -182,7 +182,7 @@ fn replay(
 }
 
 /// The state after one more batch, or why the batch does not fit.
-fn extend(state: &Replayed, batch: &Batch, origin: &str) -> Result<Replayed, &'static str> {
+pub(crate) fn extend(state: &Replayed, batch: &Batch, origin: &str) -> Result<Replayed, &'static str> {
     let mut frontier = state.frontier.clone();
     for entry in batch.entries() {
         frontier.push(leaf_hash(entry));

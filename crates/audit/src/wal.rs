@@ -109,8 +109,9 @@ impl WalReader {
         self.limit = limit;
     }
 
-    /// Forgets what was buffered, so that the next read sees what was written since.
-    pub(crate) fn refresh(&mut self) {
+    /// Reads again from the batch at `offset`, so that the next read sees what was written since.
+    pub(crate) fn rewind(&mut self, offset: u64) {
+        self.offset = offset;
         self.buffer.clear();
     }
 
@@ -143,11 +144,12 @@ impl WalReader {
         }
     }
 
-    /// Every byte from `offset` to the end of the file.
+    /// The bytes from `offset` on, without the zero bytes that are allocated and not yet used.
     pub(crate) fn remainder_from(&mut self, offset: u64) -> Result<Vec<u8>, FileError> {
-        self.buffer.clear();
-        self.offset = offset;
+        self.rewind(offset);
         while self.fill()? > 0 {}
+        let used = self.buffer.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        self.buffer.truncate(used);
         Ok(std::mem::take(&mut self.buffer))
     }
 
