@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::client::{ID, TEXT};
+use super::question::{ID, TEXT};
 use super::text;
 
 /// The answer, cut at the places that change.

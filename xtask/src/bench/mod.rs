@@ -5,8 +5,10 @@
 
 mod bare;
 mod client;
+mod connection;
 mod figures;
 mod memory;
+mod question;
 mod report;
 mod sqlite;
 
@@ -24,8 +26,9 @@ use crate::e2e::http::{Client, Era};
 use crate::e2e::server::{Prepared, Server, prepare};
 use crate::process::{self, Background};
 use crate::workspace;
-use client::{Load, Question};
+use client::Load;
 use figures::Sample;
+use question::Question;
 
 const CONCURRENCY: [usize; 3] = [1, 16, 64];
 const ROUNDS: usize = 3;

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
-use super::client::Question;
 use super::figures;
+use super::question::Question;
 use crate::e2e::http::Era;
 
 const QUERY: &str = "SELECT id, name FROM products WHERE id = ?";

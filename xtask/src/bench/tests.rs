@@ -3,7 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::client::{self, ID, Load, Outcome, Question, TEXT, Template};
+use super::client::{self, Load, Outcome, Template};
+use super::question::{ID, Question, TEXT};
 use crate::e2e::http::Era;
 
 const TIME: Duration = Duration::from_millis(300);
