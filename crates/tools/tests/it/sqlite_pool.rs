@@ -15,9 +15,9 @@ const UNINTERRUPTIBLE: &[&str] = &[
     "SELECT instr(hex(zeroblob(490000)), hex(zeroblob(245000))||'1')",
     "SELECT instr(zeroblob(4000000), zeroblob(2000000)||x'01')",
     "SELECT replace(hex(zeroblob(2000000)), hex(zeroblob(1000000))||'1', 'x')",
-    "SELECT rtrim(hex(zeroblob(500000)), replace(hex(zeroblob(250000)), '0', '1')||'0')",
-    "SELECT trim(hex(zeroblob(500000)), replace(hex(zeroblob(250000)), '00', '12')||'0')",
-    "SELECT ltrim(hex(zeroblob(500000)), replace(hex(zeroblob(250000)), '00', 'ab')||'0')",
+    "SELECT rtrim(hex(zeroblob(500000)), replace(hex(zeroblob(150000)), '0', '1')||'0')",
+    "SELECT trim(hex(zeroblob(500000)), replace(hex(zeroblob(150000)), '00', '12')||'0')",
+    "SELECT ltrim(hex(zeroblob(500000)), replace(hex(zeroblob(150000)), '00', 'ab')||'0')",
 ];
 
 /// Statements that take long or much, stopped by the handler, a limit or the kill.
