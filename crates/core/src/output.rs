@@ -287,17 +287,21 @@ fn redact_json(value: &mut Value, redactor: &Redactor) {
             }
             for (key, member) in members.iter_mut() {
                 if member.is_string() && keys::is_sensitive_key(key) {
-                    *member = Value::String(MASKED.into());
+                    *member = Value::String(keys::MASK.into());
                 } else {
                     redact_json(member, redactor);
                 }
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Number(number) => {
+            if let std::borrow::Cow::Owned(clean) = redactor.text(&number.to_string()) {
+                *value = Value::String(clean);
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
     }
 }
 
-const MASKED: &str = "[masked]";
 /// The largest integer that every JSON reader keeps exactly.
 const EXACT: u64 = (1 << 53) - 1;
 
@@ -336,20 +340,26 @@ fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
 fn push_cell(out: &mut String, cell: &Cell, hide: bool, redactor: &Redactor) {
     match cell {
         Cell::Null => out.push_str("null"),
-        Cell::Integer(n) if n.unsigned_abs() <= EXACT => {
-            let _ = write!(out, "{n}");
-        }
-        Cell::Integer(n) => {
-            let _ = write!(out, "\"{n}\"");
-        }
-        Cell::Real(x) if x.is_finite() => {
-            let _ = write!(out, "{x:?}");
-        }
+        Cell::Integer(n) if n.unsigned_abs() <= EXACT => push_number(out, format_args!("{n}"), redactor),
+        Cell::Integer(n) => push_json_string(out, &redactor.text(&n.to_string())),
+        Cell::Real(x) if x.is_finite() => push_number(out, format_args!("{x:?}"), redactor),
         Cell::Real(_) => out.push_str("null"),
-        Cell::Text(_) | Cell::Blob(_) if hide => push_json_string(out, MASKED),
+        Cell::Text(_) | Cell::Blob(_) if hide => push_json_string(out, keys::MASK),
         Cell::Text(text) => push_json_string(out, &redactor.text(text)),
         Cell::Blob(bytes) => push_json_string(out, &redactor.text(&base64(bytes))),
     }
+}
+
+/// A number, unless its digits are a known secret: then it is what redaction makes of it, as a string.
+fn push_number(out: &mut String, number: std::fmt::Arguments<'_>, redactor: &Redactor) {
+    let start = out.len();
+    let _ = out.write_fmt(number);
+    let clean = match redactor.text(out.get(start..).unwrap_or_default()) {
+        std::borrow::Cow::Borrowed(_) => return,
+        std::borrow::Cow::Owned(clean) => clean,
+    };
+    out.truncate(start);
+    push_json_string(out, &clean);
 }
 
 fn push_json_string(out: &mut String, text: &str) {

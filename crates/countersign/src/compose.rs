@@ -16,7 +16,7 @@ use countersign_identity::{AuthFailure, KeyRing, bearer_token, danger};
 use countersign_mcp::{Authenticator, Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
 use countersign_redact::{Redactor, delimit};
-use countersign_tools::{Database, DatabaseLimits, PoolConfig, SqlitePool, database_resources, database_tools};
+use countersign_tools::{Database, DatabaseLimits, EngineError, PoolConfig, SqlitePool, database_resources, database_tools};
 
 use crate::{
     config::Config,
@@ -46,7 +46,7 @@ pub(crate) struct Composed {
     pub(crate) changes: Changes,
 }
 
-/// The tools of a configuration and what policies may say of them; starts no process.
+/// The tools of a configuration and what policies may say of them.
 pub(crate) struct Toolset {
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     databases: Vec<Arc<Database>>,
@@ -54,9 +54,14 @@ pub(crate) struct Toolset {
 }
 
 /// Builds everything but the listener. Fails when any part that must work does not.
-pub(crate) fn build(config: &Config, observer: Arc<dyn Observer>, mode: Mode) -> anyhow::Result<Composed> {
+pub(crate) async fn build(
+    config: &Config,
+    redactor: Redactor,
+    observer: Arc<dyn Observer>,
+    mode: Mode,
+) -> anyhow::Result<Composed> {
     create_private(&config.state.dir)?;
-    let toolset = toolset(config)?;
+    let toolset = toolset(config).await?;
     let policy = Arc::new(PolicyStore::open(&config.policy.dir, toolset.facts)?);
     let keys = KeyRing::open(&config.identity.keys).context("the API keys cannot be read")?;
     let (audit, log): (Arc<dyn AuditLog>, _) = if config.danger.audit_off {
@@ -87,7 +92,7 @@ pub(crate) fn build(config: &Config, observer: Arc<dyn Observer>, mode: Mode) ->
         observer,
         labels: Arc::new(MemoryLabels::default()),
         reply_bytes: reply_bytes(config),
-        redactor: Redactor::new(config.secret_set()?),
+        redactor,
     });
     Ok(Composed {
         pipeline: Arc::new(pipeline),
@@ -127,12 +132,17 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
     Ok(server)
 }
 
-/// The tools of a configuration.
-pub(crate) fn toolset(config: &Config) -> anyhow::Result<Toolset> {
+/// The tools of a configuration; one worker of each database is started, which proves that it can be read.
+pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
     let binary = std::env::current_exe().context("cannot find this program's own file")?;
     let mut databases = Vec::new();
     for (name, settings) in &config.databases {
-        let pool = SqlitePool::new(PoolConfig::new(binary.clone(), SQLITE_WORKER, &settings.file, settings.workers));
+        let pool = PoolConfig {
+            workers: settings.workers,
+            ..PoolConfig::new(binary.clone(), vec![SQLITE_WORKER.into()], settings.file.clone())
+        };
+        let started = SqlitePool::start(pool).await;
+        let pool = started.map_err(|e| anyhow::anyhow!("the database `{name}` cannot be used: {}", engine_error(&e)))?;
         let limits = DatabaseLimits {
             rows: settings.rows,
             bytes: config.limits.max_result,
@@ -164,6 +174,14 @@ pub(crate) fn toolset(config: &Config) -> anyhow::Result<Toolset> {
             .collect(),
     };
     Ok(Toolset { tools, databases, facts })
+}
+
+fn engine_error(error: &EngineError) -> String {
+    match error {
+        EngineError::Refused(refusal) => refusal.message.clone(),
+        EngineError::Broken(cause) => cause.clone(),
+        EngineError::Busy { .. } | EngineError::Killed => "its worker does not answer".into(),
+    }
 }
 
 /// What a model is told about this server.

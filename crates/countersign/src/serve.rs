@@ -7,6 +7,7 @@ use countersign_core::ports::Observer;
 use countersign_identity::process_uid;
 use countersign_mcp::{Change, serve_http, serve_stdio};
 use countersign_policy::Reload;
+use countersign_redact::Redactor;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -29,13 +30,14 @@ pub(crate) fn bind(config: &Config) -> std::io::Result<TcpListener> {
 pub(crate) fn http(
     config: &Config,
     listener: TcpListener,
+    redactor: Redactor,
     observer: Arc<dyn Observer>,
     ready: impl FnOnce(),
     notice: impl Fn(&str) + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let composed = Arc::new(compose::build(config, observer, Mode::Http)?);
+        let composed = Arc::new(compose::build(config, redactor, observer, Mode::Http).await?);
         let server = Arc::new(compose::server(config, &composed)?);
         announce(&composed, config, "start").await?;
         let shutdown = CancellationToken::new();
@@ -49,7 +51,7 @@ pub(crate) fn http(
 }
 
 /// Serves stdio until the client closes it. Only the configured operating-system user is served.
-pub(crate) fn stdio(config: &Config, observer: Arc<dyn Observer>) -> anyhow::Result<()> {
+pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Observer>) -> anyhow::Result<()> {
     let local = config
         .identity
         .local
@@ -58,7 +60,7 @@ pub(crate) fn stdio(config: &Config, observer: Arc<dyn Observer>) -> anyhow::Res
     let principal = local.authenticate(process_uid())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let served = runtime.block_on(async {
-        let composed = Arc::new(compose::build(config, observer, Mode::Stdio)?);
+        let composed = Arc::new(compose::build(config, redactor, observer, Mode::Stdio).await?);
         let server = Arc::new(compose::server(config, &composed)?);
         announce(&composed, config, "start").await?;
         let shutdown = CancellationToken::new();

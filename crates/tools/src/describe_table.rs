@@ -61,10 +61,10 @@ impl Tool for DescribeTable {
         let table = database.describe(arguments.str("table").unwrap_or_default()).await?;
         let columns = table.columns.iter().map(|column| database.column(&table.name, &column.name));
         let referenced = table.foreign_keys.iter().map(|key| database.table(&key.table));
-        let mut accesses = vec![Access::required(Action::Read, database.table(&table.name))];
-        accesses.extend(columns.chain(referenced).map(|object| Access::filter(Action::Read, object)));
+        let own = std::iter::once(database.table(&table.name));
         Ok(Planned {
-            accesses,
+            // A table that may not be read answers as one that does not exist, so nothing here is required.
+            accesses: own.chain(columns).chain(referenced).map(|o| Access::filter(Action::Read, o)).collect(),
             effect: Effect::Read,
             destinations: Vec::new(),
             facts: BTreeMap::from([("operation", "describe".to_owned())]),
@@ -78,11 +78,11 @@ impl Tool for DescribeTable {
         let readable = |column: &str| {
             permit.grants(&Access::filter(Action::Read, database.column(&table.name, column)))
         };
-        // A table that refers to itself was granted as the table that is described.
-        let visible = |name: &str| {
-            let object = database.table(name);
-            object == database.table(&table.name) || permit.grants(&Access::filter(Action::Read, object))
-        };
+        let visible = |name: &str| permit.grants(&Access::filter(Action::Read, database.table(name)));
+        // MUTATE(A12): a table that may not be read is described
+        if !visible(&table.name) {
+            return Err(ToolError::invalid("/table", "no such table or view [unknown_table]"));
+        }
         let columns: Vec<_> = table
             .columns
             .iter()
