@@ -7,24 +7,19 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as Answer, Entities, Entity, EntityUid, Request,
-    RestrictedExpression as Expression,
-};
+use cedar_policy::{AuthorizationError, Authorizer, Decision as Answer, Entities, Entity, Request};
 use countersign_core::{
-    Access, Action, CallQuestion, Decision, Digest, Object, Phase, Principal, Verdict, decision::PolicySet,
+    Access, Action, CallQuestion, Decision, Object, Phase, Principal, Verdict, decision::PolicySet,
 };
-use serde_json::Value;
 
 use crate::{
     cache::{Cache, Key},
-    entities::{Names, database_of, method_name},
+    context,
+    entities::{Names, database_of},
     error::{PolicyError, PolicyErrors},
     facts::RegistryFacts,
-    input::InputShape,
-    load::{self, Checked, Report},
-    schema,
-    slice::{Scope, Slice},
+    load::{self, Report},
+    slice::{AccessSlice, Slice, ToolSlice, slice_accesses, slice_tools},
     source::{self, PolicyFile},
 };
 
@@ -44,23 +39,6 @@ pub struct Policies {
     /// Each configured database with the tenant that owns it, if one does.
     databases: BTreeMap<Arc<str>, Option<Arc<str>>>,
     cache: Cache,
-}
-
-/// All that is known about a tool before a question is asked.
-pub(crate) struct ToolSlice {
-    pub(crate) slice: Slice,
-    action: EntityUid,
-    resource: EntityUid,
-    entities: [Entity; 2],
-    shape: InputShape,
-    pin: Digest,
-}
-
-/// All that is known about an action on a kind of object.
-pub(crate) struct AccessSlice {
-    pub(crate) slice: Slice,
-    action: EntityUid,
-    entity: Entity,
 }
 
 impl Policies {
@@ -145,7 +123,7 @@ impl Policies {
             Phase::Listing => &LISTING_PROBES[..],
             Phase::Calling { .. } => &PROBES[..],
         };
-        let context = |approvals| call_context(question, tool, approvals);
+        let context = |approvals| context::of_call(question, tool, approvals);
         let request = |approvals| {
             let (user, action) = (user.clone(), tool.action.clone());
             Request::new(user, action, tool.resource.clone(), context(approvals)?, None).map_err(text)
@@ -169,7 +147,7 @@ impl Policies {
         let entities = store([principal, object, known.entity.clone()])?;
         let request = |approvals| {
             let (user, action) = (user.clone(), known.action.clone());
-            let context = access_context(question, approvals)?;
+            let context = context::of_access(question, approvals)?;
             Request::new(user, action, resource.clone(), context, None).map_err(text)
         };
         let probes = match question.phase {
@@ -274,82 +252,6 @@ impl Policies {
         self.cache.put(key, &decision);
         decision
     }
-}
-
-/// The slice and the entities of every tool.
-fn slice_tools(
-    checked: &Checked,
-    facts: &RegistryFacts,
-    names: &Names,
-) -> Result<BTreeMap<Arc<str>, ToolSlice>, String> {
-    let mut tools = BTreeMap::new();
-    for fact in &facts.tools {
-        let (action, resource) = (names.action(&fact.spec.name), names.tool(&fact.spec.name));
-        let parents = names.tool_parents(fact);
-        let scope = Scope::Entity { uid: &resource, parents: &parents };
-        let slice = Slice::of(&checked.policies, &action, &names.action(schema::CALL), &scope)?;
-        let entities = [names.tool_entity(fact)?, names.action_entity(&fact.spec.name, schema::CALL)];
-        let shape = InputShape::of_schema(&fact.spec.input_schema);
-        let tool = ToolSlice { slice, action, resource, entities, shape, pin: fact.spec.digest };
-        tools.insert(fact.spec.name.clone(), tool);
-    }
-    Ok(tools)
-}
-
-/// The slice of every action on every kind of object.
-fn slice_accesses(
-    checked: &Checked,
-    names: &Names,
-) -> Result<BTreeMap<(Action, &'static str), AccessSlice>, String> {
-    let mut accesses = BTreeMap::new();
-    for (action, kinds) in schema::ACCESSES {
-        for &kind in kinds {
-            let uid = names.action(action.name());
-            let type_name = kind.parse().map_err(|cause| format!("`{kind}`: {cause}"))?;
-            let scope = Scope::Type(&type_name);
-            let slice = Slice::of(&checked.policies, &uid, &names.access_group(), &scope)?;
-            let entity = names.action_entity(action.name(), schema::ACCESS);
-            accesses.insert((action, kind), AccessSlice { slice, action: uid, entity });
-        }
-    }
-    Ok(accesses)
-}
-
-/// The context of a question about a tool.
-pub(crate) fn call_context(
-    question: &CallQuestion<'_>,
-    tool: &ToolSlice,
-    approvals: u8,
-) -> Result<Context, String> {
-    let arguments: Option<&Value> = match question.phase {
-        Phase::Listing => None,
-        Phase::Calling { arguments } => Some(arguments),
-    };
-    let input = match arguments.filter(|_| tool.slice.reads_arguments()) {
-        Some(arguments) => Some(tool.shape.convert(arguments).ok_or("the arguments are not an object")?),
-        None => None,
-    };
-    let opaque = input.as_ref().is_some_and(|(_, opaque)| *opaque);
-    let pairs = [
-        ("approvals".to_owned(), Expression::new_long(approvals.into())),
-        ("method".to_owned(), Expression::new_string(method_name(question.principal.method()).to_owned())),
-        ("listing".to_owned(), Expression::new_bool(arguments.is_none())),
-        ("inputOpaque".to_owned(), Expression::new_bool(opaque)),
-    ];
-    let input = input.map(|(record, _)| ("input".to_owned(), record));
-    Context::from_pairs(pairs.into_iter().chain(input)).map_err(text)
-}
-
-/// The context of a question about an object.
-pub(crate) fn access_context(question: &CallQuestion<'_>, approvals: u8) -> Result<Context, String> {
-    let string = |value: &str| Expression::new_string(value.to_owned());
-    let pairs = [
-        ("approvals".to_owned(), Expression::new_long(approvals.into())),
-        ("method".to_owned(), string(method_name(question.principal.method()))),
-        ("tool".to_owned(), string(&question.tool.name)),
-        ("power".to_owned(), string(question.tool.power.name())),
-    ];
-    Context::from_pairs(pairs).map_err(text)
 }
 
 /// Entities, with who is a member of what worked out.

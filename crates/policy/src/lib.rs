@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod context;
 mod decide;
 mod entities;
 mod error;

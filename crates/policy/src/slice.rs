@@ -2,11 +2,45 @@
 //!
 //! INVARIANT: a policy is left out only when its scope alone (action and resource, before any `when`) excludes the question.
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
-use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, PolicySet, ResourceConstraint};
+use cedar_policy::{
+    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicySet, ResourceConstraint,
+};
+use countersign_core::{Action, Digest};
 
-use crate::mentions::Mentions;
+use crate::{
+    entities::Names, facts::RegistryFacts, input::InputShape, load::Checked, mentions::Mentions, schema,
+};
+
+/// All that is known about a tool before a question is asked.
+pub(crate) struct ToolSlice {
+    /// The policies that can matter.
+    pub(crate) slice: Slice,
+    /// The tool's action.
+    pub(crate) action: EntityUid,
+    /// The tool.
+    pub(crate) resource: EntityUid,
+    /// Tool and action with what they are members of.
+    pub(crate) entities: [Entity; 2],
+    /// What policies see of arguments.
+    pub(crate) shape: InputShape,
+    /// The tool as the policies were validated for it.
+    pub(crate) pin: Digest,
+}
+
+/// All that is known about an action on a kind of object.
+pub(crate) struct AccessSlice {
+    /// The policies that can matter.
+    pub(crate) slice: Slice,
+    /// The action.
+    pub(crate) action: EntityUid,
+    /// The action with its group.
+    pub(crate) entity: Entity,
+}
 
 /// Policies for one action and one tool, or one action and one kind of object.
 pub(crate) struct Slice {
@@ -74,4 +108,43 @@ impl Scope<'_> {
             }
         }
     }
+}
+
+/// The slice and the entities of every tool.
+pub(crate) fn slice_tools(
+    checked: &Checked,
+    facts: &RegistryFacts,
+    names: &Names,
+) -> Result<BTreeMap<Arc<str>, ToolSlice>, String> {
+    let mut tools = BTreeMap::new();
+    for fact in &facts.tools {
+        let (action, resource) = (names.action(&fact.spec.name), names.tool(&fact.spec.name));
+        let parents = names.tool_parents(fact);
+        let scope = Scope::Entity { uid: &resource, parents: &parents };
+        let slice = Slice::of(&checked.policies, &action, &names.action(schema::CALL), &scope)?;
+        let entities = [names.tool_entity(fact)?, names.action_entity(&fact.spec.name, schema::CALL)];
+        let shape = InputShape::of_schema(&fact.spec.input_schema);
+        let tool = ToolSlice { slice, action, resource, entities, shape, pin: fact.spec.digest };
+        tools.insert(fact.spec.name.clone(), tool);
+    }
+    Ok(tools)
+}
+
+/// The slice of every action on every kind of object.
+pub(crate) fn slice_accesses(
+    checked: &Checked,
+    names: &Names,
+) -> Result<BTreeMap<(Action, &'static str), AccessSlice>, String> {
+    let mut accesses = BTreeMap::new();
+    for (action, kinds) in schema::ACCESSES {
+        for &kind in kinds {
+            let uid = names.action(action.name());
+            let type_name = kind.parse().map_err(|cause| format!("`{kind}`: {cause}"))?;
+            let scope = Scope::Type(&type_name);
+            let slice = Slice::of(&checked.policies, &uid, &names.access_group(), &scope)?;
+            let entity = names.action_entity(action.name(), schema::ACCESS);
+            accesses.insert((action, kind), AccessSlice { slice, action: uid, entity });
+        }
+    }
+    Ok(accesses)
 }

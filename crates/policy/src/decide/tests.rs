@@ -2,11 +2,14 @@
 
 use std::{str::FromStr, time::Duration};
 
-use countersign_core::{AuthMethod, PowerClass, PrincipalKind, Sensitivity, ToolSpec};
-use serde_json::json;
+use countersign_core::{AuthMethod, Digest, PowerClass, PrincipalKind, Sensitivity, ToolSpec};
+use serde_json::{Value, json};
 
 use super::*;
-use crate::facts::{DatabaseFact, ToolFact};
+use crate::{
+    facts::{DatabaseFact, ToolFact},
+    schema,
+};
 
 fn tool(name: &str, power: PowerClass, tenant: Option<&str>) -> ToolFact {
     let spec = ToolSpec {
@@ -222,7 +225,7 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
         Entities::from_entities(entities, Some(&schema)).expect("entities of the declared types");
         for phase in [Phase::Listing, Phase::Calling { arguments }] {
             let question = CallQuestion { principal, tool: &fact.spec, phase };
-            let context = call_context(&question, tool, 0).expect("a context");
+            let context = context::of_call(&question, tool, 0).expect("a context");
             Request::new(user.uid(), tool.action.clone(), tool.resource.clone(), context, Some(&schema))
                 .expect("a request of the declared types");
         }
@@ -234,7 +237,7 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
             }
             let entity = policies.names.object(&object, Some(&"globex".into())).expect("an entity");
             let question = CallQuestion { principal, tool: &facts().tools[0].spec, phase: Phase::Listing };
-            let context = access_context(&question, 2).expect("a context");
+            let context = context::of_access(&question, 2).expect("a context");
             Request::new(user.uid(), access.action.clone(), entity.uid(), context, Some(&schema))
                 .expect("a request of the declared types");
             Entities::from_entities([entity, user.clone(), access.entity.clone()], Some(&schema))
