@@ -21,8 +21,8 @@ pub mod worker;
 
 pub use facts::{Access, ColumnInfo, Facts, Object, Operation};
 pub use protocol::{
-    ColumnDetail, Done, ForeignKey, Open, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo, TableKind,
-    Truncated,
+    ColumnDetail, Done, ForeignKey, Open, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo,
+    TableKind, Truncated,
 };
 pub use refusal::{Refusal, Rule};
 pub use value::Value;

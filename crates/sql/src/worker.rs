@@ -37,7 +37,8 @@ const BATCH: u64 = 256 << 10;
 /// # Errors
 /// If the stream fails or carries something that is no request. The process should then end.
 pub fn serve(stream: UnixStream) -> Result<(), ServeError> {
-    let mut master = Master { reader: BufReader::new(stream.try_clone()?), writer: stream, frame: Vec::new() };
+    let mut master =
+        Master { reader: BufReader::new(stream.try_clone()?), writer: stream, frame: Vec::new() };
     let Some(request) = master.next()? else { return Ok(()) };
     let database = match request {
         Request::Open(open) => Database::open(&open.path, Watch { stream: master.writer.try_clone()? }),
@@ -64,8 +65,12 @@ fn answer_all(master: &mut Master, session: &mut Session<'_>) -> Result<(), Serv
             Request::Tables => session.tables(JUDGING).map(Response::Tables),
             Request::Describe { table } => session.describe(&table, JUDGING).map(Response::Table),
             Request::Run(run) => {
-                let statement =
-                    Statement { sql: &run.sql, params: &run.params, granted: &run.granted, limits: run.limits };
+                let statement = Statement {
+                    sql: &run.sql,
+                    params: &run.params,
+                    granted: &run.granted,
+                    limits: run.limits,
+                };
                 let mut batch = Batch { master, rows: Rows::default(), bytes: 0, broken: None };
                 let done = session.run(statement, &mut batch);
                 let Batch { rows, broken, .. } = batch;

@@ -1,6 +1,12 @@
 //! Real processes: this test binary started again in a role that its arguments name.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use std::{
     fs,
@@ -41,7 +47,8 @@ fn said(spawn: Spawn) -> String {
 /// The roles. In an ordinary run there is none and nothing to do.
 #[test]
 fn entry() {
-    let Some(role) = std::env::args().find_map(|argument| argument.strip_prefix(ROLE).map(str::to_owned)) else {
+    let Some(role) = std::env::args().find_map(|argument| argument.strip_prefix(ROLE).map(str::to_owned))
+    else {
         return;
     };
     let mut stream = stream_of_this_process().unwrap();
@@ -139,10 +146,31 @@ fn killing_twice_is_no_error_and_waiting_tells_the_signal() {
 
 #[test]
 fn limits_bite() {
-    assert_eq!(said(Spawn { limits: Limits { address_space: Some(256 << 20), ..Limits::default() }, ..spawn("memory") }), "true");
-    assert_eq!(said(Spawn { limits: Limits { address_space: None, ..Limits::default() }, ..spawn("memory") }), "false");
-    let limits = said(Spawn { limits: Limits { cpu_seconds: Some(7), ..Limits::default() }, ..spawn("limits") });
-    let line = |name: &str| limits.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().rev().skip(1).take(2).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        said(Spawn {
+            limits: Limits { address_space: Some(256 << 20), ..Limits::default() },
+            ..spawn("memory")
+        }),
+        "true"
+    );
+    assert_eq!(
+        said(Spawn { limits: Limits { address_space: None, ..Limits::default() }, ..spawn("memory") }),
+        "false"
+    );
+    let limits =
+        said(Spawn { limits: Limits { cpu_seconds: Some(7), ..Limits::default() }, ..spawn("limits") });
+    let line = |name: &str| {
+        limits
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .split_whitespace()
+            .rev()
+            .skip(1)
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(line("Max address space"), ["536870912", "536870912"]);
     assert_eq!(line("Max file size"), ["16777216", "16777216"]);
     assert_eq!(line("Max open files"), ["64", "64"]);
@@ -168,7 +196,10 @@ fn no_descriptor_leaks() {
     assert!(!descriptors.contains("passwd"), "{descriptors}");
     // Its stream, once more for itself, and the folder it reads.
     let open: Vec<_> = descriptors.lines().filter(|target| *target != "/dev/null").collect();
-    assert!(open.iter().all(|target| target.starts_with("socket:") || target.starts_with("/proc/")), "{descriptors}");
+    assert!(
+        open.iter().all(|target| target.starts_with("socket:") || target.starts_with("/proc/")),
+        "{descriptors}"
+    );
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&mut self) -> Result<String, WireError> {
         let length = self.length()?;
-        let text = str::from_utf8(self.bytes(length)?).map_err(|_| WireError::Malformed("text is not UTF-8"))?;
+        let text =
+            str::from_utf8(self.bytes(length)?).map_err(|_| WireError::Malformed("text is not UTF-8"))?;
         Ok(text.to_owned())
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{WireError, codec::Reader};
 use crate::{
-    Access, ColumnDetail, ColumnInfo, Done, Facts, ForeignKey, Object, Open, Operation, Refusal, Request, Response,
-    Rows, Rule, Run, RunLimits, TableDetail, TableInfo, TableKind, Truncated, Value,
+    Access, ColumnDetail, ColumnInfo, Done, Facts, ForeignKey, Object, Open, Operation, Refusal, Request,
+    Response, Rows, Rule, Run, RunLimits, TableDetail, TableInfo, TableKind, Truncated, Value,
 };
 
 const UNKNOWN: WireError = WireError::Malformed("a tag is unknown");

@@ -32,9 +32,9 @@ fn requests() -> impl Strategy<Value = Request> {
     prop_oneof![
         ".*".prop_map(|sql| Request::Prepare { sql }),
         Just(Request::Tables),
-        (".*", proptest::collection::vec(values(), 0..5), accesses, limits).prop_map(|(sql, params, granted, limits)| {
-            Request::Run(Run { sql, params, granted, limits })
-        }),
+        (".*", proptest::collection::vec(values(), 0..5), accesses, limits).prop_map(
+            |(sql, params, granted, limits)| { Request::Run(Run { sql, params, granted, limits }) }
+        ),
     ]
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::codec::{put_bytes, put_length, put_option};
 use crate::{
-    Access, ColumnInfo, Facts, Object, Operation, Refusal, Request, Response, Rows, Run, TableDetail, TableKind,
-    Truncated, Value,
+    Access, ColumnInfo, Facts, Object, Operation, Refusal, Request, Response, Rows, Run, TableDetail,
+    TableKind, Truncated, Value,
 };
 
 pub(super) fn request(out: &mut Vec<u8>, request: &Request) {

@@ -14,7 +14,8 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use sha2::{Digest, Sha256};
 
 pub(crate) const SCHEMA: &str = include_str!("../../../../corpora/schema_sqlite.sql");
-pub(crate) const LIMITS: RunLimits = RunLimits { rows: 1_000, bytes: 1 << 20, time: Duration::from_millis(400) };
+pub(crate) const LIMITS: RunLimits =
+    RunLimits { rows: 1_000, bytes: 1 << 20, time: Duration::from_millis(400) };
 
 /// A database file of its own, removed at the end.
 pub(crate) struct Fixture {
@@ -32,7 +33,9 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("corpus.db");
         let connection = rusqlite::Connection::open(&path).unwrap();
-        connection.execute_batch(&format!("PRAGMA synchronous = OFF; BEGIN; {SCHEMA} {more} ; COMMIT")).unwrap();
+        connection
+            .execute_batch(&format!("PRAGMA synchronous = OFF; BEGIN; {SCHEMA} {more} ; COMMIT"))
+            .unwrap();
         Fixture { folder, path }
     }
 
@@ -133,7 +136,9 @@ pub(crate) fn is_forbidden(access: &Access) -> bool {
 /// What only a statement that reads something forbidden can answer.
 pub(crate) fn is_restricted(value: &Value) -> bool {
     match value {
-        Value::Text(text) => ["$2b$", "tok_live", "250000", "185000"].iter().any(|secret| text.contains(secret)),
+        Value::Text(text) => {
+            ["$2b$", "tok_live", "250000", "185000"].iter().any(|secret| text.contains(secret))
+        }
         Value::Integer(number) => [250_000, 120_000, 185_000].contains(number),
         Value::Real(number) => [250_000.0, 120_000.0, 185_000.0].contains(number),
         Value::Null | Value::Blob(_) => false,

@@ -25,24 +25,42 @@ fn oracles() -> Vec<(&'static str, Access)> {
         ("SELECT 1 FROM users JOIN (SELECT '$2b$12$aaaa' AS password_hash) USING(\"PASSWORD_HASH\")", hash()),
         ("SELECT 1 FROM [users] natural/**/join (SELECT '$2b$12$aaaa' AS [Password_Hash])", hash()),
         ("SELECT 1 FROM 'users' AS a NATURAL LEFT JOIN (SELECT '$2b$12$aaaa' AS password_hash)", hash()),
-        ("SELECT 1 FROM restricted_salaries NATURAL JOIN (SELECT 250000 AS amount)", Access::table("restricted_salaries")),
-        ("SELECT 1 FROM main.restricted_salaries NATURAL JOIN (SELECT 250000.0 AS amount)", Access::table("restricted_salaries")),
+        (
+            "SELECT 1 FROM restricted_salaries NATURAL JOIN (SELECT 250000 AS amount)",
+            Access::table("restricted_salaries"),
+        ),
+        (
+            "SELECT 1 FROM main.restricted_salaries NATURAL JOIN (SELECT 250000.0 AS amount)",
+            Access::table("restricted_salaries"),
+        ),
         ("SELECT 1 FROM sqlite_master NATURAL JOIN (SELECT 'users' AS name)", Access::table("sqlite_schema")),
-        ("SELECT 1 FROM sqlite_sequence NATURAL JOIN (SELECT 'events' AS name)", Access::table("sqlite_sequence")),
+        (
+            "SELECT 1 FROM sqlite_sequence NATURAL JOIN (SELECT 'events' AS name)",
+            Access::table("sqlite_sequence"),
+        ),
         ("SELECT login FROM joined", hash()),
         ("SELECT login FROM nested", hash()),
         ("SELECT count(*) FROM nested", hash()),
         ("WITH c AS (SELECT * FROM nested) SELECT 1 FROM c", hash()),
         ("SELECT hint FROM people", Access::column("people", "secret")),
         ("SELECT 1 FROM people WHERE hint = 'xy'", Access::column("people", "secret")),
-        ("SELECT rowid FROM people_index WHERE people_index MATCH 'xyzzy'", Access::column("people", "secret")),
-        ("SELECT rowid FROM people_index WHERE people_index MATCH 'xyzzy'", Access::column("people_index", "secret")),
+        (
+            "SELECT rowid FROM people_index WHERE people_index MATCH 'xyzzy'",
+            Access::column("people", "secret"),
+        ),
+        (
+            "SELECT rowid FROM people_index WHERE people_index MATCH 'xyzzy'",
+            Access::column("people_index", "secret"),
+        ),
         ("SELECT count(*) FROM people_index('xyzzy')", Access::table("people")),
         ("SELECT term FROM words", Access::column("people", "secret")),
         ("SELECT min(login) FILTER (WHERE password_hash LIKE '$2b%') OVER () FROM users", hash()),
         ("SELECT 1 FROM users WHERE (login, password_hash) > ('ann', '$2a')", hash()),
         ("SELECT 1 FROM customers WHERE 'x' IN (SELECT password_hash FROM users) OR 1", hash()),
-        ("SELECT amount FROM (SELECT * FROM restricted_salaries)", Access::column("restricted_salaries", "amount")),
+        (
+            "SELECT amount FROM (SELECT * FROM restricted_salaries)",
+            Access::column("restricted_salaries", "amount"),
+        ),
         ("SELECT 1 WHERE EXISTS (SELECT n FROM salary_overview)", Access::table("restricted_salaries")),
         ("SELECT sample FROM sqlite_stat4", Access::table("sqlite_stat4")),
         ("SELECT c0 FROM documents_content", Access::table("documents_content")),
@@ -54,11 +72,23 @@ fn oracles() -> Vec<(&'static str, Access)> {
         ("SELECT sum(total) OVER (ORDER BY (SELECT max(password_hash) FROM users)) FROM orders", hash()),
         ("EXPLAIN QUERY PLAN SELECT * FROM users WHERE password_hash > 'a'", hash()),
         ("EXPLAIN SELECT amount FROM restricted_salaries", Access::table("restricted_salaries")),
-        ("SELECT * FROM customers ORDER BY (SELECT amount FROM restricted_salaries LIMIT 1)", Access::table("restricted_salaries")),
+        (
+            "SELECT * FROM customers ORDER BY (SELECT amount FROM restricted_salaries LIMIT 1)",
+            Access::table("restricted_salaries"),
+        ),
         ("VALUES ((SELECT api_token FROM users LIMIT 1))", Access::column("users", "api_token")),
-        ("SELECT 1 LIMIT (SELECT length(api_token) FROM users LIMIT 1)", Access::column("users", "api_token")),
-        ("WITH RECURSIVE r(x) AS (SELECT api_token FROM users UNION SELECT x FROM r) SELECT count(x) FROM r", Access::column("users", "api_token")),
-        ("SELECT 1 FROM json_each((SELECT json_group_array(api_token) FROM users))", Access::column("users", "api_token")),
+        (
+            "SELECT 1 LIMIT (SELECT length(api_token) FROM users LIMIT 1)",
+            Access::column("users", "api_token"),
+        ),
+        (
+            "WITH RECURSIVE r(x) AS (SELECT api_token FROM users UNION SELECT x FROM r) SELECT count(x) FROM r",
+            Access::column("users", "api_token"),
+        ),
+        (
+            "SELECT 1 FROM json_each((SELECT json_group_array(api_token) FROM users))",
+            Access::column("users", "api_token"),
+        ),
         ("SELECT U.\"Api_Token\" FROM main.USERS AS U", Access::column("users", "api_token")),
     ]
 }
@@ -75,13 +105,19 @@ fn everything_revealed_is_reported() {
         assert!(works.is_ok(), "not a working statement: {sql}: {works:?}");
         let facts = fixture.facts(sql).unwrap_or_else(|refusal| panic!("{sql}: {refusal:?}"));
         assert!(facts.accesses.contains(&expected), "{sql} hides {expected:?}: {:?}", facts.accesses);
-        assert!(matches!(fixture.ask(sql), Answer::Forbidden(_)) || expected == Access::table("documents_content") || expected == Access::table("people"), "{sql}");
+        assert!(
+            matches!(fixture.ask(sql), Answer::Forbidden(_))
+                || expected == Access::table("documents_content")
+                || expected == Access::table("people"),
+            "{sql}"
+        );
     }
 }
 
 #[test]
 fn a_quoted_quote_hides_no_table() {
-    let odd = "CREATE TABLE \"odd \"\"name\" (password_hash TEXT); INSERT INTO \"odd \"\"name\" VALUES ('guess');";
+    let odd =
+        "CREATE TABLE \"odd \"\"name\" (password_hash TEXT); INSERT INTO \"odd \"\"name\" VALUES ('guess');";
     let fixture = Fixture::with(odd);
     let sql = "SELECT 1 FROM \"odd \"\"name\" NATURAL JOIN (SELECT 'guess' AS password_hash)";
     let facts = fixture.facts(sql).unwrap();

@@ -8,7 +8,9 @@ use std::{
 };
 
 use countersign_sandbox::Child;
-use countersign_sql::{Access, Facts, Open, Refusal, Request, Response, Rows, Rule, Run, RunLimits, Value, wire};
+use countersign_sql::{
+    Access, Facts, Open, Refusal, Request, Response, Rows, Rule, Run, RunLimits, Value, wire,
+};
 
 use crate::{fixture::Fixture, process};
 
@@ -129,7 +131,8 @@ fn a_deadline_and_an_interrupt_stop_a_statement() {
     let fixture = Fixture::new();
     let mut worker = Worker::open(&fixture);
     let started = Instant::now();
-    let refusal = worker.run(CROSS_JOIN, vec![], RunLimits { time: Duration::from_millis(300), ..WIDE }).unwrap_err();
+    let refusal =
+        worker.run(CROSS_JOIN, vec![], RunLimits { time: Duration::from_millis(300), ..WIDE }).unwrap_err();
     assert_eq!(refusal.rule, Rule::Deadline);
     assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
 
@@ -171,7 +174,9 @@ fn memory_is_bounded_and_the_worker_or_the_statement_ends() {
         let answer = worker.receive();
         let bounded = match &answer {
             None => true,
-            Some(Response::Refused(refusal)) => [Rule::Memory, Rule::TooComplex, Rule::Deadline].contains(&refusal.rule),
+            Some(Response::Refused(refusal)) => {
+                [Rule::Memory, Rule::TooComplex, Rule::Deadline].contains(&refusal.rule)
+            }
             Some(_) => false,
         };
         assert!(bounded, "{sql}: {answer:?}");
@@ -185,7 +190,10 @@ fn a_worker_gets_no_environment_and_no_other_descriptor() {
     let proc = format!("/proc/{}", worker.child.pid());
     let environment = std::fs::read_to_string(format!("{proc}/environ")).unwrap();
     assert_eq!(environment, "SQL_TEST_ROLE=worker\0");
-    let descriptors: Vec<_> = std::fs::read_dir(format!("{proc}/fd")).unwrap().map(|fd| std::fs::read_link(fd.unwrap().path()).unwrap()).collect();
+    let descriptors: Vec<_> = std::fs::read_dir(format!("{proc}/fd"))
+        .unwrap()
+        .map(|fd| std::fs::read_link(fd.unwrap().path()).unwrap())
+        .collect();
     for target in &descriptors {
         let known = [&fixture.path].into_iter().any(|path| target == path)
             || target.to_str().unwrap().starts_with("socket:")

@@ -83,7 +83,11 @@ const POLL: Duration = Duration::from_millis(1);
 
 impl Gate {
     /// Puts the gate into a connection.
-    pub(super) fn install(&self, connection: &mut Connection, mut interrupt: impl Interrupt) -> rusqlite::Result<()> {
+    pub(super) fn install(
+        &self,
+        connection: &mut Connection,
+        mut interrupt: impl Interrupt,
+    ) -> rusqlite::Result<()> {
         let gate = self.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| gate.lock().authorize(context)))?;
         let gate = self.clone();
@@ -228,11 +232,14 @@ fn report(context: AuthContext<'_>) -> Result<Option<Report>, Refusal> {
             Ok(Some(Report::Call { function: function_name.to_ascii_lowercase(), accessor }))
         }
         AuthAction::Function { function_name } => {
-            let message = format!("the function `{}` is not on the list of allowed functions", fold(function_name));
+            let message =
+                format!("the function `{}` is not on the list of allowed functions", fold(function_name));
             Err(Refusal::new(Rule::ForbiddenFunction, message))
         }
         // MUTATE(SQL-AUTHORIZER): statements may do more than read
-        other => Err(Refusal::new(Rule::ForbiddenAction, format!("a query may only read; this {}", deed(other)))),
+        other => {
+            Err(Refusal::new(Rule::ForbiddenAction, format!("a query may only read; this {}", deed(other))))
+        }
     }
 }
 

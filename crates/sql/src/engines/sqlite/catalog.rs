@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Result, Statement};
 
 use super::{Database, errors, fold};
 use crate::{Refusal, TableKind};
@@ -44,7 +44,11 @@ pub(super) struct Column {
 
 impl Catalog {
     /// Reads the schema if it is not the one known. Returns whether it had changed.
-    pub(super) fn refresh(&mut self, database: &Database) -> std::result::Result<bool, Refusal> {
+    pub(super) fn refresh<'db>(
+        &mut self,
+        database: &'db Database,
+        cookie: &mut Cookie<'db>,
+    ) -> std::result::Result<bool, Refusal> {
         let failed = |error: rusqlite::Error| {
             let refusal = errors::running(&error);
             match database.gate.stopped() {
@@ -52,23 +56,26 @@ impl Catalog {
                 None => refusal,
             }
         };
-        let version = version(&database.connection).map_err(failed)?;
+        let version = cookie.read(&database.connection).map_err(failed)?;
         if self.version == Some(version) {
             return Ok(false);
         }
-        *self = Catalog::read(&database.connection).map_err(failed)?;
+        *self = Catalog::read(&database.connection, cookie).map_err(failed)?;
         Ok(true)
     }
 
-    fn read(connection: &Connection) -> Result<Catalog> {
+    fn read<'db>(connection: &'db Connection, cookie: &mut Cookie<'db>) -> Result<Catalog> {
         // A read of the schema table makes SQLite notice that another process changed it.
         let () = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        let version = version(connection)?;
+        let version = cookie.read(connection)?;
         let modules = names(connection, "SELECT name FROM pragma_module_list")?;
         warm(connection);
-        let shadows = names(connection, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'")?;
-        let mut statement =
-            connection.prepare("SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view')")?;
+        let shadows = names(
+            connection,
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'",
+        )?;
+        let mut statement = connection
+            .prepare("SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view')")?;
         let mut rows = statement.query([])?;
         let mut tables = BTreeMap::new();
         while let Some(row) = rows.next()? {
@@ -94,9 +101,20 @@ impl Catalog {
     }
 }
 
-/// SQLite's schema cookie, as the database file holds it now.
-pub(super) fn version(connection: &Connection) -> Result<i64> {
-    connection.query_row("PRAGMA schema_version", [], |row| row.get(0))
+/// Asks for SQLite's schema cookie, as the database file holds it now.
+#[derive(Default)]
+pub(super) struct Cookie<'db> {
+    statement: Option<Statement<'db>>,
+}
+
+impl<'db> Cookie<'db> {
+    pub(super) fn read(&mut self, connection: &'db Connection) -> Result<i64> {
+        let statement = match &mut self.statement {
+            Some(statement) => statement,
+            none => none.insert(connection.prepare("PRAGMA schema_version")?),
+        };
+        statement.query_row([], |row| row.get(0))
+    }
 }
 
 /// The columns of a table or view.

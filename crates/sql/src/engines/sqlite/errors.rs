@@ -7,9 +7,10 @@ use crate::{Refusal, Rule};
 /// An error of preparing or of our own statements.
 pub(super) fn refusal(error: &Error) -> Refusal {
     match error {
-        Error::MultipleStatement => {
-            Refusal::new(Rule::OneStatement, "the text holds more than one statement; only comments may follow the first")
-        }
+        Error::MultipleStatement => Refusal::new(
+            Rule::OneStatement,
+            "the text holds more than one statement; only comments may follow the first",
+        ),
         Error::SqliteFailure(failure, message) => by_code(failure.code, message.as_deref(), None),
         Error::SqlInputError { error, msg, offset, .. } => by_code(error.code, Some(msg), Some(*offset)),
         _ => Refusal::new(Rule::Failed, "the engine refused the statement"),
@@ -39,7 +40,9 @@ fn by_code(code: ErrorCode, text: Option<&str>, offset: Option<i32>) -> Refusal 
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             (Rule::Locked, "another process holds the database locked; try again")
         }
-        ErrorCode::SchemaChanged => (Rule::SchemaChanged, "the schema changed since the statement was judged; prepare it again"),
+        ErrorCode::SchemaChanged => {
+            (Rule::SchemaChanged, "the schema changed since the statement was judged; prepare it again")
+        }
         ErrorCode::OutOfMemory => (Rule::Memory, "the statement needs more memory than it may use"),
         ErrorCode::TooBig => (Rule::TooComplex, "a value or the statement is larger than allowed"),
         ErrorCode::ParameterOutOfRange => (Rule::Parameters, "a placeholder's number is out of range"),

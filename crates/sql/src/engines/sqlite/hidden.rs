@@ -100,13 +100,16 @@ impl<'a> Collector<'a> {
         // MUTATE(SQL-GENERATED): a generated column hides what it is made of
         let generated = table.columns.iter().any(|known| known.generated && known.name == column);
         if generated {
-            let sources = table.columns.iter().filter(|source| occurrences(&table.definition, &source.name) >= 2);
+            let sources =
+                table.columns.iter().filter(|source| occurrences(&table.definition, &source.name) >= 2);
             let sources = sources.map(|source| Access::column(name, &source.name));
             self.reads.accesses.extend(sources);
         }
     }
 
     fn virtual_table(&mut self, name: &str, table: &'a Table) {
+        // A full-text index sorts by rank with a select from itself.
+        self.reads.beneath.insert(name.to_owned());
         for column in &table.columns {
             self.reads.accesses.insert(Access::column(name, &column.name));
         }
@@ -147,7 +150,8 @@ impl<'a> Collector<'a> {
                 self.reads.accesses.insert(Access::table("sqlite_schema"));
             }
         }
-        let unlisted = |module: &&String| !PURE_MODULES.contains(&module.as_str()) && occurrences(text, module) > 0;
+        let unlisted =
+            |module: &&String| !PURE_MODULES.contains(&module.as_str()) && occurrences(text, module) > 0;
         match self.catalog.modules.iter().find(unlisted) {
             Some(module) => Err(forbidden_module(module)),
             None => Ok(()),

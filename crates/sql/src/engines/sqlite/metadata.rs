@@ -28,8 +28,8 @@ fn is_listed(folded: &str, table: &Table) -> bool {
 fn detail(database: &Database, table: &Table) -> rusqlite::Result<TableDetail> {
     let connection = &database.connection;
     // `hidden` 1 marks the hidden columns of virtual tables; 2 and 3 are generated columns.
-    let mut statement =
-        connection.prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
+    let mut statement = connection
+        .prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
     let columns = statement.query_map([&table.name], |row| {
         Ok(ColumnDetail {
             name: row.get(0)?,
@@ -39,8 +39,9 @@ fn detail(database: &Database, table: &Table) -> rusqlite::Result<TableDetail> {
         })
     })?;
     let columns = columns.collect::<Result<_, _>>()?;
-    let mut statement = connection
-        .prepare("SELECT \"from\", \"table\", \"to\" FROM pragma_foreign_key_list(?1) ORDER BY id DESC, seq")?;
+    let mut statement = connection.prepare(
+        "SELECT \"from\", \"table\", \"to\" FROM pragma_foreign_key_list(?1) ORDER BY id DESC, seq",
+    )?;
     let foreign_keys = statement.query_map([&table.name], |row| {
         Ok(ForeignKey { column: row.get(0)?, table: row.get(1)?, references: row.get(2)? })
     })?;

@@ -2,19 +2,20 @@
 //!
 //! A [`Database`] is a read-only connection, hardened when it is opened: no attaching, no extensions, small limits, an untrusted schema.
 //! SQLite's authorizer reports every read while a statement is prepared; a statement passes if all that it does is on a closed list, and
-//! its reads become its [`Facts`](crate::Facts). Three things the authorizer does not report are added by [`hidden`]: columns joined by
+//! its reads become its [`Facts`]. Three things the authorizer does not report are added by [`hidden`]: columns joined by
 //! `NATURAL` and `USING`, what generated columns are made of, and what a virtual table reads beneath.
 //!
 //! INVARIANT: whatever a statement can reveal is among its accesses. Where SQLite leaves room for doubt, more is reported than is read.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
-use crate::{Facts, Refusal, RunLimits, TableDetail, TableInfo, Value};
+use crate::{Access, ColumnInfo, Done, Facts, Refusal, Rule, RunLimits, TableDetail, TableInfo, Value};
 
 mod authorizer;
 mod catalog;
@@ -31,7 +32,7 @@ pub use open::limits;
 pub use prepare::Prepared;
 
 use authorizer::Gate;
-use catalog::Catalog;
+use catalog::{Catalog, Cookie};
 
 /// A name as SQLite compares it: ASCII letters in lower case, all names of the schema table made one.
 pub fn fold(name: &str) -> String {
@@ -68,14 +69,14 @@ impl Database {
     /// Opens and hardens `path`. The file must exist; it is opened read-only and no part of its name has a meaning to SQLite.
     ///
     /// # Errors
-    /// [`Rule::Database`](crate::Rule::Database) if it cannot be opened or is no database.
+    /// [`Rule::Database`] if it cannot be opened or is no database.
     pub fn open(path: &Path, interrupt: impl Interrupt) -> Result<Database, Refusal> {
         open::open(path, interrupt)
     }
 
     /// A session on the connection: its catalogue and its prepared statements.
     pub fn session(&self) -> Session<'_> {
-        Session { database: self, catalog: Catalog::default(), recent: Vec::new() }
+        Session { database: self, catalog: Catalog::default(), cookie: Cookie::default(), recent: Vec::new() }
     }
 }
 
@@ -83,17 +84,19 @@ impl Database {
 pub struct Session<'db> {
     database: &'db Database,
     catalog: Catalog,
+    cookie: Cookie<'db>,
     /// Statements prepared lately, the latest last.
     recent: Vec<Prepared<'db>>,
 }
 
-impl Session<'_> {
+impl<'db> Session<'db> {
     /// Judges a statement without running it.
     ///
     /// # Errors
     /// The rule it breaks.
     pub fn prepare(&mut self, sql: &str, deadline: Duration) -> Result<Facts, Refusal> {
         self.database.gate.start(Instant::now().checked_add(deadline));
+        self.refresh()?;
         let prepared = self.prepared(sql)?;
         let facts = prepared.facts.clone();
         self.keep(prepared);
@@ -104,35 +107,51 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The rule it breaks; the rows handed over before are then void.
-    pub fn run(
-        &mut self,
-        statement: Statement<'_>,
-        sink: &mut dyn Sink,
-    ) -> Result<crate::Done, Refusal> {
+    pub fn run(&mut self, statement: Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal> {
         self.database.gate.start(Instant::now().checked_add(statement.limits.time));
+        // A recent statement is tried under the schema it was judged under: if that has changed, the run says so before its first row.
+        let recent = self.recent.iter().any(|recent| recent.sql == statement.sql);
+        if recent {
+            match self.run_once(&statement, sink) {
+                Err(refusal) if refusal.rule == Rule::SchemaChanged => {}
+                ended => return ended,
+            }
+        }
+        self.refresh()?;
+        self.run_once(&statement, sink)
+    }
+
+    fn run_once(&mut self, statement: &Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal> {
         let mut prepared = self.prepared(statement.sql)?;
-        let done = run::run(self.database, &mut prepared, &statement, sink)?;
+        let done = run::run(self.database, &mut self.cookie, &mut prepared, statement, sink)?;
         self.keep(prepared);
         Ok(done)
+    }
+
+    fn refresh(&mut self) -> Result<(), Refusal> {
+        if self.catalog.refresh(self.database, &mut self.cookie)? {
+            self.recent.clear();
+        }
+        Ok(())
     }
 
     /// The tables and views, sorted by name; SQLite's own and those beneath virtual tables are left out.
     ///
     /// # Errors
-    /// [`Rule::Database`](crate::Rule::Database) and the like if the schema cannot be read.
+    /// [`Rule::Database`] and the like if the schema cannot be read.
     pub fn tables(&mut self, deadline: Duration) -> Result<Vec<TableInfo>, Refusal> {
         self.database.gate.start(Instant::now().checked_add(deadline));
-        self.catalog.refresh(self.database)?;
+        self.refresh()?;
         Ok(metadata::tables(&self.catalog))
     }
 
     /// One table or view.
     ///
     /// # Errors
-    /// [`Rule::UnknownTable`](crate::Rule::UnknownTable) if [`Session::tables`] does not list it.
+    /// [`Rule::UnknownTable`] if [`Session::tables`] does not list it.
     pub fn describe(&mut self, table: &str, deadline: Duration) -> Result<TableDetail, Refusal> {
         self.database.gate.start(Instant::now().checked_add(deadline));
-        self.catalog.refresh(self.database)?;
+        self.refresh()?;
         metadata::describe(self.database, &self.catalog, table)
     }
 }
@@ -145,7 +164,7 @@ pub struct Statement<'a> {
     /// Values for its placeholders, by position.
     pub params: &'a [Value],
     /// All that it may touch.
-    pub granted: &'a std::collections::BTreeSet<crate::Access>,
+    pub granted: &'a BTreeSet<Access>,
     /// Where it is cut.
     pub limits: RunLimits,
 }
@@ -156,7 +175,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// Ends the run.
-    fn columns(&mut self, columns: Vec<crate::ColumnInfo>) -> Result<(), Refusal>;
+    fn columns(&mut self, columns: Vec<ColumnInfo>) -> Result<(), Refusal>;
 
     /// A row.
     ///

@@ -27,7 +27,7 @@ const RECENT: usize = 16;
 const RECENT_SQL: usize = 4 << 10;
 
 impl<'db> Session<'db> {
-    /// The judged statement: a recent one if the schema is still the same, else prepared now.
+    /// The judged statement: a recent one, else prepared now. INVARIANT: the catalogue was refreshed, or the statement is a recent one.
     pub(super) fn prepared(&mut self, sql: &str) -> Result<Prepared<'db>, Refusal> {
         if sql.len() > open::limits::SQL {
             let message = format!("the statement is longer than {} bytes", open::limits::SQL);
@@ -36,9 +36,6 @@ impl<'db> Session<'db> {
         // SQLite would stop reading there, and judge less than the caller sees.
         if sql.contains('\0') {
             return Err(Refusal::new(Rule::NulCharacter, "the statement contains a NUL character"));
-        }
-        if self.catalog.refresh(self.database)? {
-            self.recent.clear();
         }
         match self.recent.iter().position(|recent| recent.sql == sql) {
             Some(position) => Ok(self.recent.remove(position)),

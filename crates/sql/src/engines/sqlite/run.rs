@@ -5,7 +5,9 @@ use std::time::Duration;
 use rusqlite::{Statement as Raw, types::ValueRef};
 
 use super::{
-    Database, Sink, Statement, authorizer, catalog, errors,
+    Database, Sink, Statement, authorizer,
+    catalog::Cookie,
+    errors,
     prepare::{Prepared, columns, covered, stopped},
 };
 use crate::{Done, Refusal, Rule, Truncated, Value};
@@ -13,8 +15,9 @@ use crate::{Done, Refusal, Rule, Truncated, Value};
 /// How long a statement waits for another process's lock.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-pub(super) fn run(
-    database: &Database,
+pub(super) fn run<'db>(
+    database: &'db Database,
+    cookie: &mut Cookie<'db>,
     prepared: &mut Prepared<'_>,
     request: &Statement<'_>,
     sink: &mut dyn Sink,
@@ -27,7 +30,7 @@ pub(super) fn run(
     database.connection.busy_timeout(wait).map_err(|error| errors::running(&error))?;
 
     database.gate.enforce(std::mem::take(&mut prepared.permitted));
-    let result = step(database, prepared, request, sink);
+    let result = step(database, cookie, prepared, request, sink);
     prepared.permitted = database.gate.relax();
     match result {
         Ok(done) => Ok(done),
@@ -56,8 +59,9 @@ impl From<Refusal> for Ended {
     }
 }
 
-fn step(
-    database: &Database,
+fn step<'db>(
+    database: &'db Database,
+    cookie: &mut Cookie<'db>,
     prepared: &mut Prepared<'_>,
     request: &Statement<'_>,
     sink: &mut dyn Sink,
@@ -72,7 +76,7 @@ fn step(
             // INVARIANT: the schema that the first step ran under is the one judged. The step holds a read transaction as long as there
             // are rows, so it stays so; after the last row a newer version may be seen, which refuses in vain.
             // MUTATE(SQL-SCHEMA): rows of a changed schema are handed out
-            same_schema(database, prepared.schema)?;
+            same_schema(database, cookie, prepared.schema)?;
         }
         let Some(row) = row else { break };
         if sent == 0 {
@@ -103,9 +107,9 @@ fn step(
     Ok(Done { truncated: None })
 }
 
-fn same_schema(database: &Database, judged: i64) -> Result<(), Refusal> {
+fn same_schema<'db>(database: &'db Database, cookie: &mut Cookie<'db>, judged: i64) -> Result<(), Refusal> {
     let permitted = database.gate.relax();
-    let now = catalog::version(&database.connection);
+    let now = cookie.read(&database.connection);
     database.gate.enforce(permitted);
     match now {
         Ok(now) if now == judged => Ok(()),
