@@ -126,6 +126,61 @@ fn a_schema_changed_after_judging_is_refused() {
     assert!(worker.facts(sql).accesses.contains(&Access::column("users", "password_hash")));
 }
 
+/// A view that joins by `USING` reports nothing new to the authorizer: only the schema's version tells.
+#[test]
+fn a_schema_change_that_the_authorizer_cannot_see_is_refused() {
+    let fixture = Fixture::with("CREATE VIEW report AS SELECT login AS who FROM users;");
+    let mut worker = Worker::open(&fixture);
+    let sql = "SELECT who FROM report";
+    let granted = worker.facts(sql).accesses;
+    let oracle = "DROP VIEW report; CREATE VIEW report AS
+        SELECT login AS who FROM users JOIN (SELECT '$2b$12$aaaa' AS password_hash) USING (password_hash);";
+    rusqlite::Connection::open(&fixture.path).unwrap().execute_batch(oracle).unwrap();
+    worker.send(&run(sql, vec![], granted, WIDE));
+    assert_eq!(worker.rows().unwrap_err().rule, Rule::SchemaChanged);
+}
+
+#[test]
+fn another_statement_of_a_changed_schema_runs() {
+    let fixture = Fixture::new();
+    let mut worker = Worker::open(&fixture);
+    let sql = "SELECT count(*) FROM orders";
+    let granted = worker.facts(sql).accesses;
+    rusqlite::Connection::open(&fixture.path).unwrap().execute_batch("CREATE TABLE more (x)").unwrap();
+    worker.send(&run(sql, vec![], granted, WIDE));
+    assert_eq!(worker.rows().unwrap().rows, [[Value::Integer(3)]]);
+    assert_eq!(worker.run("SELECT count(*) FROM more", vec![], WIDE).unwrap().rows, [[Value::Integer(0)]]);
+}
+
+#[test]
+fn a_database_in_use_is_read() {
+    let fixture = Fixture::new();
+    let writer = rusqlite::Connection::open(&fixture.path).unwrap();
+    writer.execute_batch("PRAGMA journal_mode = WAL; INSERT INTO tenants VALUES (3, 'New');").unwrap();
+    let mut worker = Worker::open(&fixture);
+    let sql = "SELECT count(*) FROM tenants";
+    assert_eq!(worker.run(sql, vec![], WIDE).unwrap().rows, [[Value::Integer(3)]]);
+    // A writer in the middle of a transaction does not block readers of a write-ahead log, and is not seen.
+    writer.execute_batch("BEGIN IMMEDIATE; INSERT INTO tenants VALUES (4, 'Newer');").unwrap();
+    assert_eq!(worker.run(sql, vec![], WIDE).unwrap().rows, [[Value::Integer(3)]]);
+    writer.execute_batch("COMMIT; PRAGMA journal_mode = DELETE;").unwrap_err();
+    assert_eq!(worker.run(sql, vec![], WIDE).unwrap().rows, [[Value::Integer(4)]]);
+}
+
+#[test]
+fn a_locked_database_is_told_apart() {
+    let fixture = Fixture::new();
+    let mut worker = Worker::open(&fixture);
+    let granted = worker.facts("SELECT count(*) FROM tenants").accesses;
+    let writer = rusqlite::Connection::open(&fixture.path).unwrap();
+    writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let started = Instant::now();
+    let limits = RunLimits { time: Duration::from_millis(200), ..WIDE };
+    worker.send(&run("SELECT count(*) FROM tenants", vec![], granted, limits));
+    assert_eq!(worker.rows().unwrap_err().rule, Rule::Locked);
+    assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
+}
+
 #[test]
 fn a_deadline_and_an_interrupt_stop_a_statement() {
     let fixture = Fixture::new();

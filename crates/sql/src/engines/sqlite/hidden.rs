@@ -178,7 +178,7 @@ fn forbidden_module(name: &str) -> Refusal {
 
 /// How often a folded name occurs in a folded text, not as a part of a longer plain word. A name with a quote in it may be written in more than
 /// one way and counts as occurring often.
-fn occurrences(text: &str, name: &str) -> usize {
+pub(super) fn occurrences(text: &str, name: &str) -> usize {
     if name.is_empty() || name.contains(['"', '\'', '`', ']']) {
         return usize::MAX;
     }

@@ -26,6 +26,8 @@ mod metadata;
 mod open;
 mod prepare;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub use functions::ALLOWED_FUNCTIONS;
 pub use open::limits;
