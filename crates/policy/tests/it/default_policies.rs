@@ -161,3 +161,14 @@ fn writes_are_not_permitted_by_default() {
         assert_eq!(call(&defaults(), &operator(), tool, NO_ARGUMENTS).verdict, Deny, "{tool}");
     }
 }
+
+#[test]
+fn every_file_of_the_folder_is_shipped() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .expect("the folder of shipped policies")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    assert_eq!(files, default_files().into_iter().map(|file| file.name).collect::<Vec<_>>());
+}
