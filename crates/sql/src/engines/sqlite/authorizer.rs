@@ -236,8 +236,8 @@ fn report(context: AuthContext<'_>) -> Result<Option<Report>, Refusal> {
                 format!("the function `{}` is not on the list of allowed functions", fold(function_name));
             Err(Refusal::new(Rule::ForbiddenFunction, message))
         }
-        // MUTATE(SQL-AUTHORIZER): statements may do more than read
         other => {
+            // MUTATE(SQL-AUTHORIZER): statements may do more than read
             Err(Refusal::new(Rule::ForbiddenAction, format!("a query may only read; this {}", deed(other))))
         }
     }
