@@ -1,6 +1,6 @@
 //! Reads that the authorizer alone does not report: each is first shown to reveal something, then found among the facts.
 
-use countersign_sql::Access;
+use countersign_sql::{Access, Value};
 
 use crate::fixture::{Answer, Fixture, unguarded};
 
@@ -112,6 +112,21 @@ fn everything_revealed_is_reported() {
             "{sql}"
         );
     }
+}
+
+/// An index with external content reads the table beneath it in statements of its own, which its readers were granted.
+#[test]
+fn an_index_with_external_content_is_answered() {
+    let fixture = Fixture::with(
+        "CREATE VIRTUAL TABLE found USING fts5(name, city, content='customers', content_rowid='id');
+         INSERT INTO found(found) VALUES ('rebuild');",
+    );
+    let sql = "SELECT name, highlight(found, 0, '<', '>') FROM found WHERE found MATCH 'zed' ORDER BY rank";
+    let rows = fixture.ask(sql).rows();
+    assert_eq!(rows, [["Zed Shaw".into(), "<Zed> Shaw".into()].map(Value::Text)]);
+    let facts = fixture.facts(sql).unwrap();
+    assert!(facts.accesses.contains(&Access::column("customers", "city")));
+    assert!(!facts.accesses.contains(&Access::column("customers", "phone")));
 }
 
 #[test]
