@@ -2,7 +2,7 @@
 //! allows everything and a log that forgets. For conformance runs and measurements of the data plane alone.
 
 #[path = "../tests/it/world.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
+#[allow(dead_code, clippy::unwrap_used, reason = "wiring that the tests share; they use more of it")]
 mod world;
 
 use std::{collections::HashMap, sync::Arc};
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tools.extend(bench::tools());
     let pipeline = world::pipeline(tools, fixtures::resources(), HashMap::new(), &Arc::default());
     let somebody = world::principal("somebody", "acme");
-    let names = world::Names { known: HashMap::new(), anonymous: Some(Arc::clone(&somebody)) };
+    let names = world::Names { known: HashMap::new().into(), anonymous: Some(Arc::clone(&somebody)) };
     let config = Config {
         instructions: "Conformance fixtures.".into(),
         resource_updates: true,

@@ -296,10 +296,10 @@ pub(super) fn find_session(
             return Err(RpcError { status: 404, ..RpcError::invalid("no such session: send `initialize` again") });
         }
     };
+    // The session knows its revision; the header must be one of ours, and changes nothing.
     let version = sole(headers, VERSION).map_err(|()| headers::mismatch("MCP-Protocol-Version"))?;
-    let negotiated = session.negotiated().map(|negotiated| negotiated.revision.name());
-    if version.is_some() && version != negotiated {
-        return Err(RpcError::invalid("`MCP-Protocol-Version` is not what this session agreed on"));
+    if let Some(name) = version.filter(|name| Revision::parse(name).is_none()) {
+        return Err(era::unsupported(name));
     }
     Ok(session)
 }

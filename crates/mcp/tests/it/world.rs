@@ -150,14 +150,15 @@ pub(crate) fn principal(name: &str, tenant: &str) -> Arc<Principal> {
 
 /// `Bearer NAME` is the principal of that name; nobody else is anybody, unless anonymous callers are let in.
 pub(crate) struct Names {
-    pub(crate) known: HashMap<String, Arc<Principal>>,
+    pub(crate) known: Mutex<HashMap<String, Arc<Principal>>>,
     pub(crate) anonymous: Option<Arc<Principal>>,
 }
 
 impl Authenticator for Names {
     fn authenticate(&self, authorization: &[u8], _peer: IpAddr) -> Result<Arc<Principal>, Denied> {
         let token = authorization.strip_prefix(b"Bearer ").and_then(|token| std::str::from_utf8(token).ok());
-        let found = token.and_then(|token| self.known.get(token)).or(self.anonymous.as_ref().filter(|_| authorization.is_empty()));
-        found.cloned().ok_or(Denied::Unauthenticated)
+        let found = token.and_then(|token| self.known.lock().unwrap().get(token).cloned());
+        let nobody = self.anonymous.clone().filter(|_| authorization.is_empty());
+        found.or(nobody).ok_or(Denied::Unauthenticated)
     }
 }

@@ -1,0 +1,18 @@
+//! The data plane as clients and attackers meet it: over real sockets and pipes. Names that start with `item_` follow the numbered
+//! demands of the specification that the project keeps in its protocol notes.
+#![allow(clippy::disallowed_methods, reason = "these tests are the client: they connect to the server under test")]
+
+mod cancel;
+mod envelope;
+mod gate;
+mod headers;
+mod lists;
+mod mutated;
+mod rounds;
+mod sdk;
+mod sessions;
+mod site;
+mod stdio;
+mod streams;
+mod tools;
+mod world;
