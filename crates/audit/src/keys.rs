@@ -47,7 +47,7 @@ pub(crate) fn load_verifier(dir: &Path) -> Result<Verifier, OpenError> {
     let line = read_if_there(&path)?.ok_or_else(|| missing(&path))?;
     std::str::from_utf8(&line)
         .map_err(|_| crate::tlog::KeyError::Malformed)
-        .and_then(|line| Verifier::parse(line.trim_end()))
+        .and_then(|line| Verifier::parse(line.strip_suffix('\n').unwrap_or(line)))
         .map_err(|source| OpenError::Key { path, source })
 }
 

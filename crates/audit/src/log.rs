@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
+#[cfg(test)]
+mod tests;
+
 /// How a log is opened.
 #[derive(Clone, Debug)]
 pub struct Options {

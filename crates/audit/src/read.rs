@@ -61,6 +61,8 @@ impl From<FileError> for ReadError {
 /// An iterator that ended may be asked again: it then yields what was written since. That is how one follows a log.
 pub struct Entries {
     slots: Vec<SlotEntries>,
+    /// False before the first entry, and after an end that was reported.
+    begun: bool,
     dir: PathBuf,
     verifier: Verifier,
 }
@@ -71,19 +73,31 @@ pub struct Entries {
 /// When the directory or its verifier key cannot be read.
 pub fn read(dir: &Path) -> Result<Entries, OpenError> {
     let verifier = load_verifier(dir)?;
-    Ok(Entries { slots: Vec::new(), dir: dir.to_owned(), verifier })
+    Ok(Entries { slots: Vec::new(), begun: false, dir: dir.to_owned(), verifier })
 }
 
 impl Entries {
-    /// Reads on in every slot that has nothing waiting; slots may have been added.
-    fn fill(&mut self) -> Result<(), ReadError> {
+    /// Looks for new slots, and once more at the end of those that had ended.
+    fn begin(&mut self) -> Result<(), ReadError> {
         for slot in layout::list_slots(&self.dir)? {
             if !self.slots.iter().any(|known| known.slot == slot) {
                 self.slots.push(SlotEntries::new(slot));
             }
         }
+        self.slots.iter_mut().for_each(|slot| slot.ended = false);
+        self.begun = true;
+        Ok(())
+    }
+
+    fn fill(&mut self) -> Result<(), ReadError> {
+        if !self.begun {
+            self.begin()?;
+        }
         for slot in &mut self.slots {
-            slot.fill(&self.dir, &self.verifier)?;
+            if slot.waiting.is_empty() && !slot.ended {
+                slot.fill(&self.dir, &self.verifier)?;
+                slot.ended = slot.waiting.is_empty();
+            }
         }
         Ok(())
     }
@@ -93,14 +107,13 @@ impl Iterator for Entries {
     type Item = Result<Entry, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.slots.is_empty() || self.slots.iter().any(|slot| slot.waiting.is_empty()) {
-            if let Err(error) = self.fill() {
-                return Some(Err(error));
-            }
+        if let Err(error) = self.fill() {
+            return Some(Err(error));
         }
-        let earliest =
-            self.slots.iter_mut().filter(|slot| !slot.waiting.is_empty()).min_by_key(|slot| slot.next_time())?;
-        earliest.waiting.pop_front().map(|(_, entry)| Ok(entry))
+        let waiting = self.slots.iter_mut().filter(|slot| !slot.waiting.is_empty());
+        let entry = waiting.min_by_key(|slot| slot.next_time()).and_then(|slot| slot.waiting.pop_front());
+        self.begun = entry.is_some();
+        entry.map(|(_, entry)| Ok(entry))
     }
 }
 
@@ -110,6 +123,7 @@ struct SlotEntries {
     epoch: u32,
     source: Option<Source>,
     index: u64,
+    ended: bool,
     /// With the time of each.
     waiting: VecDeque<(u64, Entry)>,
 }
@@ -123,7 +137,7 @@ enum Source {
 
 impl SlotEntries {
     fn new(slot: u32) -> SlotEntries {
-        SlotEntries { slot, epoch: 0, source: None, index: 0, waiting: VecDeque::new() }
+        SlotEntries { slot, epoch: 0, source: None, index: 0, ended: false, waiting: VecDeque::new() }
     }
 
     fn next_time(&self) -> u64 {
