@@ -16,7 +16,9 @@ use countersign_identity::{AuthFailure, KeyRing, bearer_token, danger};
 use countersign_mcp::{Authenticator, Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
 use countersign_redact::{Redactor, delimit};
-use countersign_tools::{Database, DatabaseLimits, EngineError, PoolConfig, SqlitePool, database_resources, database_tools};
+use countersign_tools::{
+    Database, DatabaseLimits, EngineError, PoolConfig, SqlitePool, database_resources, database_tools,
+};
 
 use crate::{
     config::Config,
@@ -74,7 +76,8 @@ pub(crate) async fn build(
         Mode::Http => None,
         Mode::Stdio => {
             let path = config.state.dir.join("rates");
-            let rates = FileRates::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
+            let rates =
+                FileRates::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
             Some(Arc::new(rates) as Arc<dyn countersign_core::limits::RateStore>)
         }
     };
@@ -142,7 +145,8 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
             ..PoolConfig::new(binary.clone(), vec![SQLITE_WORKER.into()], settings.file.clone())
         };
         let started = SqlitePool::start(pool).await;
-        let pool = started.map_err(|e| anyhow::anyhow!("the database `{name}` cannot be used: {}", engine_error(&e)))?;
+        let pool = started
+            .map_err(|e| anyhow::anyhow!("the database `{name}` cannot be used: {}", engine_error(&e)))?;
         let limits = DatabaseLimits {
             rows: settings.rows,
             bytes: config.limits.max_result,

@@ -1,6 +1,55 @@
-//! The Countersign binary: reads the command line and the configuration, and dispatches.
+//! The Countersign binary: reads the command line, dispatches, and ends with a documented exit code.
+//!
+//! `config` and `compose` turn a file into a running pipeline, `serve` runs it, `commands` are the operator's tools, `view` shows
+//! decisions, and only `print` prints.
 #![forbid(unsafe_code)]
 
+mod cli;
+mod commands;
+mod compose;
 mod config;
+mod print;
+mod runtime;
+mod sample;
+mod serve;
+mod view;
+mod worker;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    cli::{Cli, Command, TokenCommand},
+    print::{Outcome, Printer},
+};
+
+fn main() -> ExitCode {
+    // INVARIANT: a worker is recognised by its first argument alone, before anything is read or parsed.
+    let exit = if std::env::args_os().nth(1).is_some_and(|first| first == compose::SQLITE_WORKER) {
+        worker::run()
+    } else {
+        let cli = Cli::parse();
+        #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let printer = Printer::new(cli.json, no_colour);
+        dispatch(&cli, printer).unwrap_or_else(|failure| failure.report(printer))
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn dispatch(cli: &Cli, printer: Printer) -> Outcome {
+    let file = cli.config.as_path();
+    match &cli.command {
+        Command::Quickstart(command) => commands::quickstart::run(command, printer),
+        Command::Serve => commands::serve::http(file, printer),
+        Command::Stdio => commands::serve::stdio(file, printer),
+        Command::Doctor => commands::doctor::run(file, printer),
+        Command::Config(command) => commands::config::run(command, file, printer),
+        Command::Policy(command) => commands::policy::run(command, file, printer),
+        Command::Tools(command) => commands::tools::run(command, file, printer),
+        Command::Why { log, call } => commands::why::run(log, call, file, printer),
+        Command::Audit(command) => commands::audit::run(command, file, printer),
+        Command::Token(TokenCommand::Key(command)) => commands::token::run(command, file, printer),
+    }
+}

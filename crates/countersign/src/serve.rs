@@ -143,7 +143,10 @@ async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&s
         Ok(count) => report("keys-reload", &format!("{count} keys")).await,
         Err(e) => report("keys-rejected", &e.to_string()).await,
     }
-    match config::load(file).map_err(anyhow::Error::from).and_then(|config| Ok((config.secret_set()?, config))) {
+    match config::load(file)
+        .map_err(anyhow::Error::from)
+        .and_then(|config| Ok((config.secret_set()?, config)))
+    {
         Ok((secrets, config)) => {
             composed.pipeline.redactor().replace(secrets);
             report("secrets-reload", &format!("config {}", config.digest)).await;

@@ -32,7 +32,7 @@ use countersign_identity::LocalUser;
 use countersign_redact::{RefusedSecrets, SecretSet};
 
 pub(crate) use error::{ConfigErrors, Problem};
-pub(crate) use kind::{size_text, span_text};
+pub(crate) use kind::size_text;
 pub(crate) use schema::schema;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use show::{Shown, show};

@@ -123,21 +123,59 @@ rows = 0
 listen = 1
 "#,
     );
-    insta::assert_snapshot!(message, @"");
+    insta::assert_snapshot!(message, @r#"
+      17 problems in the configuration
+      DIR/countersign.toml:2:11: `version` must be 1
+        help: this program reads version 1 of the format; another version needs another program
+      DIR/countersign.toml:3:1: unknown key `colour`
+        help: known here: `audit`, `danger`, `databases`, `identity`, `limits`, `policy`, `redact`, `server`, `state`, `version`
+      DIR/countersign.toml:5:1: unknown key `server.listne`
+        help: did you mean `listen`?
+      DIR/countersign.toml:6:9: `server.drain` must be a time such as "500ms", "10s" or "5m", from 0s to 10m
+      DIR/countersign.toml:7:15: `server.max_message` must be a size such as "64 KiB" or "1 MiB", from 1 KiB to 64 MiB
+      DIR/countersign.toml:8:2: unknown key `servers`
+        help: did you mean `server`?
+      DIR/countersign.toml:9:11: `identity.local.tenant` is missing
+        help: add `tenant = ...`: a tenant: 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`
+      DIR/countersign.toml:9:11: `identity.local.uid` is missing
+        help: add `uid = ...`: a whole number from 0 to 4294967295
+      DIR/countersign.toml:10:8: `identity.local.user` must be a subject: 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`
+      DIR/countersign.toml:12:5: `redact.secrets.A` must be a reference to the secret, not the secret itself: `env:NAME` or `file:PATH`
+        help: configuration files are copied, committed and shown; put the secret in the environment or in a file of mode 0600
+      DIR/countersign.toml:13:5: `redact.secrets.B`: the environment variable `NOT_SET` is not set
+        help: set `NOT_SET` in the environment that Countersign is started with
+      DIR/countersign.toml:14:5: `redact.secrets.C`: cannot read the secret file `DIR/nowhere`: No such file or directory (os error 2)
+        help: paths are relative to the directory of the configuration
+      DIR/countersign.toml:15:12: `databases.Shop` must be a name of 1-32 lower-case letters, digits and `_` that starts with a letter
+      DIR/countersign.toml:16:7: `databases.Shop.url` names a `postgres` database, which this version cannot open
+        help: this version opens `sqlite:FILE`
+      DIR/countersign.toml:17:12: `databases.stock.url` is missing
+        help: add `url = ...`: `sqlite:` and the path of a database file, such as "sqlite:shop.db"
+      DIR/countersign.toml:18:8: `databases.stock.rows` must be a whole number from 1 to 1000000
+      DIR/countersign.toml:19:1: unknown key `databases.stock.listen`
+        help: `listen` belongs in `[server]`
+    "#);
     assert!(!message.contains("hunter2") && !message.contains("alice:secret"), "values are never quoted");
 }
 
 #[test]
 fn syntax_errors_have_a_place() {
     let fixture = Fixture::new();
-    insta::assert_snapshot!(fixture.refused("version = 1\n[server\nlisten = \n"), @"");
+    insta::assert_snapshot!(fixture.refused("version = 1\n[server\nlisten = \n"), @r"
+      1 problem in the configuration
+      DIR/countersign.toml:2:8: unclosed table, expected `]`
+    ");
     insta::assert_snapshot!(fixture.refused("version = 1\n[server]\ndrain = \"1s\"\ndrain = \"2s\"\n"), @"");
 }
 
 #[test]
 fn plain_http_stays_on_this_machine() {
     let fixture = Fixture::new();
-    insta::assert_snapshot!(fixture.refused("version = 1\nserver.listen = \"0.0.0.0:8931\"\n"), @"");
+    insta::assert_snapshot!(fixture.refused("version = 1\nserver.listen = \"0.0.0.0:8931\"\n"), @r"
+      1 problem in the configuration
+      DIR/countersign.toml:2:17: `server.listen` must be a loopback address: this version serves plain HTTP only, and beyond this machine that would show API keys and data to the network
+        help: use `127.0.0.1:8931`, and a tunnel (ssh -L) or a proxy that terminates TLS on this machine
+    ");
     for address in ["192.168.1.1:80", "[::]:80", "[::ffff:127.0.0.1]:80", "example.com:80", "127.0.0.1"] {
         let message = fixture.refused(&format!("version = 1\nserver.listen = \"{address}\"\n"));
         assert!(message.contains("`server.listen` must be"), "{message}");

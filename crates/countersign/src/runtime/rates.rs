@@ -27,7 +27,8 @@ pub(crate) struct FileRates {
 impl FileRates {
     /// Opens or creates the file, readable by its owner alone.
     pub(crate) fn open(path: &Path) -> std::io::Result<FileRates> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         Ok(FileRates { file: Mutex::new(file) })
     }
 }

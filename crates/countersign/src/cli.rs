@@ -1,0 +1,334 @@
+//! The command line. Its help is the short manual: every command says what it is for and shows how it is used.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use countersign_identity::{KeyKind, Timestamp};
+
+/// Every tool call, countersigned: a safe layer between AI agents and your data.
+#[derive(Parser, Debug)]
+#[command(
+    name = "countersign",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "countersign.toml")]
+    pub(crate) config: PathBuf,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  countersign quickstart                 a sample database, policies, a key, and a server to try
+  countersign doctor                     is this installation sound?
+
+Exit codes:
+  0  done, and nothing to complain about
+  1  done, and the answer is no: a check failed, a call would be refused, a record is damaged
+  2  the command line was not understood
+  3  the configuration or the policies have problems
+  4  something needed is not there: a port is taken, a file cannot be read, a log cannot be opened";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Make a sample installation, print how to connect, and serve it
+    #[command(after_help = "\
+Examples:
+  countersign quickstart                       files in ./demo, server on 127.0.0.1:8931
+  countersign quickstart --dir /tmp/shop --port 9000
+  countersign quickstart --no-serve            only make the files
+
+A second run keeps every file that is there. Keys are shown once, when they are minted; --new-key mints a further one.")]
+    Quickstart(Quickstart),
+    /// Serve MCP over HTTP
+    #[command(after_help = "\
+Examples:
+  countersign serve --config /etc/countersign/countersign.toml
+
+SIGHUP reads policies, keys and secrets again; SIGTERM and Ctrl-C let running calls finish, then stop.
+On a terminal each decision is one line; otherwise one JSON object per line, on standard error.")]
+    Serve,
+    /// Serve MCP over standard input and output, to the program that started this one
+    #[command(after_help = "\
+For a client's configuration:
+  { \"mcpServers\": { \"countersign\": {
+      \"command\": \"countersign\", \"args\": [\"stdio\", \"--config\", \"/path/to/countersign.toml\"] } } }
+
+Only the user of [identity.local] is served. Standard output belongs to the protocol; decisions go to standard error.")]
+    Stdio,
+    /// Check this installation: files, permissions, keys, policies, databases, the log
+    #[command(after_help = "Exit code 1 when something is wrong; warnings alone exit with 0.")]
+    Doctor,
+    /// Show, check or describe the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check policies, or explain what they say to a call
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// List the tools that somebody would see
+    #[command(subcommand)]
+    Tools(ToolsCommand),
+    /// Show what was recorded about one call
+    #[command(after_help = "\
+Example:
+  countersign why 019ab3c4-7d2e-7f00-8a11-2233445566aa
+
+The id stands in every refusal, and in every line of the operator's view.")]
+    Why {
+        #[command(flatten)]
+        log: LogDir,
+        /// The id of the call
+        #[arg(value_name = "CALL-ID")]
+        call: String,
+    },
+    /// Verify, read and search the record of calls
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Mint, list, renew and revoke credentials
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Quickstart {
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = "demo")]
+    pub(crate) dir: PathBuf,
+    /// The port on 127.0.0.1 [default: 8931, or what the configuration says]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Make the files and stop
+    #[arg(long)]
+    pub(crate) no_serve: bool,
+    /// Mint a further key, although there is one
+    #[arg(long)]
+    pub(crate) new_key: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting as it stands, where it came from, and no secrets
+    Show,
+    /// Say what is wrong with the configuration, all at once
+    Check,
+    /// Print the JSON Schema of countersign.toml, for editors
+    #[command(after_help = "\
+Example:
+  countersign config schema > countersign.schema.json
+and as the first line of countersign.toml:
+  #:schema ./countersign.schema.json")]
+    Schema,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum PolicyCommand {
+    /// Parse and validate all policies
+    Check {
+        /// Print the Cedar schema that policies are validated against as well
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Say whether a call would run, which policies decide, and what would change it
+    #[command(after_help = "\
+Examples:
+  echo '{\"tool\": \"query_shop\", \"arguments\": {\"query\": \"SELECT name FROM customers\"}}' > call.json
+  countersign policy explain call.json
+  countersign policy explain call.json --as key-3fQ9xZ1b
+
+The statement is planned, never run. Exit code 1 when the call would not run.")]
+    Explain {
+        /// A JSON file with `tool` and `arguments`; `-` is standard input
+        #[arg(value_name = "CALL.json")]
+        call: PathBuf,
+        #[command(flatten)]
+        principal: As,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ToolsCommand {
+    /// List the tools that a principal sees
+    #[command(after_help = "\
+Examples:
+  countersign tools list
+  countersign tools list --as alice")]
+    List {
+        #[command(flatten)]
+        principal: As,
+    },
+}
+
+/// Who is meant. Principals are looked up among those that exist, never made up from text.
+#[derive(Args, Debug)]
+pub(crate) struct As {
+    /// Who: `local` (the stdio user), a key's id, or the subject of a key
+    #[arg(long = "as", value_name = "PRINCIPAL", default_value = "local")]
+    pub(crate) name: String,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AuditCommand {
+    /// Prove that the record is complete and unchanged
+    #[command(after_help = "\
+Examples:
+  countersign audit verify demo/audit
+  countersign audit verify demo/audit --since yesterday.checkpoint
+
+Needs neither configuration nor key, and works while a server is writing. Keep checkpoints elsewhere: only they show that
+the newest part, or all, was put back to an older state.")]
+    Verify {
+        /// The directory of the log
+        dir: PathBuf,
+        /// Checkpoints that were kept elsewhere: nothing recorded before them may be missing or changed
+        #[arg(long, value_name = "FILE")]
+        since: Vec<PathBuf>,
+        /// The verifier key, kept elsewhere [default: the one in the directory]
+        #[arg(long, value_name = "KEY")]
+        vkey: Option<String>,
+    },
+    /// Print the latest records
+    Tail {
+        #[command(flatten)]
+        log: LogDir,
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 20)]
+        lines: usize,
+        /// Go on printing as records are written
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Print the records that say all that is asked for
+    #[command(after_help = "\
+Examples:
+  countersign audit search --decision deny --principal alice
+  countersign audit search --tool query_shop -n 100
+  countersign audit search restricted_salaries
+
+Arguments and results are not recorded, so they cannot be found.")]
+    Search {
+        #[command(flatten)]
+        log: LogDir,
+        /// Text that the record holds, exactly
+        text: Option<String>,
+        /// The subject of the principal
+        #[arg(long)]
+        principal: Option<String>,
+        /// The tool
+        #[arg(long)]
+        tool: Option<String>,
+        /// allow, deny or hold; or the kind of record: intent, outcome, refusal, event
+        #[arg(long)]
+        decision: Option<String>,
+        /// Not before this time, such as 2026-11-21T10:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Not after this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// At most so many, the latest
+        #[arg(long, short = 'n', default_value_t = 50)]
+        lines: usize,
+    },
+    /// Print a proof that a call is in the record, for somebody else to check
+    #[command(after_help = "\
+Example:
+  countersign audit prove 019ab3c4-7d2e-7f00-8a11-2233445566aa > proof.json
+
+Each proof is a JSON document: the entry, its inclusion proof (RFC 9162) and the signed checkpoint.")]
+    Prove {
+        #[command(flatten)]
+        log: LogDir,
+        /// The id of the call
+        #[arg(value_name = "CALL-ID")]
+        call: String,
+    },
+}
+
+/// Where a log is: a directory, or else what the configuration says.
+#[derive(Args, Debug)]
+pub(crate) struct LogDir {
+    /// The directory of the log [default: the one of the configuration]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum TokenCommand {
+    /// API keys for HTTP
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum KeyCommand {
+    /// Mint a key; it is shown once
+    #[command(after_help = "\
+Examples:
+  countersign token key create --for alice --tenant north --role reader
+  countersign token key create --for nightly-report --kind service --tenant north --role reader --days 30")]
+    Create {
+        /// Whose key it is
+        #[arg(long = "for", value_name = "SUBJECT")]
+        subject: String,
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        /// A role; may be repeated
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// What holds the key
+        #[arg(long, value_enum, default_value_t = Kind::Person)]
+        kind: Kind,
+        /// How many days it lives
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+    /// List all keys; the keys themselves are not stored and cannot be shown
+    List,
+    /// Revoke a key: running servers refuse it within a second
+    Revoke {
+        /// The id of the key, as `list` shows it
+        id: String,
+    },
+    /// Mint a successor; the old key goes on for a while
+    Renew {
+        /// The id of the key, as `list` shows it
+        id: String,
+        /// How many days the new key lives
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+        /// How many hours the old key goes on
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=720))]
+        overlap_hours: u32,
+    },
+}
+
+/// What holds a key.
+#[derive(Clone, Copy, ValueEnum, Debug)]
+pub(crate) enum Kind {
+    /// One person
+    Person,
+    /// A program
+    Service,
+    /// Several people; gets no high-impact rights
+    Shared,
+}
+
+impl From<Kind> for KeyKind {
+    fn from(kind: Kind) -> KeyKind {
+        match kind {
+            Kind::Person => KeyKind::Person,
+            Kind::Service => KeyKind::Service,
+            Kind::Shared => KeyKind::Shared,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `token key create|list|revoke|renew`: the life of API keys.
+
+use std::{path::Path, time::Duration};
+
+use countersign_identity::{KeyFileError, KeyRecord, KeyStore, Minted, NewKey, Timestamp};
+use serde_json::json;
+
+use super::configuration;
+use crate::{
+    cli::KeyCommand,
+    print::{Exit, Failure, Outcome, Printer, Style, line},
+};
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+/// Runs the command.
+pub(crate) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcome {
+    let config = configuration(file)?;
+    let store = KeyStore::at(&config.identity.keys);
+    let now = Timestamp::now();
+    match command {
+        KeyCommand::Create { subject, tenant, roles, kind, days } => {
+            let new = NewKey {
+                subject: subject.clone(),
+                kind: (*kind).into(),
+                tenant: tenant.clone(),
+                roles: roles.clone(),
+                lifetime: Duration::from_secs(u64::from(*days) * DAY),
+            };
+            let minted = store.mint(new, now).map_err(failure)?;
+            hand_out(&minted, printer);
+            if roles.is_empty() && !printer.json {
+                printer
+                    .note("note: the key has no role; policies that ask for one will not permit it anything");
+            }
+        }
+        KeyCommand::Renew { id, days, overlap_hours } => {
+            let lifetime = Duration::from_secs(u64::from(*days) * DAY);
+            let overlap = Duration::from_secs(u64::from(*overlap_hours) * HOUR);
+            let minted = store.renew(id, lifetime, overlap, now).map_err(failure)?;
+            hand_out(&minted, printer);
+            if !printer.json {
+                printer.note(&format!(
+                    "note: the old key goes on for at most {overlap_hours} hours; change your clients by then"
+                ));
+            }
+        }
+        KeyCommand::Revoke { id } => {
+            let record = store.revoke(id, now).map_err(failure)?;
+            if printer.json {
+                printer.value(&row(&record, now));
+            } else {
+                printer.say(&format!("{} is revoked; running servers refuse it within a second", record.id));
+            }
+        }
+        KeyCommand::List => list(&store.list().map_err(failure)?, now, printer),
+    }
+    Ok(Exit::Ok)
+}
+
+/// Shows a key: the only time.
+fn hand_out(minted: &Minted, printer: Printer) {
+    let (key, record) = (minted.key.reveal(), &minted.record);
+    if printer.json {
+        let mut value = row(record, record.created);
+        if let Some(object) = value.as_object_mut() {
+            object.insert("key".into(), key.into());
+        }
+        printer.value(&value);
+        return;
+    }
+    printer.say(key);
+    printer.note(&format!(
+        "{} for {}@{}, valid until {}. It is shown this once; only its hash is stored.",
+        record.id,
+        line(&record.subject),
+        line(&record.tenant),
+        record.expires.date()
+    ));
+}
+
+fn list(keys: &[KeyRecord], now: Timestamp, printer: Printer) {
+    if printer.json {
+        printer.value(&keys.iter().map(|key| row(key, now)).collect::<Vec<_>>());
+        return;
+    }
+    if keys.is_empty() {
+        printer.say("no keys; `countersign token key create` mints one");
+        return;
+    }
+    let header = format!(
+        "{:<14}{:<9}{:<12}{:<24}{:<10}{}",
+        "ID", "STATE", "EXPIRES", "SUBJECT@TENANT", "KIND", "ROLES"
+    );
+    printer.say(&printer.styled(Style::Title, &header));
+    for key in keys {
+        let state = state(key, now);
+        let style = if state == "active" { Style::Good } else { Style::Dim };
+        let who = line(&format!("{}@{}", key.subject, key.tenant));
+        // Padding counts characters, so it is applied before colour.
+        let state = printer.styled(style, &format!("{state:<9}"));
+        let kind = format!("{:?}", key.kind).to_lowercase();
+        let roles = line(&key.roles.join(", "));
+        printer.say(&format!(
+            "{:<14}{state}{:<12}{who:<24}{kind:<10}{roles}",
+            line(&key.id),
+            key.expires.date()
+        ));
+    }
+}
+
+/// `active`, `expired` or `revoked`.
+pub(crate) fn state(key: &KeyRecord, now: Timestamp) -> &'static str {
+    match key.revoked {
+        Some(_) => "revoked",
+        None if now >= key.expires => "expired",
+        None => "active",
+    }
+}
+
+fn row(key: &KeyRecord, now: Timestamp) -> serde_json::Value {
+    json!({
+        "id": key.id,
+        "state": state(key, now),
+        "subject": key.subject,
+        "kind": key.kind,
+        "tenant": key.tenant,
+        "roles": key.roles,
+        "created": key.created.to_string(),
+        "expires": key.expires.to_string(),
+        "revoked": key.revoked.map(|time| time.to_string()),
+        "renews": key.renews,
+    })
+}
+
+fn failure(error: KeyFileError) -> Failure {
+    match error {
+        KeyFileError::Name(_) | KeyFileError::UnknownId { .. } | KeyFileError::Revoked { .. } => {
+            Failure::usage(error)
+        }
+        other => Failure::unavailable(other),
+    }
+}

@@ -1,0 +1,14 @@
+//! The hidden command under which this binary is a database worker: a process with one socket, no configuration and no key.
+
+use std::{io, os::fd::AsFd as _, os::unix::net::UnixStream};
+
+use crate::print::Exit;
+
+/// Serves database requests on descriptor 0 until its master closes it. Nothing is printed: the master speaks for the worker.
+pub(crate) fn run() -> Exit {
+    let Ok(stream) = io::stdin().as_fd().try_clone_to_owned() else { return Exit::Unavailable };
+    match countersign_sql::worker::serve(UnixStream::from(stream)) {
+        Ok(()) => Exit::Ok,
+        Err(_) => Exit::Unavailable,
+    }
+}

@@ -1,0 +1,96 @@
+//! `quickstart`: what it makes, what it keeps, what it prints.
+
+use std::{collections::BTreeMap, fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::PathBuf};
+
+use crate::shop::{Shop, binary};
+
+/// The texts of all files below a directory.
+fn files(dir: &std::path::Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+/// The first API key in a text.
+fn key(text: &str) -> Option<String> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .find(|word| word.starts_with("cs_"))
+        .map(str::to_owned)
+}
+
+#[test]
+fn what_it_prints() {
+    let (_shop, ran) = Shop::made();
+    let key = key(&ran.out).unwrap();
+    let id = ran.out.split("key-").nth(1).unwrap().split(' ').next().unwrap();
+    let date = ran.out.split("valid until ").nth(1).unwrap().split(';').next().unwrap().to_owned();
+    let text = ran.out.replace(&key, "cs_KEY").replace(id, "ID").replace(&date, "DATE");
+    insta::assert_snapshot!(text, @"");
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn a_second_run_keeps_every_file() {
+    let (shop, first) = Shop::made();
+    shop.edit("policies/default.cedar", |text| format!("// mine\n{text}"));
+    let before = files(&shop.dir());
+    assert!(
+        !before.values().any(|text| String::from_utf8_lossy(text).contains(&key(&first.out).unwrap())),
+        "the key is stored nowhere"
+    );
+    let second = shop.quickstart(&[]);
+    assert_eq!(second.code, 0, "{}", second.err);
+    assert_eq!(files(&shop.dir()), before);
+    assert_eq!(key(&second.out), None, "a key is shown once");
+    assert!(
+        second.out.contains("cannot be shown again") && second.out.contains("--new-key"),
+        "{}",
+        second.out
+    );
+
+    let third = shop.quickstart(&["--new-key"]);
+    assert!(key(&third.out).is_some());
+    let changed: Vec<_> = files(&shop.dir())
+        .into_iter()
+        .filter(|(path, text)| before.get(path) != Some(text))
+        .map(|(p, _)| p)
+        .collect();
+    assert_eq!(changed, [shop.dir().join("state/keys.json")]);
+}
+
+#[test]
+fn its_files_are_private() {
+    let (shop, _) = Shop::made();
+    for (path, mode) in [("", 0o700), ("policies", 0o700), ("state", 0o700), ("state/keys.json", 0o600)] {
+        let found = fs::metadata(shop.dir().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}");
+    }
+}
+
+#[test]
+fn a_busy_port_is_named_before_anything_is_made() {
+    let shop = Shop::empty();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = binary()
+        .current_dir(shop.dir().parent().unwrap())
+        .args(["quickstart", "--port", &port.to_string()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stderr).unwrap();
+    let expected = format!(
+        "error: cannot listen on 127.0.0.1:{port}: Address already in use (os error 98)\n  help: another program has this port (another \
+         countersign?); stop it, or set `server.listen`, or `quickstart --port {}`\n",
+        port + 1
+    );
+    assert_eq!(text, expected);
+    assert!(!shop.dir().exists(), "no files, and no key that leads nowhere");
+}
