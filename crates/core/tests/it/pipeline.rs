@@ -214,3 +214,14 @@ async fn records_hold_no_argument_values() {
     assert!(!text.contains("sesame-42"), "{text}");
     assert!(text.contains(&Digest::of(br#"{"text":"sesame-42"}"#).to_string()));
 }
+
+#[tokio::test]
+async fn an_internal_error_shows_an_id_and_no_cause() {
+    let world = world();
+    world.tool.broken.store(true, SeqCst);
+    let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
+    assert_eq!(refused.message, "internal error; the log has the cause");
+    assert!(!format!("{refused:?}").contains("/etc/passwd"));
+    assert!(!serde_json::to_string(&world.entries()).unwrap().contains("/etc/passwd"));
+    assert!(world.events().iter().any(|event| event.contains("/etc/passwd")), "the operator sees the cause");
+}

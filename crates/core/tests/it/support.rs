@@ -141,6 +141,7 @@ pub struct Probe {
     pub delay: Mutex<Duration>,
     pub text: Mutex<String>,
     pub granted: Mutex<Vec<String>>,
+    pub broken: AtomicBool,
 }
 
 pub fn table(name: &str) -> Object {
@@ -163,6 +164,9 @@ impl Tool for Probe {
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
         self.journal.lock().unwrap().push("execute".into());
         *self.granted.lock().unwrap() = permit.granted().iter().map(Access::to_string).collect();
+        if self.broken.load(SeqCst) {
+            return Err(ToolError::internal("cannot open /etc/passwd"));
+        }
         let delay = *self.delay.lock().unwrap();
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -189,8 +193,9 @@ impl Environment for Host {
 struct Watcher(Journal);
 
 impl Observer for Watcher {
-    fn decided(&self, summary: &Summary<'_>, _cause: Option<&str>) {
-        self.0.lock().unwrap().push(format!("shown {}", summary.result));
+    fn decided(&self, summary: &Summary<'_>, cause: Option<&str>) {
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        self.0.lock().unwrap().push(format!("shown {}{cause}", summary.result));
     }
 }
 
@@ -233,6 +238,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         delay: Mutex::default(),
         text: Mutex::new("rows".into()),
         granted: Mutex::default(),
+        broken: AtomicBool::new(false),
     });
     let resource = Resource {
         uri: "schema://{text}".into(),
