@@ -241,7 +241,9 @@ fn raise(results: &Results) -> Result<()> {
         writeln!(text, "\n[passed.\"{run}\"]")?;
         for (scenario, outcome) in outcomes {
             let least = old.and_then(|floor| floor.scenarios.get(scenario)).copied().unwrap_or_default();
-            writeln!(text, "{scenario} = {}", least.max(outcome.passed))?;
+            // What passes by accident in a scenario that does not apply is nothing to hold on to.
+            let applies = old.is_none_or(|floor| !floor.not_applicable.contains_key(scenario));
+            writeln!(text, "{scenario} = {}", if applies { least.max(outcome.passed) } else { 0 })?;
         }
     }
     text.push_str("\n# Scenarios that do not apply to us, and why; they are listed and never counted.\n");

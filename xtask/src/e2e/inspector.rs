@@ -21,9 +21,10 @@ const TOOL_ERROR: i32 = 5;
 pub(crate) fn check(binary: &Path) -> Result<Checks> {
     let server = Server::fixtures(binary)?;
     let mut checks = Checks::default();
-    for era in ["legacy", "modern"] {
+    for (era, revision) in [("legacy", "2025-11-25"), ("modern", "2026-07-28")] {
         for transport in ["http", "stdio"] {
             let target = Target { server: &server, binary, transport, era };
+            checks.record(&format!("{transport}, {era}: speaks {revision}"), target.speaks(revision));
             checks.record(&format!("{transport}, {era}: tools/list"), target.lists());
             checks.record(&format!("{transport}, {era}: tools/call"), target.calls());
             checks.record(&format!("{transport}, {era}: a tool's error"), target.reports_errors());
@@ -43,6 +44,11 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
+    fn speaks(&self, revision: &str) -> Result<()> {
+        let result = self.ask(&["--method", "initialize"], 0)?;
+        expect(&result, "/protocolVersion", |version| version == revision)
+    }
+
     fn lists(&self) -> Result<()> {
         let result = self.ask(&["--method", "tools/list"], 0)?;
         expect(&result, "/tools", |tools| {
