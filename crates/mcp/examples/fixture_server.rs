@@ -25,7 +25,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         failures_per_minute: 60,
         ..Config::default()
     };
-    let server = Arc::new(Server::new(config, pipeline, Arc::new(names), changes)?.with_prompts(fixtures::prompts()));
+    let server =
+        Arc::new(Server::new(config, pipeline, Arc::new(names), changes)?.with_prompts(fixtures::prompts()));
     if argument == "stdio" {
         return Ok(serve_stdio(tokio::io::stdin(), tokio::io::stdout(), server, somebody).await?);
     }

@@ -72,7 +72,12 @@ impl Exchange {
         }
     }
 
-    async fn ask_session(&self, session: &Arc<Session>, timeout: Duration, ask: Ask) -> Result<Value, AskError> {
+    async fn ask_session(
+        &self,
+        session: &Arc<Session>,
+        timeout: Duration,
+        ask: Ask,
+    ) -> Result<Value, AskError> {
         let (id, _question, answer) = session.question();
         let request = rpc::request(&id, ask.method, &ask.params.to_string());
         self.events.send(request).await.map_err(|_| AskError::Unsupported)?;
@@ -123,7 +128,7 @@ impl ClientSink for Exchange {
             Questions::Rounds(rounds) => {
                 let mut rounds = rounds.lock().unwrap_or_else(PoisonError::into_inner);
                 // SPEC: 2026-07-28 MRTR: no question that the client has not declared support for.
-                // MUTATE(P19-capability): a client is asked what it cannot answer
+                // MUTATE(MCP-capability): a client is asked what it cannot answer
                 if !declared {
                     rounds.missing.push(capability);
                     return Err(AskError::Unsupported);
@@ -152,7 +157,9 @@ fn fits(method: &str, answer: &Value) -> bool {
                 _ => false,
             }
         }
-        "sampling/createMessage" => answer.get("role").is_some_and(Value::is_string) && answer.get("content").is_some(),
+        "sampling/createMessage" => {
+            answer.get("role").is_some_and(Value::is_string) && answer.get("content").is_some()
+        }
         "roots/list" => answer.get("roots").is_some_and(Value::is_array),
         _ => false,
     }

@@ -146,7 +146,9 @@ impl RequestMeta {
             None => None,
             Some(level) => match level.as_str().and_then(Threshold::parse) {
                 Some(level) => Some(level),
-                None => return Err(RpcError::new(INVALID_PARAMS, 400, "the log level is not one of RFC 5424's")),
+                None => {
+                    return Err(RpcError::new(INVALID_PARAMS, 400, "the log level is not one of RFC 5424's"));
+                }
             },
         };
         Ok(RequestMeta { capabilities, client: meta.get(META_CLIENT).and_then(client_name), level })

@@ -16,12 +16,16 @@ const PARAM: &str = "mcp-param-";
 
 /// `Mcp-Method` is there and equals the body's method.
 pub(crate) fn check_method(headers: &HeaderMap, method: &str) -> Result<(), RpcError> {
-    // MUTATE(B6-method): the method header is not compared
+    // MUTATE(MCP-method-header): the method header is not compared
     if single(headers, METHOD)? == Some(method) { Ok(()) } else { Err(mismatch("Mcp-Method")) }
 }
 
 /// `Mcp-Name` is there and equals what the method names: a tool, a prompt or a resource.
-pub(crate) fn check_name(headers: &HeaderMap, method: &str, params: Option<&Value<'_>>) -> Result<(), RpcError> {
+pub(crate) fn check_name(
+    headers: &HeaderMap,
+    method: &str,
+    params: Option<&Value<'_>>,
+) -> Result<(), RpcError> {
     let member = match method {
         "tools/call" | "prompts/get" => "name",
         "resources/read" => "uri",
@@ -29,7 +33,7 @@ pub(crate) fn check_name(headers: &HeaderMap, method: &str, params: Option<&Valu
     };
     let header = single(headers, NAME)?.and_then(decode);
     let named = params.and_then(|params| params.get(member)).and_then(Value::as_str);
-    // MUTATE(B6-name): the name header is not compared
+    // MUTATE(MCP-name-header): the name header is not compared
     if header.is_some() && header.as_deref() == named { Ok(()) } else { Err(mismatch("Mcp-Name")) }
 }
 
@@ -58,7 +62,7 @@ fn walk(
         let inner = value.and_then(|value| value.get(name));
         if let Some(marked) = property.get("x-mcp-header").and_then(serde_json::Value::as_str) {
             let header = single(headers, &format!("{PARAM}{}", marked.to_ascii_lowercase()))?;
-            // MUTATE(B6-param): a parameter's header is not compared
+            // MUTATE(MCP-param-header): a parameter's header is not compared
             if !agrees(header, inner) {
                 return Err(mismatch("Mcp-Param"));
             }
@@ -111,5 +115,9 @@ fn decode(text: &str) -> Option<String> {
 }
 
 pub(crate) fn mismatch(what: &str) -> RpcError {
-    RpcError::new(HEADER_MISMATCH, 400, format!("header mismatch: {what} is missing, malformed or differs from the body"))
+    RpcError::new(
+        HEADER_MISMATCH,
+        400,
+        format!("header mismatch: {what} is missing, malformed or differs from the body"),
+    )
 }

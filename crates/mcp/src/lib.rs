@@ -10,13 +10,13 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod changes;
 mod config;
 mod encode;
 mod envelope;
 mod era;
-#[cfg(feature = "bench")]
-pub mod bench;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
 mod headers;

@@ -41,7 +41,7 @@ impl Streams {
     pub(crate) fn take(&self, principal: &Principal) -> Result<Place, Denied> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(principal.key().to_owned()).or_default();
-        // MUTATE(I3-streams): a principal opens any number of streams
+        // MUTATE(I1-streams): a principal opens any number of streams
         if *count >= self.limit {
             return Err(Denied::Limited { limit: "open streams", retry_after: Duration::from_secs(1) });
         }
@@ -169,7 +169,12 @@ pub(crate) fn listen(context: &Context, id: &Id, params: Option<&Value<'_>>) -> 
 }
 
 /// The standalone stream of a legacy session: list changes, and updates of the resources that it subscribed to.
-pub(crate) fn standalone(context: &Context, session: &Arc<Session>, stream: StreamPlace, place: Place) -> Running {
+pub(crate) fn standalone(
+    context: &Context,
+    session: &Arc<Session>,
+    stream: StreamPlace,
+    place: Place,
+) -> Running {
     let cancel = session.ended.child_token();
     let (events, receiver) = mpsc::channel(EVENTS);
     let mut changes = context.server.changes.subscribe();

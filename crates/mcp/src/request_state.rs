@@ -53,7 +53,7 @@ impl RequestStates {
         let (payload, tag) = state.split_once('.')?;
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
-        // MUTATE(P18-state): a state that was changed is taken
+        // MUTATE(MCP-state): a state that was changed is taken
         self.mac(binding, &payload)?.verify_slice(&tag).ok()?;
         let payload: Value = serde_json::from_slice(&payload).ok()?;
         let expiry = payload.get("exp")?.as_u64()?;

@@ -2,9 +2,7 @@
 //!
 //! INVARIANT: the work is a task of its own. A connection that goes away can cancel it, but never lose the record of its outcome.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;

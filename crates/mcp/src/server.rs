@@ -6,15 +6,8 @@ use countersign_core::{Denied, Pipeline, Principal, RunId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    changes::Changes,
-    config::Config,
-    http::Sources,
-    listen::Streams,
-    prompts::Prompts,
-    request_state::RequestStates,
-    rpc::Object,
-    running::Working,
-    session::Sessions,
+    changes::Changes, config::Config, http::Sources, listen::Streams, prompts::Prompts,
+    request_state::RequestStates, rpc::Object, running::Working, session::Sessions,
 };
 
 /// Turns a credential into a principal. Called for every request, before its body is read.
@@ -76,7 +69,11 @@ impl Server {
         object.text("version", &config.version);
         object.close();
         Ok(Server {
-            sessions: Sessions::new(config.sessions_per_principal, config.sessions_total, config.session_idle),
+            sessions: Sessions::new(
+                config.sessions_per_principal,
+                config.sessions_total,
+                config.session_idle,
+            ),
             sources: Sources::new(config.anonymous_connections, config.failures_per_minute),
             streams: Streams::new(config.streams_per_principal),
             states,

@@ -243,13 +243,13 @@ impl Sessions {
 
         let mut live = self.live();
         let own = live.values().filter(|session| session.owner == owner.key()).count();
+        // MUTATE(G4-cap): a principal opens any number of sessions
         if own >= self.per_principal {
             let idle = live
                 .iter()
                 .filter(|(_, session)| session.owner == owner.key() && !session.is_busy())
                 .min_by_key(|(_, session)| session.last_used.load(Ordering::Relaxed))
                 .map(|(digest, _)| *digest);
-            // MUTATE(I3-sessions): a principal opens any number of sessions
             match idle.and_then(|digest| live.remove(&digest)) {
                 Some(oldest) => oldest.end(),
                 None => return Err(full("sessions of the principal")),
@@ -271,7 +271,7 @@ impl Sessions {
         let Some(session) = found.filter(|session| self.is_fresh(session, now)) else {
             return Lookup::Unknown;
         };
-        // MUTATE(A8-session): a session answers to whoever knows its id
+        // MUTATE(G4-owner): a session answers to whoever knows its id
         if session.owner != caller.key() {
             return Lookup::Foreign;
         }
@@ -304,7 +304,7 @@ impl Sessions {
     }
 
     fn is_fresh(&self, session: &Session, now: u64) -> bool {
-        // MUTATE(A8-expiry): a session lives forever
+        // MUTATE(G4-expiry): a session lives forever
         now.saturating_sub(session.last_used.load(Ordering::Relaxed)) <= self.idle
     }
 }

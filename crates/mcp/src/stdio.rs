@@ -41,18 +41,28 @@ where
     let (out, lines) = mpsc::channel(BACKLOG);
     let writing = tokio::spawn(write(writer, lines));
     let session = Arc::new(Session::new("stdio", &principal));
-    let mut process = Process { server: Arc::clone(&server), principal, session, out, forwarding: JoinSet::new() };
+    let mut process =
+        Process { server: Arc::clone(&server), principal, session, out, forwarding: JoinSet::new() };
     let read = process.read(BufReader::new(reader)).await;
     server.closing.cancel();
-    server.finish(server.config.drain).await;
-    while process.forwarding.join_next().await.is_some() {}
+    let patience = server.config.drain;
+    server.finish(patience).await;
+    // A client that no longer reads does not keep the process alive.
+    let forwarded = async { while process.forwarding.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(patience, forwarded).await;
     process.session.end();
     drop(process);
-    let written = writing.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    let written = match tokio::time::timeout(patience, writing).await {
+        Ok(written) => written.unwrap_or_else(|e| Err(std::io::Error::other(e))),
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+    };
     read.and(written)
 }
 
-async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut lines: mpsc::Receiver<String>) -> std::io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(
+    mut writer: W,
+    mut lines: mpsc::Receiver<String>,
+) -> std::io::Result<()> {
     while let Some(mut line) = lines.recv().await {
         line.push('\n');
         writer.write_all(line.as_bytes()).await?;
@@ -191,7 +201,9 @@ impl Process {
             context.client = negotiated.client.clone();
             context.level = self.session.level();
         } else if !matches!(request.method.as_str(), "initialize" | "ping") {
-            return Err(RpcError::invalid("send `initialize` first, or name the protocol version in `_meta`"));
+            return Err(RpcError::invalid(
+                "send `initialize` first, or name the protocol version in `_meta`",
+            ));
         }
         Ok(context)
     }
@@ -226,4 +238,3 @@ async fn forward(mut running: Running, out: mpsc::Sender<String>, server: Arc<Se
         let _ = out.send(answer.text).await;
     }
 }
-

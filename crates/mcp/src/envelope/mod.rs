@@ -53,14 +53,15 @@ pub(crate) fn parse(text: &[u8], limits: Limits) -> Result<Message<'_>, Malforme
     match value {
         Value::Object(members) => message(members),
         // SPEC: 2025-06-18 removed batching; 2025-03-26 allowed it, and we do not offer it in any revision.
-        // MUTATE(B3-batch): a batch is taken for its first message
+        // MUTATE(B2-batch): a batch is taken for its first message
         Value::Array(_) => Err(refuse(None, "batches are not supported: send one message at a time")),
         _ => Err(refuse(None, "a message must be a JSON object")),
     }
 }
 
 fn message(members: Vec<Member<'_>>) -> Result<Message<'_>, Malformed> {
-    let (mut version, mut id, mut method, mut params, mut result, mut error) = (None, None, None, None, None, None);
+    let (mut version, mut id, mut method, mut params, mut result, mut error) =
+        (None, None, None, None, None, None);
     let mut unknown = false;
     for member in members {
         match member.key.as_ref() {
@@ -82,7 +83,10 @@ fn message(members: Vec<Member<'_>>) -> Result<Message<'_>, Malformed> {
         return Err(refuse(id, "`jsonrpc` must be \"2.0\""));
     }
     if unknown {
-        return Err(refuse(id, "a message may hold `jsonrpc`, `id`, `method`, `params`, `result` and `error` only"));
+        return Err(refuse(
+            id,
+            "a message may hold `jsonrpc`, `id`, `method`, `params`, `result` and `error` only",
+        ));
     }
     match (method, result, error) {
         (Some(method), None, None) => call(id, &method, params),

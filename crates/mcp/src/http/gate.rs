@@ -28,18 +28,30 @@ pub(super) struct Refused {
 pub(super) fn check_host_and_origin<B>(config: &Config, request: &Request<B>) -> Result<(), Refused> {
     let headers = request.headers();
     let host = sole(headers, HOST.as_str()).ok().flatten();
-    // MUTATE(A6-host): any Host is served
+    // MUTATE(G6-host): any Host is served
     if !host.is_some_and(|host| is_ours(config, host)) {
-        return Err(Refused { status: 421, message: "this server is not known by that `Host`", event: "host-refused" });
+        return Err(Refused {
+            status: 421,
+            message: "this server is not known by that `Host`",
+            event: "host-refused",
+        });
     }
     if request.uri().authority().is_some_and(|authority| !is_ours(config, authority.as_str())) {
-        return Err(Refused { status: 421, message: "this server is not known by that name", event: "host-refused" });
+        return Err(Refused {
+            status: 421,
+            message: "this server is not known by that name",
+            event: "host-refused",
+        });
     }
     match sole(headers, ORIGIN.as_str()) {
         Ok(None) => Ok(()),
-        // MUTATE(A6-origin): any Origin is served
+        // MUTATE(G6-origin): any Origin is served
         Ok(Some(origin)) if may_call(config, origin) => Ok(()),
-        _ => Err(Refused { status: 403, message: "requests from this `Origin` are not allowed", event: "origin-refused" }),
+        _ => Err(Refused {
+            status: 403,
+            message: "requests from this `Origin` are not allowed",
+            event: "origin-refused",
+        }),
     }
 }
 
@@ -70,7 +82,10 @@ fn host_name(host: &str) -> Option<String> {
         },
     };
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':');
-    let good = !name.is_empty() && name.bytes().all(plain) && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+    let good = !name.is_empty()
+        && name.bytes().all(plain)
+        && port.len() <= 5
+        && port.bytes().all(|b| b.is_ascii_digit());
     good.then(|| name.to_ascii_lowercase())
 }
 
@@ -85,12 +100,18 @@ pub(super) fn sole<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h 
 }
 
 /// Who is calling: the credential, then the principal's rate. No byte of the body has been read.
-pub(super) fn identify<B>(connection: &Connection, request: &Request<B>) -> Result<Arc<Principal>, Box<Response<Body>>> {
+pub(super) fn identify<B>(
+    connection: &Connection,
+    request: &Request<B>,
+) -> Result<Arc<Principal>, Box<Response<Body>>> {
     let server = &connection.server;
     // SPEC: authorization: a token is never in the query string, where logs and histories keep it.
-    // MUTATE(P26-query): the query string is ignored
+    // MUTATE(G1-query): the query string is ignored
     if request.uri().query().is_some() {
-        return Err(Box::new(refuse(400, "the endpoint takes no query string; send credentials in a header")));
+        return Err(Box::new(refuse(
+            400,
+            "the endpoint takes no query string; send credentials in a header",
+        )));
     }
     let credential = authorization(request.headers())?;
     match server.authenticator.authenticate(credential, connection.ip) {

@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -68,9 +69,11 @@ pub async fn serve_http(
     }
     drop(listener);
     server.closing.cancel();
+    let deadline = Instant::now() + server.config.drain;
     let drained = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(server.config.drain, drained).await;
-    server.finish(Duration::ZERO).await;
+    let _ = tokio::time::timeout_at(deadline, drained).await;
+    // A legacy call goes on without its connection: it has the rest of the time.
+    server.finish(deadline.saturating_duration_since(Instant::now())).await;
     server.sessions.end_all();
     connections.shutdown().await;
     Ok(())
@@ -82,7 +85,6 @@ const SWEEP: Duration = Duration::from_secs(30);
 /// Takes a connection in, unless there are too many: in all, or from an address that has not shown who it is.
 fn admit(server: &Arc<Server>, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
     let full = connections.len() >= server.config.connections;
-    // MUTATE(I4-connections): an address holds any number of connections without authenticating
     let place = if full { None } else { server.sources.connect(address.ip()) };
     let Some(place) = place else {
         server.pipeline.unauthenticated("connections", &address.ip().to_string());
@@ -135,15 +137,19 @@ async fn serve(connection: &Arc<Connection>, request: Request<Incoming>) -> Resp
     }
     match (request.uri().path(), request.method()) {
         ("/healthz", &Method::GET) => response::health(true),
-        ("/readyz", &Method::GET) => response::health(!server.closing.is_cancelled() && server.pipeline.policy.current().is_ok()),
-        ("/mcp", &Method::POST | &Method::GET | &Method::DELETE) => match gate::identify(connection, &request) {
-            Ok(principal) => match *request.method() {
-                Method::POST => post::post(connection, principal, request).await,
-                Method::GET => stream::get(connection, &principal, &request),
-                _ => stream::delete(connection, &principal, &request),
-            },
-            Err(refused) => *refused,
-        },
+        ("/readyz", &Method::GET) => {
+            response::health(!server.closing.is_cancelled() && server.pipeline.policy.current().is_ok())
+        }
+        ("/mcp", &Method::POST | &Method::GET | &Method::DELETE) => {
+            match gate::identify(connection, &request) {
+                Ok(principal) => match *request.method() {
+                    Method::POST => post::post(connection, principal, request).await,
+                    Method::GET => stream::get(connection, &principal, &request),
+                    _ => stream::delete(connection, &principal, &request),
+                },
+                Err(refused) => *refused,
+            }
+        }
         ("/mcp", _) => response::method_not_allowed("POST, GET, DELETE"),
         _ => refuse(404, "not found"),
     }

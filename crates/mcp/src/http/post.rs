@@ -13,7 +13,7 @@ use super::{
     Connection,
     gate::{not_now, sole},
     response::{self, Body, SESSION_ID, refuse},
-    sse::{Recheck, SseBody},
+    sse::SseBody,
     stream,
 };
 use crate::{
@@ -43,7 +43,6 @@ pub(super) async fn post(
     if let Err(refused) = check_head(connection, request.headers(), accept) {
         return *refused;
     }
-    let recheck = stream::recheck(connection, &request);
     let (head, body) = request.into_parts();
     let body = match read_body(body, connection).await {
         Ok(body) => body,
@@ -56,7 +55,7 @@ pub(super) async fn post(
             return response::json(Answer { text: error.frame(malformed.id.as_ref()), status: error.status });
         }
     };
-    let arrival = Arrival { connection, principal, headers: &head.headers, accept, recheck };
+    let arrival = Arrival { connection, principal, headers: &head.headers, accept };
     match message {
         Message::Request(request) => arrival.request(request).await,
         Message::Notification { method, params } => arrival.notification(&method, params.as_ref()),
@@ -65,7 +64,11 @@ pub(super) async fn post(
 }
 
 /// Media types and the announced length.
-fn check_head(connection: &Connection, headers: &HeaderMap, accept: Accept) -> Result<(), Box<Response<Body>>> {
+fn check_head(
+    connection: &Connection,
+    headers: &HeaderMap,
+    accept: Accept,
+) -> Result<(), Box<Response<Body>>> {
     let refused = |status, message| Err(Box::new(refuse(status, message)));
     let media = sole(headers, CONTENT_TYPE.as_str()).ok().flatten().unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
@@ -75,7 +78,8 @@ fn check_head(connection: &Connection, headers: &HeaderMap, accept: Accept) -> R
     if !accept.json && !accept.events {
         return refused(406, "accept `application/json` and `text/event-stream`");
     }
-    let length = sole(headers, CONTENT_LENGTH.as_str()).ok().flatten().and_then(|text| text.parse::<u64>().ok());
+    let length =
+        sole(headers, CONTENT_LENGTH.as_str()).ok().flatten().and_then(|text| text.parse::<u64>().ok());
     let limit = u64::try_from(connection.server.config.body_bytes).unwrap_or(u64::MAX);
     // MUTATE(B2-length): a body of any announced length is read
     if length.is_some_and(|length| length > limit) {
@@ -117,7 +121,6 @@ struct Arrival<'a> {
     principal: Arc<Principal>,
     headers: &'a HeaderMap,
     accept: Accept,
-    recheck: Recheck,
 }
 
 impl Arrival<'_> {
@@ -138,7 +141,9 @@ impl Arrival<'_> {
                 }
             }
             Ok(Prepared::Refused(response)) => *response,
-            Err(error) => response::json(Answer { text: error.frame(Some(&request.id)), status: error.status }),
+            Err(error) => {
+                response::json(Answer { text: error.frame(Some(&request.id)), status: error.status })
+            }
         }
     }
 
@@ -186,9 +191,11 @@ impl Arrival<'_> {
 
     /// SPEC: 2026-07-28 streamable HTTP, Protocol Version Header: the header and `_meta` agree, before either is believed.
     fn is_modern(&self, params: Option<&Value<'_>>) -> Result<bool, RpcError> {
-        let header = sole(self.headers, VERSION).map_err(|()| headers::mismatch("MCP-Protocol-Version"))?.map(str::trim);
+        let header = sole(self.headers, VERSION)
+            .map_err(|()| headers::mismatch("MCP-Protocol-Version"))?
+            .map(str::trim);
         let named = era::meta_version(params);
-        // MUTATE(B6-version): the version header is not compared
+        // MUTATE(MCP-version-header): the version header is not compared
         if named.is_some() && header != named {
             return Err(headers::mismatch("MCP-Protocol-Version"));
         }
@@ -220,7 +227,9 @@ impl Arrival<'_> {
     fn response(&self, answer: RpcResponse<'_>) -> Response<Body> {
         match self.is_modern(None) {
             Ok(false) => {}
-            Ok(true) => return response::rpc(&RpcError::invalid("this revision knows no responses from clients")),
+            Ok(true) => {
+                return response::rpc(&RpcError::invalid("this revision knows no responses from clients"));
+            }
             Err(error) => return response::rpc(&error),
         }
         match find_session(self.connection, &self.principal, self.headers) {
@@ -231,13 +240,17 @@ impl Arrival<'_> {
     }
 
     fn whole(&self, answer: Answer) -> Response<Body> {
-        if self.accept.json || answer.status != 200 { response::json(answer) } else { response::one_event(&answer.text) }
+        if self.accept.json || answer.status != 200 {
+            response::json(answer)
+        } else {
+            response::one_event(&answer.text)
+        }
     }
 
     /// JSON, unless something is to be said before the answer.
     async fn respond(self, mut running: Running, modern: bool) -> Response<Body> {
         // SPEC: 2026-07-28: a client that goes away has cancelled; 2025-11-25: it has not.
-        // MUTATE(P10-disconnect): a stateless call goes on when its client is gone
+        // MUTATE(I2-disconnect): a stateless call goes on when its client is gone
         let mut guard = CancelOnDrop(modern.then(|| running.cancel.clone()));
         let keep_alive = self.connection.server.config.keep_alive;
         let first = match &mut running.events {
@@ -256,7 +269,8 @@ impl Arrival<'_> {
                 return self.whole(finished(answer.ok()));
             }
         };
-        response::stream(SseBody::new(running, first, guard, keep_alive, self.recheck))
+        let recheck = stream::recheck(self.connection, self.headers);
+        response::stream(SseBody::new(running, first, guard, keep_alive, recheck))
     }
 }
 
@@ -284,16 +298,24 @@ pub(super) fn find_session(
     principal: &Principal,
     headers: &HeaderMap,
 ) -> Result<Arc<Session>, RpcError> {
-    let id = sole(headers, SESSION_ID.as_str()).map_err(|()| RpcError::invalid("send one `Mcp-Session-Id`"))?;
+    let id =
+        sole(headers, SESSION_ID.as_str()).map_err(|()| RpcError::invalid("send one `Mcp-Session-Id`"))?;
     let id = id.ok_or_else(|| RpcError::invalid("`Mcp-Session-Id` is missing: send `initialize` first"))?;
     let server = &connection.server;
     let session = match server.sessions.find(id.as_bytes(), principal, server.now()) {
         Lookup::Found(session) => session,
         found => {
             if matches!(found, Lookup::Foreign) {
-                server.pipeline.security_event("session-of-another-principal", Some(principal), &connection.peer);
+                server.pipeline.security_event(
+                    "session-of-another-principal",
+                    Some(principal),
+                    &connection.peer,
+                );
             }
-            return Err(RpcError { status: 404, ..RpcError::invalid("no such session: send `initialize` again") });
+            return Err(RpcError {
+                status: 404,
+                ..RpcError::invalid("no such session: send `initialize` again")
+            });
         }
     };
     // The session knows its revision; the header must be one of ours, and changes nothing.

@@ -29,11 +29,16 @@ impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Stream(stream) => stream.poll_next(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
+            Body::Stream(stream) => {
+                stream.poll_next(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+            }
         }
     }
 
@@ -120,8 +125,11 @@ pub(super) fn retry(status: u16, message: String, after: Duration) -> Response<B
 /// SPEC: RFC 6750 §3: a challenge, with `error` only when a credential was presented.
 pub(super) fn unauthenticated(presented: bool) -> Response<Body> {
     let mut response = refuse(401, "a valid credential is required: send `Authorization: Bearer KEY`");
-    let challenge =
-        if presented { r#"Bearer realm="countersign", error="invalid_token""# } else { r#"Bearer realm="countersign""# };
+    let challenge = if presented {
+        r#"Bearer realm="countersign", error="invalid_token""#
+    } else {
+        r#"Bearer realm="countersign""#
+    };
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
 }

@@ -52,6 +52,7 @@ impl Sources {
             seen.retain(|_, source| source.connections > 0);
         }
         let source = seen.entry(key).or_default();
+        // MUTATE(G8-connections): an address holds any number of connections without authenticating
         if source.connections >= self.connections {
             return None;
         }
@@ -65,7 +66,7 @@ impl Sources {
         let source = seen.entry(key(ip)).or_default();
         let paid = source.paid.max(now).saturating_add(self.interval);
         let over = paid.saturating_sub(now.saturating_add(self.burst));
-        // MUTATE(I4-failures): an address fails as often as it likes
+        // MUTATE(G8-failures): an address fails as often as it likes
         if over > 0 {
             return Some(Duration::from_nanos(over));
         }

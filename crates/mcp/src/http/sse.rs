@@ -76,7 +76,7 @@ impl SseBody {
         if self.quiet.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        // MUTATE(A9-recheck): a stream outlives its credential
+        // MUTATE(G5-streams): a stream outlives its credential
         if !(self.recheck)() {
             self.answer = None;
             return Poll::Ready(None);

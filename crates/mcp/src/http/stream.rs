@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_core::{Principal, Transport};
-use hyper::{Request, Response, header::AUTHORIZATION};
+use hyper::{HeaderMap, Request, Response, header::AUTHORIZATION};
 
 use super::{
     Connection,
@@ -13,16 +13,15 @@ use super::{
     sse::{Recheck, SseBody},
 };
 use crate::{
-    era::Revision,
-    headers::VERSION,
-    listen,
-    methods::Context,
-    running::CancelOnDrop,
-    session::Session,
+    era::Revision, headers::VERSION, listen, methods::Context, running::CancelOnDrop, session::Session,
 };
 
 /// Opens the one standalone stream of a session.
-pub(super) fn get<B>(connection: &Arc<Connection>, principal: &Arc<Principal>, request: &Request<B>) -> Response<Body> {
+pub(super) fn get<B>(
+    connection: &Arc<Connection>,
+    principal: &Arc<Principal>,
+    request: &Request<B>,
+) -> Response<Body> {
     let session = match legacy_session(connection, principal, request) {
         Ok(session) => session,
         Err(refused) => return *refused,
@@ -42,7 +41,7 @@ pub(super) fn get<B>(connection: &Arc<Connection>, principal: &Arc<Principal>, r
     let context = context(connection, principal, &session);
     let running = listen::standalone(&context, &session, stream, place);
     let guard = CancelOnDrop(Some(running.cancel.clone()));
-    let recheck = recheck(connection, request);
+    let recheck = recheck(connection, request.headers());
     response::stream(SseBody::new(running, None, guard, server.config.keep_alive, recheck))
 }
 
@@ -77,7 +76,11 @@ fn legacy_session<B>(
     find_session(connection, principal, headers).map_err(|error| Box::new(response::rpc(&error)))
 }
 
-pub(super) fn context(connection: &Connection, principal: &Arc<Principal>, session: &Arc<Session>) -> Context {
+pub(super) fn context(
+    connection: &Connection,
+    principal: &Arc<Principal>,
+    session: &Arc<Session>,
+) -> Context {
     let negotiated = session.negotiated();
     Context {
         server: Arc::clone(&connection.server),
@@ -95,8 +98,8 @@ pub(super) fn context(connection: &Connection, principal: &Arc<Principal>, sessi
 }
 
 /// Asks again whether the credential of a request holds. It is kept for as long as the stream is open, and no longer.
-pub(super) fn recheck<B>(connection: &Arc<Connection>, request: &Request<B>) -> Recheck {
-    let credential = request.headers().get(AUTHORIZATION).cloned();
+pub(super) fn recheck(connection: &Arc<Connection>, headers: &HeaderMap) -> Recheck {
+    let credential = headers.get(AUTHORIZATION).cloned();
     let connection = Arc::clone(connection);
     Arc::new(move || {
         let bytes = credential.as_ref().map_or(&b""[..], |value| value.as_bytes());

@@ -74,8 +74,13 @@ pub(super) fn start(
 }
 
 /// Opens the way back, if the request gives a reason for one. Checks answers and state of earlier rounds.
-pub(super) fn open(context: &Context, params: Option<&Value<'_>>, subject: &Subject) -> Result<Channel, RpcError> {
-    let answers = if context.revision.is_modern() { answers(context, params, subject)? } else { Answers::new() };
+pub(super) fn open(
+    context: &Context,
+    params: Option<&Value<'_>>,
+    subject: &Subject,
+) -> Result<Channel, RpcError> {
+    let answers =
+        if context.revision.is_modern() { answers(context, params, subject)? } else { Answers::new() };
     let progress_token = progress_token(params)?;
     let wanted = progress_token.is_some() || context.level.is_some() || context.capabilities.any();
     // A stateless call may need a capability that nobody declared; only its exchange can tell which.
@@ -108,8 +113,14 @@ fn answers(context: &Context, params: Option<&Value<'_>>, subject: &Subject) -> 
         Some(state) => {
             let state = state.as_str().ok_or_else(|| RpcError::params("`requestState` must be a string"))?;
             let binding = subject.binding(context);
-            let opened = context.server.states.open(state, &binding, context.server.pipeline.environment.unix_micros());
-            opened.ok_or_else(|| RpcError::params("`requestState` is not valid for this request, or has expired"))?
+            let opened = context.server.states.open(
+                state,
+                &binding,
+                context.server.pipeline.environment.unix_micros(),
+            );
+            opened.ok_or_else(|| {
+                RpcError::params("`requestState` is not valid for this request, or has expired")
+            })?
         }
     };
     match member("inputResponses") {
@@ -190,9 +201,11 @@ pub(super) fn unanswered(
 /// Refusals that a model can correct, or should read, are results with `isError`; what does not exist is an error.
 fn encode(context: &Context, id: &Id, shape: &Shape, outcome: Result<Reply, Refused>) -> Answer {
     let text = match (shape, outcome) {
-        (Shape::Tool, Ok(reply)) => {
-            context.result(id, |meta| encode::reply_meta(meta, &reply), |result| encode::reply(result, &reply))
-        }
+        (Shape::Tool, Ok(reply)) => context.result(
+            id,
+            |meta| encode::reply_meta(meta, &reply),
+            |result| encode::reply(result, &reply),
+        ),
         (Shape::Tool, Err(refused)) if refused.denied == Denied::UnknownTool => {
             return error(id, RpcError::new(INVALID_PARAMS, 200, "unknown tool"));
         }
@@ -216,7 +229,10 @@ fn encode(context: &Context, id: &Id, shape: &Shape, outcome: Result<Reply, Refu
         }
         (Shape::Resource { .. }, Err(refused)) => {
             let message = format!("{} (call {})", refused.message, refused.call);
-            return error(id, RpcError { message: message.into(), status: 200, ..context.refused(&refused.denied) });
+            return error(
+                id,
+                RpcError { message: message.into(), status: 200, ..context.refused(&refused.denied) },
+            );
         }
         (Shape::Resource { uri, .. }, Ok(_)) => return error(id, not_found(context, uri)),
     };

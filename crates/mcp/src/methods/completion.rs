@@ -20,18 +20,24 @@ pub(super) fn complete(context: &Context, id: &Id, params: Option<&Value<'_>>) -
             let name = text(reference, "name")?;
             let (argument, typed) = (text(argument, "name")?, text(argument, "value")?);
             let source = context.server.prompts.as_ref();
-            source.map(|source| source.complete(&context.principal, name, argument, typed)).unwrap_or_default()
+            source
+                .map(|source| source.complete(&context.principal, name, argument, typed))
+                .unwrap_or_default()
         }
         "ref/resource" => Vec::new(),
         _ => return Err(RpcError::params("`ref.type` must be `ref/prompt` or `ref/resource`")),
     };
     let redactor = context.server.pipeline.redactor();
-    Ok(context.result(id, |_| {}, |result| {
-        result.object("completion", |completion| {
-            completion.array("values", values.iter().take(MAX_VALUES), |out, value| {
-                encode::string(out, &redactor.text(value));
+    Ok(context.result(
+        id,
+        |_| {},
+        |result| {
+            result.object("completion", |completion| {
+                completion.array("values", values.iter().take(MAX_VALUES), |out, value| {
+                    encode::string(out, &redactor.text(value));
+                });
+                completion.flag("hasMore", values.len() > MAX_VALUES);
             });
-            completion.flag("hasMore", values.len() > MAX_VALUES);
-        });
-    }))
+        },
+    ))
 }

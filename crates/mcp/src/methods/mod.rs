@@ -62,7 +62,9 @@ fn step(context: Context, request: &Request<'_>, headers: Option<&HeaderMap>) ->
         ("resources/read", _) => resources::read(context, id, params),
         ("prompts/list", _) => done(prompts::list(&context, id, params)),
         ("prompts/get", _) => prompts::get(context, id, params),
-        ("completion/complete", _) if context.server.prompts.is_some() => done(completion::complete(&context, id, params)),
+        ("completion/complete", _) if context.server.prompts.is_some() => {
+            done(completion::complete(&context, id, params))
+        }
         ("server/discover", true) => done(Ok(handshake::discover(&context, id))),
         ("subscriptions/listen", true) => listen::listen(&context, id, params),
         ("ping", false) => done(Ok(context.result(id, |_| {}, |_| {}))),
@@ -135,7 +137,7 @@ impl Context {
     pub(crate) fn cacheable(&self, result: &mut Object<'_>) {
         if self.revision.is_modern() {
             result.number("ttlMs", i64::try_from(self.server.config.ttl_ms).unwrap_or(i64::MAX));
-            // MUTATE(P21-scope): lists that depend on the caller may be shared
+            // MUTATE(H7-cache-scope): lists that depend on the caller may be shared
             result.text("cacheScope", "private");
         }
     }

@@ -15,7 +15,10 @@ pub(super) fn page<'i, T>(
     let rest = match params.and_then(|params| params.get("cursor")) {
         None | Some(Value::Null) => items,
         Some(cursor) => {
-            let last = cursor.as_str().and_then(decode).ok_or_else(|| RpcError::params("`cursor` is not one of ours"))?;
+            let last = cursor
+                .as_str()
+                .and_then(decode)
+                .ok_or_else(|| RpcError::params("`cursor` is not one of ours"))?;
             let start = items.partition_point(|item| key(item) <= last.as_str());
             items.get(start..).unwrap_or_default()
         }

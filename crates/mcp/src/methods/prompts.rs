@@ -23,13 +23,17 @@ pub(super) fn list(context: &Context, id: &Id, params: Option<&Value<'_>>) -> Re
     let mut prompts = source.map(|source| source.list(&context.principal)).unwrap_or_default();
     prompts.sort_by(|a, b| a.name.cmp(&b.name));
     let (shown, cursor) = page(&prompts, params, context.server.config.page_size, |prompt| &prompt.name)?;
-    Ok(context.result(id, |_| {}, |result| {
-        result.array("prompts", shown, encode::prompt);
-        if let Some(cursor) = &cursor {
-            result.text("nextCursor", cursor);
-        }
-        context.cacheable(result);
-    }))
+    Ok(context.result(
+        id,
+        |_| {},
+        |result| {
+            result.array("prompts", shown, encode::prompt);
+            if let Some(cursor) = &cursor {
+                result.text("nextCursor", cursor);
+            }
+            context.cacheable(result);
+        },
+    ))
 }
 
 /// One prompt with its arguments filled in.
@@ -76,13 +80,20 @@ fn strings(arguments: &Arguments) -> Result<BTreeMap<String, String>, RpcError> 
 fn encode(context: &Context, id: &Id, got: Result<Vec<PromptMessage>, PromptError>) -> Answer {
     let error = match got {
         Ok(messages) => {
-            let messages: Vec<PromptMessage> = messages.into_iter().map(|message| clean(context, message)).collect();
-            return Answer::ok(context.result(id, |_| {}, |result| {
-                result.array("messages", &messages, encode::prompt_message);
-            }));
+            let messages: Vec<PromptMessage> =
+                messages.into_iter().map(|message| clean(context, message)).collect();
+            return Answer::ok(context.result(
+                id,
+                |_| {},
+                |result| {
+                    result.array("messages", &messages, encode::prompt_message);
+                },
+            ));
         }
         Err(PromptError::Unknown) => unknown(),
-        Err(PromptError::Invalid { field, rule }) => RpcError::params(format!("invalid argument `{field}`: {rule}")),
+        Err(PromptError::Invalid { field, rule }) => {
+            RpcError::params(format!("invalid argument `{field}`: {rule}"))
+        }
         Err(PromptError::Unanswered) => RpcError::params("the client did not answer what the prompt asks"),
     };
     Answer { text: error.frame(Some(id)), status: error.status }

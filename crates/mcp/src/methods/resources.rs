@@ -39,13 +39,17 @@ fn listed(
     visible.retain(belongs);
     visible.sort_unstable_by(|a, b| a.uri.cmp(&b.uri));
     let (shown, cursor) = page(&visible, params, context.server.config.page_size, |resource| &resource.uri)?;
-    Ok(context.result(id, |_| {}, |result| {
-        result.array(member, shown, encode::resource);
-        if let Some(cursor) = &cursor {
-            result.text("nextCursor", cursor);
-        }
-        context.cacheable(result);
-    }))
+    Ok(context.result(
+        id,
+        |_| {},
+        |result| {
+            result.array(member, shown, encode::resource);
+            if let Some(cursor) = &cursor {
+                result.text("nextCursor", cursor);
+            }
+            context.cacheable(result);
+        },
+    ))
 }
 
 fn visible(context: &Context) -> Result<Vec<Resource>, RpcError> {
@@ -62,7 +66,12 @@ pub(super) fn read(context: Context, id: &Id, params: Option<&Value<'_>>) -> Res
 }
 
 /// `resources/subscribe` and `resources/unsubscribe`.
-pub(super) fn subscribe(context: &Context, id: &Id, params: Option<&Value<'_>>, on: bool) -> Result<String, RpcError> {
+pub(super) fn subscribe(
+    context: &Context,
+    id: &Id,
+    params: Option<&Value<'_>>,
+    on: bool,
+) -> Result<String, RpcError> {
     let uri = uri(params)?;
     let Some(session) = &context.session else {
         return Err(RpcError::invalid("a subscription needs a session"));

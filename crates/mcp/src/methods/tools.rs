@@ -17,15 +17,20 @@ use crate::{
 
 /// The tools that policy shows this principal, in the order of their names.
 pub(super) fn list(context: &Context, id: &Id, params: Option<&Value<'_>>) -> Result<String, RpcError> {
-    let specs = context.server.pipeline.tools(&context.principal).map_err(|denied| context.refused(&denied))?;
+    let specs =
+        context.server.pipeline.tools(&context.principal).map_err(|denied| context.refused(&denied))?;
     let (shown, cursor) = page(&specs, params, context.server.config.page_size, |spec| &spec.name)?;
-    Ok(context.result(id, |_| {}, |result| {
-        result.array("tools", shown, |out, spec| encode::tool(out, spec));
-        if let Some(cursor) = &cursor {
-            result.text("nextCursor", cursor);
-        }
-        context.cacheable(result);
-    }))
+    Ok(context.result(
+        id,
+        |_| {},
+        |result| {
+            result.array("tools", shown, |out, spec| encode::tool(out, spec));
+            if let Some(cursor) = &cursor {
+                result.text("nextCursor", cursor);
+            }
+            context.cacheable(result);
+        },
+    ))
 }
 
 /// One call. What is malformed is an error here; everything else is decided by the pipeline.
@@ -58,7 +63,8 @@ fn check_params(
     let Some(entry) = context.server.pipeline.registry.get(name) else { return Ok(()) };
     let checked = headers::check_params(headers, &entry.tool.spec().input_schema, arguments);
     if checked.is_err() {
-        let shown = context.server.pipeline.tools(&context.principal).map_err(|denied| context.refused(&denied))?;
+        let shown =
+            context.server.pipeline.tools(&context.principal).map_err(|denied| context.refused(&denied))?;
         if !shown.iter().any(|spec| *spec.name == *name) {
             return Ok(());
         }

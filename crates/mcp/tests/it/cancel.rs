@@ -12,7 +12,8 @@ use crate::site::{Http, Reply, Site};
 const SOON: Duration = Duration::from_millis(200);
 
 fn cancel(who: &str, session: &str, id: &str) -> Http {
-    let body = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
     Http::post(who).session(session).body(body)
 }
 
@@ -28,7 +29,10 @@ async fn item_10_a_stateless_client_that_goes_away_has_cancelled() {
         tokio::time::timeout(SOON, site.seen.stopped.notified()).await.expect("it went on");
         assert!(gone.elapsed() < SOON);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(site.logged(r#""result":"cancelled""#) || site.logged(r#""code":"cancelled""#), "no record of the outcome");
+        assert!(
+            site.logged(r#""result":"cancelled""#) || site.logged(r#""code":"cancelled""#),
+            "no record of the outcome"
+        );
     }
     assert_eq!(site.seen.finished.load(Ordering::SeqCst), 0);
 }
@@ -49,10 +53,16 @@ async fn item_10_a_legacy_client_that_goes_away_has_not_cancelled() {
 async fn a_legacy_client_cancels_by_notification() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
-    let call = Http::post("alice").session(&session).body(r#"{"jsonrpc":"2.0","id":"job-1","method":"tools/call","params":{"name":"slow"}}"#);
+    let call = Http::post("alice")
+        .session(&session)
+        .body(r#"{"jsonrpc":"2.0","id":"job-1","method":"tools/call","params":{"name":"slow"}}"#);
     let stream = site.raw(&call.bytes()).await;
     site.seen.started.notified().await;
-    assert_eq!(site.send(&cancel("alice", &session, "\"job-2\"")).await.status, 202, "unknown ids are ignored");
+    assert_eq!(
+        site.send(&cancel("alice", &session, "\"job-2\"")).await.status,
+        202,
+        "unknown ids are ignored"
+    );
     assert_eq!(site.send(&cancel("alice", &session, "\"job-1\"")).await.status, 202);
     tokio::time::timeout(SOON, site.seen.stopped.notified()).await.expect("it went on");
     let reply = Reply::read(stream).await;

@@ -9,7 +9,11 @@ use crate::site::{Http, LEGACY, Site};
 async fn hostile_envelopes_are_refused_and_nothing_runs() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{}{}}}"#, "{\"a\":".repeat(100), "1".to_owned() + &"}".repeat(100));
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{}{}}}"#,
+        "{\"a\":".repeat(100),
+        "1".to_owned() + &"}".repeat(100)
+    );
     let cases: Vec<(String, i64)> = [
         // Not JSON, or JSON that two readers read differently.
         ("", -32700),
@@ -68,7 +72,16 @@ async fn hostile_envelopes_are_refused_and_nothing_runs() {
 async fn ids_go_back_exactly_as_they_came() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
-    for id in ["0", "-7", "9007199254740992", "9007199254740993", "123456789012345678901234567890", r#""a-b""#, r#""""#, r#""ü\"""#] {
+    for id in [
+        "0",
+        "-7",
+        "9007199254740992",
+        "9007199254740993",
+        "123456789012345678901234567890",
+        r#""a-b""#,
+        r#""""#,
+        r#""ü\"""#,
+    ] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
         let reply = site.send(&Http::post("alice").session(&session).body(body)).await;
         assert_eq!(reply.body, format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#));
@@ -80,9 +93,9 @@ async fn neighbours_of_two_to_the_53_are_two_requests() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
     let call = |id: &str| {
-        Http::post("alice")
-            .session(&session)
-            .body(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"slow"}}}}"#))
+        Http::post("alice").session(&session).body(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"slow"}}}}"#
+        ))
     };
     let first = site.raw(&call("9007199254740992").bytes()).await;
     site.seen.started.notified().await;
@@ -98,7 +111,9 @@ async fn messages_over_the_limit_are_refused_before_or_while_they_are_read() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
     let big = "x".repeat(1 << 20);
-    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"{big}"}}}}}}"#);
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"{big}"}}}}}}"#
+    );
     let post = Http::post("alice").session(&session);
     assert_eq!(site.send(&post.clone().body(body.clone())).await.status, 413);
     // Announced but never sent: the refusal does not wait for it.
@@ -127,7 +142,14 @@ async fn batching_of_2025_03_26_is_not_offered() {
 #[tokio::test]
 async fn versions_are_negotiated_as_each_era_asks() {
     let site = Site::start().await;
-    for (asked, agreed) in [(LEGACY, LEGACY), ("2025-06-18", "2025-06-18"), ("2025-03-26", "2025-03-26"), ("2024-11-05", LEGACY), ("2026-07-28", LEGACY), ("junk", LEGACY)] {
+    for (asked, agreed) in [
+        (LEGACY, LEGACY),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-03-26", "2025-03-26"),
+        ("2024-11-05", LEGACY),
+        ("2026-07-28", LEGACY),
+        ("junk", LEGACY),
+    ] {
         let params = json!({"protocolVersion": asked, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
         let reply = site.send(&Http::post("alice").call(1, "initialize", params)).await;
         assert_eq!(reply.json()["result"]["protocolVersion"], agreed, "{asked}");

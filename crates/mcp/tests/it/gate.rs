@@ -15,7 +15,15 @@ fn call(who: &str) -> Http {
 #[tokio::test]
 async fn item_01_an_invalid_origin_is_403() {
     let site = Site::start().await;
-    for origin in ["http://evil.example.com", "null", "http://localhost.evil.example.com", "file://", "http://127.0.0.1@evil.example.com", "http://[::1].evil.example.com", ""] {
+    for origin in [
+        "http://evil.example.com",
+        "null",
+        "http://localhost.evil.example.com",
+        "file://",
+        "http://127.0.0.1@evil.example.com",
+        "http://[::1].evil.example.com",
+        "",
+    ] {
         let reply = site.send(&call("alice").header("Origin", origin)).await;
         assert_eq!(reply.status, 403, "{origin}");
     }
@@ -34,7 +42,16 @@ async fn item_01_an_invalid_origin_is_403() {
 #[tokio::test]
 async fn item_03_an_unknown_host_is_refused_before_the_credential() {
     let site = Site::start().await;
-    for host in ["evil.example.com", "localhost.evil.example.com", "127.0.0.1.evil.example.com", "169.254.169.254", "localhost:80:80", "127.0.0.1@evil", "", "0.0.0.0"] {
+    for host in [
+        "evil.example.com",
+        "localhost.evil.example.com",
+        "127.0.0.1.evil.example.com",
+        "169.254.169.254",
+        "localhost:80:80",
+        "127.0.0.1@evil",
+        "",
+        "0.0.0.0",
+    ] {
         let reply = site.send(&call("").header("Host", host)).await;
         assert_eq!(reply.status, 421, "{host:?}");
     }
@@ -49,9 +66,14 @@ async fn item_03_an_unknown_host_is_refused_before_the_credential() {
 
 #[tokio::test]
 async fn configured_hosts_and_origins_are_served() {
-    let config = Config { hosts: vec!["mcp.bank.example".into()], origins: vec!["https://app.bank.example".into()], ..Config::default() };
+    let config = Config {
+        hosts: vec!["mcp.bank.example".into()],
+        origins: vec!["https://app.bank.example".into()],
+        ..Config::default()
+    };
     let site = Site::with(config).await;
-    let request = call("alice").header("Host", "mcp.bank.example:443").header("Origin", "https://app.bank.example");
+    let request =
+        call("alice").header("Host", "mcp.bank.example:443").header("Origin", "https://app.bank.example");
     assert_eq!(site.send(&request).await.status, 200);
     assert_eq!(site.send(&request.header("Origin", "http://app.bank.example")).await.status, 403);
 }
@@ -60,7 +82,13 @@ async fn configured_hosts_and_origins_are_served() {
 async fn item_16_and_23_every_request_needs_its_own_credential_before_its_body() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
-    for request in [call(""), call("mallory"), Http::post("").session(&session).call(1, "ping", json!({})), Http::get("").session(&session), Http::delete("mallory").session(&session)] {
+    for request in [
+        call(""),
+        call("mallory"),
+        Http::post("").session(&session).call(1, "ping", json!({})),
+        Http::get("").session(&session),
+        Http::delete("mallory").session(&session),
+    ] {
         let presented = request.headers.iter().any(|(name, _)| name == "Authorization");
         let reply = site.send(&request).await;
         assert_eq!(reply.status, 401);
@@ -129,11 +157,23 @@ async fn connections_without_credentials_are_few_per_address() {
 
 #[tokio::test]
 async fn item_13_slow_heads_and_bodies_are_cut_off() {
-    let config = Config { header_timeout: Duration::from_millis(200), body_timeout: Duration::from_millis(200), ..Config::default() };
+    let config = Config {
+        header_timeout: Duration::from_millis(200),
+        body_timeout: Duration::from_millis(200),
+        ..Config::default()
+    };
     let site = Site::with(config).await;
     let mut slow = site.raw(b"POST /mcp HTTP/1.1\r\nHost: 127").await;
     let mut rest = Vec::new();
-    tokio::time::timeout(Duration::from_secs(5), slow.read_to_end(&mut rest)).await.expect("the head was waited for").unwrap();
+    tokio::time::timeout(Duration::from_secs(5), slow.read_to_end(&mut rest))
+        .await
+        .expect("the head was waited for")
+        .unwrap();
+    let mut idle = site.raw(b"").await;
+    tokio::time::timeout(Duration::from_secs(5), idle.read_to_end(&mut rest))
+        .await
+        .expect("an idle connection stays")
+        .unwrap();
     let half = call("alice").header("Content-Length", "1000").bytes();
     let reply = tokio::time::timeout(Duration::from_secs(5), Reply::read(site.raw(&half).await)).await;
     assert_eq!(reply.expect("the body was waited for").status, 408);
@@ -153,17 +193,26 @@ async fn heads_are_limited_in_count_and_size() {
 #[tokio::test]
 async fn media_types_are_checked() {
     let site = Site::start().await;
-    for media in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", ""] {
+    for media in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", ""]
+    {
         assert_eq!(site.send(&call("alice").header("Content-Type", media)).await.status, 415, "{media}");
     }
     assert_eq!(site.send(&call("alice").without("Content-Type")).await.status, 415);
-    assert_eq!(site.send(&call("alice").header("Content-Type", "Application/JSON; charset=utf-8")).await.status, 200);
+    assert_eq!(
+        site.send(&call("alice").header("Content-Type", "Application/JSON; charset=utf-8")).await.status,
+        200
+    );
     for accept in ["text/html", "application/json;q=0", "image/*"] {
         assert_eq!(site.send(&call("alice").header("Accept", accept)).await.status, 406, "{accept}");
     }
     for accept in ["*/*", "application/json", "application/json, text/event-stream", "application/*;q=0.5"] {
         let reply = site.send(&call("alice").header("Accept", accept)).await;
-        assert_eq!((reply.status, reply.headers["content-type"].as_str()), (200, "application/json"), "{accept}");
+        assert_eq!(
+            (reply.status, reply.headers["content-type"].as_str()),
+            (200, "application/json"),
+            "{accept}"
+        );
     }
     let reply = site.send(&call("alice").header("Accept", "text/event-stream")).await;
     assert_eq!(reply.events()[0]["result"]["content"][0]["text"], "hi");

@@ -17,7 +17,10 @@ async fn item_15_and_38_lists_differ_by_principal_only_and_are_ordered() {
     let all = ["ask", "echo", "fails", "note", "region", "rows", "slow", "talk", "wipe"];
     assert_eq!(names(&alice.json()), all);
     assert_eq!(site.send(&list("alice")).await.body, alice.body);
-    assert_eq!(names(&site.send(&list("bob")).await.json()), ["ask", "echo", "fails", "note", "rows", "slow", "talk"]);
+    assert_eq!(
+        names(&site.send(&list("bob")).await.json()),
+        ["ask", "echo", "fails", "note", "rows", "slow", "talk"]
+    );
     // A tool that is hidden answers as one that does not exist.
     let call = |who: &str, name: &str| Http::modern(who, 1, "tools/call", json!({"name": name}));
     let hidden = site.send(&call("bob", "wipe")).await;
@@ -30,13 +33,16 @@ async fn item_15_and_38_lists_differ_by_principal_only_and_are_ordered() {
 #[tokio::test]
 async fn item_21_lists_are_private_and_say_for_how_long() {
     let site = Site::start().await;
-    for method in ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"] {
+    for method in
+        ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"]
+    {
         let result = site.send(&Http::modern("alice", 1, method, json!({}))).await.json()["result"].clone();
         assert_eq!((&result["cacheScope"], result["ttlMs"].is_u64()), (&json!("private"), true), "{method}");
         assert_eq!(result["resultType"], "complete");
         assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "countersign");
     }
-    let read = site.send(&Http::modern("alice", 1, "resources/read", json!({"uri": "note://one"}))).await.json();
+    let read =
+        site.send(&Http::modern("alice", 1, "resources/read", json!({"uri": "note://one"}))).await.json();
     assert_eq!(read["result"]["cacheScope"], "private");
     assert_eq!(read["result"]["contents"][0]["mimeType"], "text/plain");
 }
@@ -48,7 +54,10 @@ async fn pages_follow_each_other_and_foreign_cursors_are_refused() {
     let mut seen = Vec::new();
     let mut params = json!({});
     for _ in 0..3 {
-        let reply = site.send(&Http::post("alice").session(&session).call(1, "tools/list", params.clone())).await.json();
+        let reply = site
+            .send(&Http::post("alice").session(&session).call(1, "tools/list", params.clone()))
+            .await
+            .json();
         seen.extend(names(&reply).into_iter().map(str::to_owned));
         match reply["result"].get("nextCursor") {
             Some(cursor) => params = json!({"cursor": cursor}),
@@ -58,7 +67,9 @@ async fn pages_follow_each_other_and_foreign_cursors_are_refused() {
     assert_eq!(seen.len(), 9);
     assert!(seen.is_sorted());
     for cursor in [json!("!"), json!(7), json!("a\u{e9}")] {
-        let reply = site.send(&Http::post("alice").session(&session).call(1, "tools/list", json!({"cursor": cursor}))).await;
+        let reply = site
+            .send(&Http::post("alice").session(&session).call(1, "tools/list", json!({"cursor": cursor})))
+            .await;
         assert_eq!(reply.refusal(), (200, -32602), "{cursor}");
     }
 }
@@ -67,11 +78,19 @@ async fn pages_follow_each_other_and_foreign_cursors_are_refused() {
 async fn titles_and_annotations_follow_the_class_of_harm() {
     let site = Site::start().await;
     let reply = site.send(&Http::modern("alice", 1, "tools/list", json!({}))).await.json();
-    let tool = |name: &str| reply["result"]["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == name).unwrap().clone();
+    let tool = |name: &str| {
+        reply["result"]["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == name).unwrap().clone()
+    };
     let (wipe, rows) = (tool("wipe"), tool("rows"));
     assert_eq!(wipe["title"], "wipe [write-high]");
-    assert_eq!((&wipe["annotations"]["readOnlyHint"], &wipe["annotations"]["destructiveHint"]), (&json!(false), &json!(true)));
-    assert_eq!((&rows["annotations"]["readOnlyHint"], &rows["annotations"]["destructiveHint"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&wipe["annotations"]["readOnlyHint"], &wipe["annotations"]["destructiveHint"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(
+        (&rows["annotations"]["readOnlyHint"], &rows["annotations"]["destructiveHint"]),
+        (&json!(true), &json!(false))
+    );
     assert!(rows["outputSchema"].is_object());
 }
 
@@ -92,7 +111,9 @@ async fn item_35_structured_content_comes_with_its_text_and_untrusted_data_is_de
 #[tokio::test]
 async fn item_37_what_a_model_can_correct_is_a_result_and_what_does_not_exist_an_error() {
     let site = Site::start().await;
-    let call = |name: &str, arguments: Value| Http::modern("alice", 1, "tools/call", json!({"name": name, "arguments": arguments}));
+    let call = |name: &str, arguments: Value| {
+        Http::modern("alice", 1, "tools/call", json!({"name": name, "arguments": arguments}))
+    };
     let reply = site.send(&call("echo", json!({"text": 7}))).await;
     let result = &reply.json()["result"];
     let text = result["content"][0]["text"].as_str().unwrap();
@@ -118,7 +139,9 @@ async fn item_39_a_resource_that_does_not_exist_is_an_error_of_its_era() {
         assert_eq!(reply.json()["error"]["data"]["uri"], uri);
     }
     let session = site.session("alice", json!({})).await;
-    let reply = site.send(&Http::post("alice").session(&session).call(1, "resources/read", json!({"uri": "note://two"}))).await;
+    let reply = site
+        .send(&Http::post("alice").session(&session).call(1, "resources/read", json!({"uri": "note://two"})))
+        .await;
     assert_eq!(reply.refusal(), (200, -32002));
     assert_eq!(site.ran(), 0);
 }
@@ -128,7 +151,11 @@ async fn legacy_results_have_no_members_of_the_newer_revision() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
     for method in ["tools/list", "resources/list", "prompts/list", "ping"] {
-        let result = site.send(&Http::post("alice").session(&session).call(1, method, json!({}))).await.json()["result"].clone();
+        let result = site
+            .send(&Http::post("alice").session(&session).call(1, method, json!({})))
+            .await
+            .json()["result"]
+            .clone();
         for member in ["resultType", "ttlMs", "cacheScope", "_meta"] {
             assert!(result.get(member).is_none(), "{method}: {member}");
         }

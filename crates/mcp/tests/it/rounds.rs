@@ -54,20 +54,34 @@ async fn item_18_request_state_is_bound_and_tampering_is_refused() {
 async fn item_18_a_state_of_another_process_is_refused() {
     let (site, other) = (Site::start().await, Site::start().await);
     let state = state(&other).await;
-    let reply = site.send(&round("alice", 2, json!({"name": "ask", "inputResponses": answer("Ada"), "requestState": state}))).await;
+    let reply = site
+        .send(&round(
+            "alice",
+            2,
+            json!({"name": "ask", "inputResponses": answer("Ada"), "requestState": state}),
+        ))
+        .await;
     assert_eq!(reply.refusal(), (200, -32602));
 }
 
 #[tokio::test]
 async fn item_19_missing_answers_are_asked_for_again_and_unknown_ones_ignored() {
     let site = Site::start().await;
-    for given in [json!({}), json!({"else": {"action": "accept"}}), json!({"who": 12345}), json!({"who": {"action": "maybe"}})] {
+    for given in [
+        json!({}),
+        json!({"else": {"action": "accept"}}),
+        json!({"who": 12345}),
+        json!({"who": {"action": "maybe"}}),
+    ] {
         let reply = site.send(&round("alice", 1, json!({"name": "ask", "inputResponses": given}))).await;
         assert_eq!(reply.json()["result"]["resultType"], "input_required", "{given}");
     }
     let mut more = answer("Ada");
     more["unknown"] = json!({"action": "accept"});
-    assert_eq!(site.send(&round("alice", 1, json!({"name": "ask", "inputResponses": more}))).await.text(), "answered Ada");
+    assert_eq!(
+        site.send(&round("alice", 1, json!({"name": "ask", "inputResponses": more}))).await.text(),
+        "answered Ada"
+    );
     // Without the capability there is no question at all.
     let reply = site.send(&Http::modern("alice", 1, "tools/call", json!({"name": "ask"}))).await;
     assert_eq!(reply.refusal(), (400, -32021));
@@ -90,7 +104,9 @@ async fn a_legacy_question_is_answered_by_a_message_of_the_same_session_only() {
     assert_eq!(question["method"], "elicitation/create");
     let respond = |session: &str, name: &str| {
         let result = json!({"action": "accept", "content": {"name": name}});
-        Http::post("alice").session(session).body(json!({"jsonrpc": "2.0", "id": question["id"], "result": result}).to_string())
+        Http::post("alice")
+            .session(session)
+            .body(json!({"jsonrpc": "2.0", "id": question["id"], "result": result}).to_string())
     };
     assert_eq!(site.send(&respond(&second, "Mallory")).await.status, 400, "another session answered");
     assert_eq!(site.send(&respond(&session, "Ada")).await.status, 202);
@@ -102,6 +118,7 @@ async fn a_legacy_question_is_answered_by_a_message_of_the_same_session_only() {
 async fn a_legacy_client_that_refuses_or_cannot_answer_gets_a_result() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
-    let reply = site.send(&Http::post("alice").session(&session).call(1, "tools/call", json!({"name": "ask"}))).await;
+    let reply =
+        site.send(&Http::post("alice").session(&session).call(1, "tools/call", json!({"name": "ask"}))).await;
     assert!(reply.text().contains("Unsupported"), "{}", reply.body);
 }

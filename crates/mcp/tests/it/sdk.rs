@@ -21,7 +21,10 @@ fn modes() -> [ClientLifecycleMode; 3] {
     [
         ClientLifecycleMode::Initialize,
         ClientLifecycleMode::Discover { preferred_versions: modern.clone() },
-        ClientLifecycleMode::Auto { preferred_versions: modern, legacy_version: Some(ProtocolVersion::V_2025_11_25) },
+        ClientLifecycleMode::Auto {
+            preferred_versions: modern,
+            legacy_version: Some(ProtocolVersion::V_2025_11_25),
+        },
     ]
 }
 
@@ -47,11 +50,15 @@ async fn lists_and_calls(client: &RunningService<RoleClient, ()>) {
 async fn the_sdk_lists_and_calls_over_http_in_both_eras() {
     let site = Site::start().await;
     for mode in modes() {
-        let mut config = StreamableHttpClientTransportConfig::with_uri(format!("http://{}/mcp", site.address));
+        let mut config =
+            StreamableHttpClientTransportConfig::with_uri(format!("http://{}/mcp", site.address));
         config.auth_header = Some("alice".into());
         let transport = StreamableHttpClientTransport::from_config(config);
         let connecting = ().serve_with_lifecycle(transport, mode.clone());
-        let client = tokio::time::timeout(Duration::from_secs(10), connecting).await.unwrap().unwrap_or_else(|e| panic!("{mode:?}: {e}"));
+        let client = tokio::time::timeout(Duration::from_secs(10), connecting)
+            .await
+            .unwrap()
+            .unwrap_or_else(|e| panic!("{mode:?}: {e}"));
         lists_and_calls(&client).await;
         client.cancel().await.unwrap();
     }
@@ -64,7 +71,8 @@ async fn the_sdk_lists_and_calls_over_a_pipe_in_both_eras() {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (reader, writer) = tokio::io::split(ours);
         let served = tokio::spawn(serve_stdio(reader, writer, server, principal("alice", "acme")));
-        let client = ().serve_with_lifecycle(theirs, mode.clone()).await.unwrap_or_else(|e| panic!("{mode:?}: {e}"));
+        let client =
+            ().serve_with_lifecycle(theirs, mode.clone()).await.unwrap_or_else(|e| panic!("{mode:?}: {e}"));
         lists_and_calls(&client).await;
         client.cancel().await.unwrap();
         served.abort();

@@ -20,8 +20,15 @@ async fn item_17_session_ids_are_unguessable_and_ours() {
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let reply = site.send(&Http::post("alice").session("chosen-by-me").call(1, "initialize", params)).await;
     assert_ne!(reply.headers["mcp-session-id"], "chosen-by-me");
-    assert_eq!(site.send(&Http::post("alice").session("chosen-by-me").call(1, "ping", json!({}))).await.status, 404);
-    assert_eq!(site.send(&Http::post("alice").call(1, "ping", json!({}))).await.status, 400, "no session at all");
+    assert_eq!(
+        site.send(&Http::post("alice").session("chosen-by-me").call(1, "ping", json!({}))).await.status,
+        404
+    );
+    assert_eq!(
+        site.send(&Http::post("alice").call(1, "ping", json!({}))).await.status,
+        400,
+        "no session at all"
+    );
 }
 
 #[tokio::test]
@@ -29,7 +36,11 @@ async fn item_16_a_session_of_another_principal_does_not_exist() {
     let site = Site::start().await;
     let session = site.session("alice", json!({})).await;
     let attempts = [
-        Http::post("bob").session(&session).call(1, "tools/call", json!({"name": "echo", "arguments": {"text": "x"}})),
+        Http::post("bob").session(&session).call(
+            1,
+            "tools/call",
+            json!({"name": "echo", "arguments": {"text": "x"}}),
+        ),
         Http::post("bob").session(&session).call(1, "tools/list", json!({})),
         Http::get("bob").session(&session),
         Http::delete("bob").session(&session),
@@ -40,11 +51,18 @@ async fn item_16_a_session_of_another_principal_does_not_exist() {
     for attempt in attempts {
         let reply = site.send(&attempt).await;
         assert_eq!(reply.status, 404, "{attempt:?}", attempt = attempt.body);
-        assert_eq!(reply.json()["error"]["message"], unknown.json()["error"]["message"], "the two must look alike");
+        assert_eq!(
+            reply.json()["error"]["message"],
+            unknown.json()["error"]["message"],
+            "the two must look alike"
+        );
     }
     assert_eq!(site.ran(), 0);
     assert!(site.logged("session-of-another-principal"));
-    assert_eq!(site.send(&Http::post("alice").session(&session).call(1, "ping", json!({}))).await.status, 200);
+    assert_eq!(
+        site.send(&Http::post("alice").session(&session).call(1, "ping", json!({}))).await.status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -56,7 +74,10 @@ async fn item_17_a_session_ends_by_delete_and_stops_what_runs() {
     site.seen.started.notified().await;
     assert_eq!(site.send(&Http::delete("alice").session(&session)).await.status, 202);
     tokio::time::timeout(Duration::from_millis(200), site.seen.stopped.notified()).await.expect("it went on");
-    assert_eq!(site.send(&Http::post("alice").session(&session).call(1, "ping", json!({}))).await.status, 404);
+    assert_eq!(
+        site.send(&Http::post("alice").session(&session).call(1, "ping", json!({}))).await.status,
+        404
+    );
     assert_eq!(site.send(&Http::delete("alice").session(&session)).await.status, 404);
     drop(under_way);
 }
@@ -83,7 +104,11 @@ async fn a_principal_has_few_sessions_and_never_pushes_out_anothers() {
     let ping = |who: &str, session: &str| Http::post(who).session(session).call(1, "ping", json!({}));
     assert_eq!(site.send(&ping("alice", &first)).await.status, 200);
     let third = site.session("alice", json!({})).await;
-    assert_eq!(site.send(&ping("alice", &second)).await.status, 404, "the one that was idle longest makes room");
+    assert_eq!(
+        site.send(&ping("alice", &second)).await.status,
+        404,
+        "the one that was idle longest makes room"
+    );
     for (who, session) in [("alice", &first), ("alice", &third), ("bob", &bobs)] {
         assert_eq!(site.send(&ping(who, session)).await.status, 200);
     }

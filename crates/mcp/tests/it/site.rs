@@ -57,7 +57,8 @@ pub(crate) fn server(config: Config) -> (Arc<Server>, Arc<Seen>, Arc<MemoryLog>,
     ]);
     let changes = Changes::default();
     let names = Arc::new(Names { known: known.into(), anonymous: None });
-    let server = Server::new(config, pipeline, Arc::clone(&names) as Arc<dyn Authenticator>, changes.clone()).unwrap();
+    let server =
+        Server::new(config, pipeline, Arc::clone(&names) as Arc<dyn Authenticator>, changes.clone()).unwrap();
     (Arc::new(server), seen, log, changes, names)
 }
 
@@ -188,8 +189,15 @@ impl Http {
         Http::modern_with(who, id, method, params, json!({}))
     }
 
-    pub(crate) fn modern_with(who: &str, id: i64, method: &str, mut params: Value, capabilities: Value) -> Http {
-        let name = params.get("name").or_else(|| params.get("uri")).and_then(Value::as_str).map(str::to_owned);
+    pub(crate) fn modern_with(
+        who: &str,
+        id: i64,
+        method: &str,
+        mut params: Value,
+        capabilities: Value,
+    ) -> Http {
+        let name =
+            params.get("name").or_else(|| params.get("uri")).and_then(Value::as_str).map(str::to_owned);
         let meta = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));
         meta["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
         meta["io.modelcontextprotocol/clientCapabilities"] = capabilities;
@@ -258,12 +266,18 @@ impl Reply {
 
     /// HTTP status and JSON-RPC code.
     pub(crate) fn refusal(&self) -> (u16, i64) {
-        (self.status, self.json()["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {}", self.body)))
+        (
+            self.status,
+            self.json()["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {}", self.body)),
+        )
     }
 
     /// The text of the first content block.
     pub(crate) fn text(&self) -> String {
-        self.json()["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {}", self.body)).to_owned()
+        self.json()["result"]["content"][0]["text"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no text: {}", self.body))
+            .to_owned()
     }
 }
 

@@ -55,7 +55,11 @@ impl Process {
 
     /// The next line; every line is one JSON-RPC message and nothing else.
     async fn message(&mut self) -> Value {
-        let line = tokio::time::timeout(Duration::from_secs(5), self.output.next_line()).await.expect("silence").unwrap().expect("end");
+        let line = tokio::time::timeout(Duration::from_secs(5), self.output.next_line())
+            .await
+            .expect("silence")
+            .unwrap()
+            .expect("end");
         let message: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert_eq!(message["jsonrpc"], "2.0");
         message
@@ -92,11 +96,15 @@ async fn calls_run_at_the_same_time_and_are_cancelled_by_id() {
     process.request(1, "ping", json!({})).await;
     assert_eq!(process.message().await["id"], 1);
     process.line(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#).await;
-    tokio::time::timeout(Duration::from_millis(200), process.seen.stopped.notified()).await.expect("it went on");
+    tokio::time::timeout(Duration::from_millis(200), process.seen.stopped.notified())
+        .await
+        .expect("it went on");
     process.modern(3, "tools/call", json!({"name": "slow"})).await;
     process.seen.started.notified().await;
     process.line(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#).await;
-    tokio::time::timeout(Duration::from_millis(200), process.seen.stopped.notified()).await.expect("it went on");
+    tokio::time::timeout(Duration::from_millis(200), process.seen.stopped.notified())
+        .await
+        .expect("it went on");
     // Nothing more is sent for a request that was cancelled.
     process.request(4, "ping", json!({})).await;
     assert_eq!(process.message().await["id"], 4);
@@ -117,7 +125,8 @@ async fn both_eras_share_a_process_and_neither_leaks_into_the_other() {
     assert_eq!(process.message().await["error"]["code"], -32022);
     process.modern(6, "tools/call", json!({"name": "ask"})).await;
     assert_eq!(process.message().await["result"]["resultType"], "input_required");
-    let params = json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let params =
+        json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     process.request(7, "initialize", params.clone()).await;
     assert!(process.message().await["result"].get("resultType").is_none());
     process.request(8, "initialize", params).await;

@@ -53,7 +53,8 @@ fn listen(notifications: Value) -> Http {
 #[tokio::test]
 async fn item_11_a_subscription_acknowledges_first_tags_everything_and_keeps_to_what_was_asked() {
     let site = Site::start().await;
-    let mut tools = Listener::open(&site, &listen(json!({"toolsListChanged": true, "unknownKind": true}))).await;
+    let mut tools =
+        Listener::open(&site, &listen(json!({"toolsListChanged": true, "unknownKind": true}))).await;
     let acknowledged = tools.event().await.unwrap();
     assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
     assert_eq!(acknowledged["params"]["notifications"], json!({"toolsListChanged": true}));
@@ -80,7 +81,11 @@ async fn item_11_a_subscription_acknowledges_first_tags_everything_and_keeps_to_
 async fn item_14_streams_are_not_buffered_and_stay_alive() {
     let site = Site::with(Config { keep_alive: Duration::from_millis(100), ..Config::default() }).await;
     let mut stream = Listener::open(&site, &listen(json!({"toolsListChanged": true}))).await;
-    assert!(stream.head.contains("x-accel-buffering: no") && stream.head.contains("text/event-stream"), "{}", stream.head);
+    assert!(
+        stream.head.contains("x-accel-buffering: no") && stream.head.contains("text/event-stream"),
+        "{}",
+        stream.head
+    );
     stream.event().await.unwrap();
     let comment = async {
         loop {
@@ -100,7 +105,10 @@ async fn open_streams_are_few_per_principal() {
     let reply = site.send(&listen(json!({"toolsListChanged": true}))).await;
     assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (429, "1"));
     let bobs = Http::modern("bob", 1, "subscriptions/listen", json!({"notifications": {}}));
-    assert!(Listener::open(&site, &bobs).await.head.contains(" 200 "), "one caller's streams are not another's");
+    assert!(
+        Listener::open(&site, &bobs).await.head.contains(" 200 "),
+        "one caller's streams are not another's"
+    );
     drop(first);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(Listener::open(&site, &listen(json!({"toolsListChanged": true}))).await.head.contains(" 200 "));
@@ -128,7 +136,8 @@ async fn a_legacy_session_has_one_standalone_stream() {
     assert_eq!(stream.event().await.unwrap()["method"], "notifications/tools/list_changed");
     site.changes.announce(Change::Resource("note://one".into()));
     assert!(stream.silent().await);
-    let subscribe = Http::post("alice").session(&session).call(1, "resources/subscribe", json!({"uri": "note://one"}));
+    let subscribe =
+        Http::post("alice").session(&session).call(1, "resources/subscribe", json!({"uri": "note://one"}));
     assert_eq!(site.send(&subscribe).await.json()["result"], json!({}));
     site.changes.announce(Change::Resource("note://one".into()));
     assert_eq!(stream.event().await.unwrap()["params"]["uri"], "note://one");
@@ -144,7 +153,8 @@ async fn progress_comes_only_for_a_token_and_carries_it() {
     assert_eq!(quiet.headers["content-type"], "application/json");
     for token in [json!("t-1"), json!(42)] {
         let events = site.send(&talk(json!({"progressToken": token}))).await.events();
-        let progress: Vec<&Value> = events.iter().filter(|event| event["method"] == "notifications/progress").collect();
+        let progress: Vec<&Value> =
+            events.iter().filter(|event| event["method"] == "notifications/progress").collect();
         assert_eq!(progress.len(), 3);
         assert!(progress.iter().all(|event| event["params"]["progressToken"] == token));
         assert_eq!(events.last().unwrap()["result"]["content"][0]["text"], "said it all");
@@ -161,14 +171,30 @@ async fn item_45_log_messages_come_only_at_the_level_that_was_asked_for() {
         let logs = events.into_iter().filter(|event| event["method"] == "notifications/message");
         logs.map(|event| event["params"]["level"].as_str().unwrap().to_owned()).collect()
     };
-    let talk = |level: &str| Http::modern("alice", 1, "tools/call", json!({"name": "talk", "_meta": {"io.modelcontextprotocol/logLevel": level}}));
-    assert_eq!(levels(site.send(&talk("debug")).await.events()), ["info", "error", "info", "error", "info", "error"]);
+    let talk = |level: &str| {
+        Http::modern(
+            "alice",
+            1,
+            "tools/call",
+            json!({"name": "talk", "_meta": {"io.modelcontextprotocol/logLevel": level}}),
+        )
+    };
+    assert_eq!(
+        levels(site.send(&talk("debug")).await.events()),
+        ["info", "error", "info", "error", "info", "error"]
+    );
     assert_eq!(levels(site.send(&talk("warning")).await.events()), ["error", "error", "error"]);
     assert_eq!(site.send(&talk("emergency")).await.text(), "said it all");
     assert_eq!(site.send(&talk("loud")).await.refusal(), (400, -32602));
     let session = site.session("alice", json!({})).await;
     let legacy = Http::post("alice").session(&session);
-    assert_eq!(site.send(&legacy.clone().call(1, "tools/call", json!({"name": "talk"}))).await.text(), "said it all");
+    assert_eq!(
+        site.send(&legacy.clone().call(1, "tools/call", json!({"name": "talk"}))).await.text(),
+        "said it all"
+    );
     site.send(&legacy.clone().call(2, "logging/setLevel", json!({"level": "error"}))).await;
-    assert_eq!(levels(site.send(&legacy.call(3, "tools/call", json!({"name": "talk"}))).await.events()).len(), 3);
+    assert_eq!(
+        levels(site.send(&legacy.call(3, "tools/call", json!({"name": "talk"}))).await.events()).len(),
+        3
+    );
 }

@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Cell, Column, Confidentiality, Digest, Integrity, Label, Output, Part, Permit, Planned, PowerClass,
-    Principal, RowSet, Sensitivity, Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Cell, Column, Confidentiality, Digest, Integrity, Label, Output, Part, Permit,
+    Planned, PowerClass, Principal, RowSet, Sensitivity, Tool, ToolError, ToolSpec,
     tool::{Ask, LogLevel},
 };
 use serde_json::{Value, json};
@@ -59,7 +59,8 @@ pub(crate) fn tools(seen: &Arc<Seen>) -> Vec<Arc<dyn Tool>> {
     ]
     .into_iter()
     .map(|(name, schema, power)| {
-        let output_schema = (name == "rows").then(|| json!({"type": "object", "required": ["columns", "rows"]}));
+        let output_schema =
+            (name == "rows").then(|| json!({"type": "object", "required": ["columns", "rows"]}));
         let spec = ToolSpec {
             name: name.into(),
             server: "test".into(),
@@ -121,7 +122,10 @@ impl Tool for TestTool {
                 let params = json!({"mode": "form", "message": "Who?", "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}}});
                 let ask = Ask { key: "who".into(), method: "elicitation/create", params };
                 let answer = io.ask(ask).await.map_err(|e| ToolError::failed(format!("no answer: {e:?}")))?;
-                Part::Text(format!("answered {}", answer.pointer("/content/name").and_then(Value::as_str).unwrap_or("nobody")))
+                Part::Text(format!(
+                    "answered {}",
+                    answer.pointer("/content/name").and_then(Value::as_str).unwrap_or("nobody")
+                ))
             }
             "rows" => {
                 let columns = vec![Column { name: "n".into(), kind: "integer".into() }];

@@ -13,7 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    AuthMethod, CallQuestion, Decision, Denied, Label, Pipeline, Principal, PrincipalKind, RunId, Tool, Verdict,
+    AuthMethod, CallQuestion, Decision, Denied, Label, Pipeline, Principal, PrincipalKind, RunId, Tool,
+    Verdict,
     decision::PolicySet,
     limits::{LimitConfig, Limits, Rate},
     pipeline::{Parts, RunLabels},
@@ -145,7 +146,9 @@ pub(crate) fn pipeline(
 
 /// A principal of a tenant.
 pub(crate) fn principal(name: &str, tenant: &str) -> Arc<Principal> {
-    Arc::new(Principal::new("keys", name, PrincipalKind::Person, tenant, AuthMethod::ApiKey).with_credential(name))
+    Arc::new(
+        Principal::new("keys", name, PrincipalKind::Person, tenant, AuthMethod::ApiKey).with_credential(name),
+    )
 }
 
 /// `Bearer NAME` is the principal of that name; nobody else is anybody, unless anonymous callers are let in.
