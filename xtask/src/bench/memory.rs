@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{client, unlimited};
+use super::client;
 use crate::e2e::fresh_dir;
-use crate::e2e::server::{Server, prepare};
+use crate::e2e::server::{Server, prepare, unlimited};
 
 /// Proportional set size of a process tree, in MiB.
 pub(super) struct Memory {

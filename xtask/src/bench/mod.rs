@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::e2e::fresh_dir;
 use crate::e2e::http::{Client, Era};
-use crate::e2e::server::{Prepared, Server, prepare};
+use crate::e2e::server::{Prepared, Server, prepare, unlimited};
 use crate::process::{self, Background};
 use crate::workspace;
 use client::Load;
@@ -135,28 +135,9 @@ fn server(binary: &Path, name: &str, audit_off: bool) -> Result<Loaded> {
     let mut settings = unlimited();
     settings.push(("danger.audit_off", audit_off.into()));
     let prepared = prepare(binary, &dir, &settings)?;
+    prepared.permit_server("bench")?;
     let server = Server::start(binary, &prepared)?;
     Ok(Loaded { server, key: prepared.key, dir })
-}
-
-/// Settings under which no limit refuses the load.
-fn unlimited() -> Vec<(&'static str, toml::Value)> {
-    let mut settings: Vec<(&str, toml::Value)> = vec![
-        ("limits.concurrent_principal", 10_000.into()),
-        ("limits.concurrent_server", 10_000.into()),
-        ("server.max_sessions", 2_000.into()),
-        ("server.max_sessions_per_principal", 2_000.into()),
-    ];
-    for scope in ["limits.principal", "limits.tool", "limits.server"] {
-        let (minute, burst): (&str, &str) = match scope {
-            "limits.principal" => ("limits.principal.per_minute", "limits.principal.burst"),
-            "limits.tool" => ("limits.tool.per_minute", "limits.tool.burst"),
-            _ => ("limits.server.per_minute", "limits.server.burst"),
-        };
-        settings.push((minute, 60_000_000.into()));
-        settings.push((burst, 1_000_000.into()));
-    }
-    settings
 }
 
 /// The bare server in a process of its own.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::http::{Client, Era};
-use super::server::find_key;
+use super::server::{find_key, free_port};
 use super::{Checks, fresh_dir};
 use crate::process::{self, Background};
 use crate::{setup, workspace};
@@ -30,7 +30,7 @@ pub(crate) fn check(binary: &Path) -> Result<Checks> {
     let dir = fresh_dir("quickstart")?;
     let log = dir.with_extension("log");
     let mut command = Command::new(binary);
-    command.current_dir(&dir).args(["quickstart", "--dir"]).arg(&dir);
+    command.current_dir(&dir).args(["quickstart", "--port", &free_port()?.to_string(), "--dir"]).arg(&dir);
     let mut process = Background::start(&mut command, &log)?;
     let mut checks = Checks::default();
     let Some((address, key)) =
@@ -56,7 +56,7 @@ pub(crate) fn check(binary: &Path) -> Result<Checks> {
     drop(process);
     checks.record("audit verify, after a kill", verify(binary, &audit));
     checks.record("an outside verifier agrees", verify_outside(&audit));
-    checks.record("audit verify notices a changed byte", notices_tampering(binary, &audit));
+    checks.record("audit verify notices a changed bit", notices_tampering(binary, &audit));
     Ok(checks)
 }
 
@@ -148,24 +148,25 @@ fn verify_outside(audit: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Flips one byte in the middle of the largest file of a copy of the log.
+/// Flips one bit in the middle of the largest bundle of published entries, in a copy of the log.
 fn notices_tampering(binary: &Path, audit: &Path) -> Result<()> {
     let copy = fresh_dir("tampered")?;
     process::run(Command::new("cp").arg("-a").arg(audit).arg(&copy))?;
     let copy = copy.join(audit.file_name().context("an audit directory without a name")?);
     let mut files = Vec::new();
     collect(&copy, &mut files)?;
+    files.retain(|path| path.components().any(|part| part.as_os_str() == "entries"));
     let largest = files
         .iter()
         .max_by_key(|path| path.metadata().map_or(0, |meta| meta.len()))
-        .context("an empty log")?;
+        .context("no published entries")?;
     let mut bytes = std::fs::read(largest)?;
     let middle = bytes.len() / 2;
     let byte = bytes.get_mut(middle).context("an empty file")?;
     *byte ^= 0x40;
     std::fs::write(largest, bytes)?;
     match verify(binary, &copy) {
-        Ok(()) => bail!("a flipped byte in {} passed", largest.display()),
+        Ok(()) => bail!("a flipped bit in {} passed", largest.display()),
         Err(_) => Ok(()),
     }
 }

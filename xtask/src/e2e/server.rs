@@ -24,8 +24,7 @@ impl Server {
     /// The server of the conformance suites: anonymous callers, fixture tools.
     pub(crate) fn fixtures(binary: &Path) -> Result<Self> {
         let dir = fresh_dir("fixtures")?;
-        let prepared =
-            prepare(binary, &dir, &[("danger.anonymous", true.into()), ("danger.fixtures", true.into())])?;
+        let prepared = fixtures_setup(binary, &dir)?;
         Self::start(binary, &prepared)
     }
 
@@ -81,6 +80,42 @@ pub(crate) struct Prepared {
     /// The API key that quickstart printed.
     #[cfg_attr(not(feature = "bench"), expect(dead_code, reason = "only the load test calls with it"))]
     pub(crate) key: Option<String>,
+}
+
+fn fixtures_setup(binary: &Path, dir: &Path) -> Result<Prepared> {
+    let mut settings = unlimited();
+    settings.extend([("danger.anonymous", true.into()), ("danger.fixtures", true.into())]);
+    let prepared = prepare(binary, dir, &settings)?;
+    prepared.permit_server("fixtures")?;
+    Ok(prepared)
+}
+
+/// Settings under which no limit refuses a test's load.
+pub(crate) fn unlimited() -> Vec<(&'static str, Value)> {
+    let (minute, burst) = (60_000_000, 1_000_000);
+    vec![
+        ("limits.principal.per_minute", minute.into()),
+        ("limits.principal.burst", burst.into()),
+        ("limits.tool.per_minute", minute.into()),
+        ("limits.tool.burst", burst.into()),
+        ("limits.server.per_minute", minute.into()),
+        ("limits.server.burst", burst.into()),
+        ("limits.concurrent_principal", 10_000.into()),
+        ("limits.concurrent_server", 10_000.into()),
+        ("server.max_sessions", 2_000.into()),
+        ("server.max_sessions_per_principal", 2_000.into()),
+    ]
+}
+
+impl Prepared {
+    /// Permits everyone to call every tool of one of our servers, as an operator would: with a policy of its own.
+    pub(crate) fn permit_server(&self, name: &str) -> Result<()> {
+        let policy = format!(
+            "@id(\"{name}-for-tests\")\npermit (principal, action in Action::\"call\", resource in Server::\"{name}\");\n"
+        );
+        let file = self.dir.join("policies").join(format!("{name}.cedar"));
+        std::fs::write(&file, policy).with_context(|| format!("cannot write {}", file.display()))
+    }
 }
 
 /// Lets `quickstart --no-serve` fill a directory, then sets a free port and the given values (`table.key`) in its configuration.
