@@ -41,7 +41,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn call_repeatedly(log: Arc<Log>, began: Instant) -> Result<Vec<Duration>, countersign_audit::AppendError> {
+async fn call_repeatedly(
+    log: Arc<Log>,
+    began: Instant,
+) -> Result<Vec<Duration>, countersign_audit::AppendError> {
     let record = format!(r#"{{"v":1,"kind":"bench","padding":"{}"}}"#, "x".repeat(360));
     let mut times = Vec::new();
     while began.elapsed() < RUN_FOR {

@@ -48,33 +48,31 @@ impl Follower {
         // batch without its middle; a second look, begun after the end was seen, finds all of it.
         let mut first_look = true;
         loop {
-            let start = self.reader.offset();
-            if let Some(batch) = self.reader.next()? {
-                match extend(&self.state, &batch, &self.origin) {
+            let offset = self.reader.offset();
+            let stop = match self.reader.next()? {
+                None => self.reader.stop(),
+                Some(batch) => match extend(&self.state, &batch, &self.origin) {
                     Ok(next) => {
                         self.state = next;
                         return Ok(Step::Batch(batch));
                     }
-                    Err(_) if first_look => self.reader.rewind(start),
-                    Err(what) => {
-                        self.reader.rewind(start);
-                        return Ok(Step::Damaged { offset: batch.offset, what: what.to_owned() });
-                    }
-                }
-            } else {
-                let (offset, stop) = (self.reader.offset(), self.reader.stop());
-                let rest = self.reader.remainder_from(offset)?;
-                let read = self.state.frontier.size();
-                let later = find_checkpoints(&rest, &self.origin, verifier).filter(|c| c.size > read).count();
-                if later == 0 {
-                    let torn = rest.iter().any(|byte| *byte != 0).then_some(stop);
-                    return Ok(Step::End { torn });
-                }
-                if !first_look {
-                    let reason = if stop.is_empty() { "entries were overwritten" } else { stop };
-                    let what = format!("{reason}; {later} signed checkpoints follow");
-                    return Ok(Step::Damaged { offset, what });
-                }
+                    Err(what) => what,
+                },
+            };
+            // An empty file has no batch; its reader stands behind the first line, if that is there.
+            let offset = if stop.is_empty() { self.reader.offset() } else { offset };
+            let rest = self.reader.remainder_from(offset)?;
+            let read = self.state.frontier.size();
+            let later =
+                find_checkpoints(&rest, &self.origin, verifier).filter(|found| found.size > read).count();
+            if later == 0 {
+                let torn = rest.iter().any(|byte| *byte != 0).then_some(stop);
+                return Ok(Step::End { torn });
+            }
+            if !first_look {
+                let reason = if stop.is_empty() { "entries were overwritten" } else { stop };
+                let what = format!("{reason}; what follows was signed with {later} more checkpoints");
+                return Ok(Step::Damaged { offset, what });
             }
             first_look = false;
         }

@@ -104,7 +104,8 @@ fn list_numbers(dir: &Path, prefix: &str) -> Result<Vec<u32>, FileError> {
     };
     for entry in entries {
         let name = entry.at("list", dir)?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(prefix)).and_then(|n| n.parse::<u32>().ok());
+        let number =
+            name.to_str().and_then(|name| name.strip_prefix(prefix)).and_then(|n| n.parse::<u32>().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();

@@ -181,7 +181,8 @@ impl Log {
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), FileError> {
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(body).at("start a thread for", &self.dir)?;
+        let thread =
+            thread::Builder::new().name(name.to_owned()).spawn(body).at("start a thread for", &self.dir)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
@@ -213,7 +214,9 @@ fn take_slot(dir: &Path) -> Result<(u32, File), OpenError> {
         match file.try_lock() {
             Ok(()) => return Ok((slot, file)),
             Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(FileError { action: "lock", path, source: error }.into()),
+            Err(TryLockError::Error(error)) => {
+                return Err(FileError { action: "lock", path, source: error }.into());
+            }
         }
     }
     Err(OpenError::NoFreeSlot { slots: MAX_SLOTS, path: dir.to_owned() })

@@ -1,14 +1,15 @@
 //! Proofs that one entry is in the log: made from the directory, checked with nothing but the proof and a public key.
 
 use crate::error::OpenError;
-use crate::follow::{Follower, Step};
 use crate::files::read_if_there;
+use crate::follow::{Follower, Step};
 use crate::keys::load_verifier;
 use crate::layout;
 use crate::read::{ReadError, read};
 use crate::search::{Query, search};
 use crate::tlog::{
-    Checkpoint, Hash, KeyError, ProofError, Tile, Verifier, inclusion_proof, leaf_hash, tiles, verify_inclusion,
+    Checkpoint, Hash, KeyError, ProofError, Tile, Verifier, inclusion_proof, leaf_hash, tiles,
+    verify_inclusion,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -144,7 +145,8 @@ pub fn check_proof(proof: &Proof, trusted: Option<&str>) -> Result<Proven, Check
         return Err(CheckError::OtherKey);
     }
     let checkpoint = Checkpoint::open(&proof.checkpoint, &verifier)?;
-    let entry = STANDARD.decode(&proof.entry).map_err(|_| CheckError::Malformed("the entry is not base64"))?;
+    let entry =
+        STANDARD.decode(&proof.entry).map_err(|_| CheckError::Malformed("the entry is not base64"))?;
     let inclusion: Option<Vec<Hash>> =
         proof.inclusion.iter().map(|hash| STANDARD.decode(hash).ok()?.try_into().ok()).collect();
     let inclusion = inclusion.ok_or(CheckError::Malformed("a hash is not base64 of 32 bytes"))?;

@@ -257,7 +257,9 @@ impl EpochPublisher {
     /// INVARIANT: it is complete only if the next epoch's first entry names exactly what was published.
     fn seal(self, next: &Path) -> Result<(), FileError> {
         let named = match WalReader::open(&layout::wal(next))? {
-            Some(mut wal) => wal.next()?.and_then(|batch| LogRecord::parse(batch.entries().next()?)?.previous),
+            Some(mut wal) => {
+                wal.next()?.and_then(|batch| LogRecord::parse(batch.entries().next()?)?.previous)
+            }
             None => None,
         };
         if named.map(|head| (head.size, head.root())) != Some((self.published, Some(self.root()))) {

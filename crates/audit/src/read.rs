@@ -132,7 +132,9 @@ struct SlotEntries {
 enum Source {
     Wal(Follower),
     /// A complete epoch: its published bundles.
-    Bundles { size: u64 },
+    Bundles {
+        size: u64,
+    },
 }
 
 impl SlotEntries {
@@ -188,7 +190,10 @@ impl SlotEntries {
                     let bundle = read_if_there(&path)?.ok_or_else(|| damaged("it is missing".to_owned()))?;
                     let entries = decode_bundle(&bundle).map_err(|error| damaged(error.to_string()))?;
                     if entries.len() as u64 != width {
-                        return Err(damaged(format!("it holds {} entries where {width} belong", entries.len())));
+                        return Err(damaged(format!(
+                            "it holds {} entries where {width} belong",
+                            entries.len()
+                        )));
                     }
                     entries.into_iter().for_each(|entry| self.push(entry.to_vec()));
                 }

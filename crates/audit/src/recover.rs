@@ -170,7 +170,11 @@ fn replay(
     let lost = witnesses.iter().find(|witness| witness.checkpoint.size > state.frontier.size());
     if let Some(witness) = lost {
         let reason = if what.is_empty() { "it ends" } else { &what };
-        return Err(damaged(reader.path(), offset, format!("{reason}; {}", witness.lost(state.frontier.size()))));
+        return Err(damaged(
+            reader.path(),
+            offset,
+            format!("{reason}; {}", witness.lost(state.frontier.size())),
+        ));
     }
     // Without a witness (a head lags behind after a power cut): one torn batch may be followed by nothing.
     let later = later_checkpoints(reader, offset, origin, &state, verifier)?;

@@ -24,7 +24,8 @@ pub(crate) const MAX_NOTE: usize = 512;
 pub(crate) const MAX_BATCH: usize = 24 * 1024 * 1024;
 const ENTRY: u8 = b'E';
 const CHECKPOINT: u8 = b'C';
-const READ_CHUNK: usize = 256 * 1024;
+const READ_CHUNK: usize = 64 * 1024;
+static ZEROES: [u8; READ_CHUNK] = [0; READ_CHUNK];
 
 /// Appends an entry frame. `entry` has at most [`MAX_ENTRY`] bytes.
 pub(crate) fn put_entry(batch: &mut Vec<u8>, entry: &[u8]) {
@@ -118,8 +119,7 @@ impl WalReader {
     /// The next whole batch, or `None` where no whole batch follows (see [`stop`](Self::stop)).
     pub(crate) fn next(&mut self) -> Result<Option<Batch>, FileError> {
         loop {
-            let parsed =
-                if self.offset == 0 { parse_magic(&self.buffer) } else { parse_batch(&self.buffer) };
+            let parsed = if self.offset == 0 { parse_magic(&self.buffer) } else { parse_batch(&self.buffer) };
             match parsed {
                 Parsed::Magic => {
                     self.consume(MAGIC.len());
@@ -144,12 +144,27 @@ impl WalReader {
         }
     }
 
-    /// The bytes from `offset` on, without the zero bytes that are allocated and not yet used.
+    /// The bytes from `offset` on, without the chunks of zero bytes at its end that are allocated and not yet used.
     pub(crate) fn remainder_from(&mut self, offset: u64) -> Result<Vec<u8>, FileError> {
         self.rewind(offset);
-        while self.fill()? > 0 {}
-        let used = self.buffer.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        self.buffer.truncate(used);
+        let mut zeroes = 0usize;
+        loop {
+            let old_length = self.buffer.len();
+            self.offset = self.offset.saturating_add(zeroes as u64);
+            let read = self.fill()?;
+            self.offset = self.offset.saturating_sub(zeroes as u64);
+            if read == 0 {
+                break;
+            }
+            let chunk = self.buffer.get(old_length..).unwrap_or_default();
+            if chunk == ZEROES.get(..read).unwrap_or_default() {
+                self.buffer.truncate(old_length);
+                zeroes = zeroes.saturating_add(read);
+            } else if zeroes > 0 {
+                self.buffer
+                    .splice(old_length..old_length, std::iter::repeat_n(0, std::mem::take(&mut zeroes)));
+            }
+        }
         Ok(std::mem::take(&mut self.buffer))
     }
 
@@ -174,7 +189,11 @@ impl WalReader {
 
 enum Parsed {
     Magic,
-    Batch { length: usize, entries: Vec<Range<usize>>, note: String },
+    Batch {
+        length: usize,
+        entries: Vec<Range<usize>>,
+        note: String,
+    },
     /// No batch begins here, or this is none. Empty reason: the unused part of the file.
     Stop(&'static str),
     /// The bytes end too early; the reason counts when there are no more.

@@ -6,9 +6,9 @@ use crate::heads::{HeadFile, other_heads};
 use crate::keys::FingerprintKey;
 use crate::layout;
 use crate::log::Shared;
-use crate::recover::SlotState;
-use crate::records::{FORMAT, Head, LogEvent, LogRecord};
 use crate::queue::Taken;
+use crate::records::{FORMAT, Head, LogEvent, LogRecord};
+use crate::recover::SlotState;
 use crate::tlog::{Checkpoint, Frontier, Signer, leaf_hash};
 use crate::wal::{MAGIC, put_checkpoint, put_entry};
 use rustix::fs::{FallocateFlags, fallocate};
@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Space is claimed from the disk in steps of this size, so that a sync seldom has to record a new file length.
-const PREALLOCATE: u64 = 4 * 1024 * 1024;
+const PREALLOCATE: u64 = 1024 * 1024;
 
 /// When an epoch is complete and the next one begins.
 #[derive(Clone, Copy, Debug)]

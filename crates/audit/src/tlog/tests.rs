@@ -6,9 +6,8 @@ use tlog_tiles as outside;
 
 /// The eight inputs and the tree roots that RFC 6962 implementations share (first in the reference
 /// implementation of Certificate Transparency, `merkle_tree_test.cc`).
-const INPUTS: [&str; 8] = [
-    "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
-];
+const INPUTS: [&str; 8] =
+    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
 const ROOTS: [&str; 8] = [
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
     "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -21,7 +20,10 @@ const ROOTS: [&str; 8] = [
 ];
 
 fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 fn leaves(n: u64) -> Vec<Hash> {
@@ -30,7 +32,10 @@ fn leaves(n: u64) -> Vec<Hash> {
 
 #[test]
 fn roots_are_those_of_the_reference_implementation() {
-    assert_eq!(merkle_tree_hash(&[]).to_vec(), unhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+    assert_eq!(
+        merkle_tree_hash(&[]).to_vec(),
+        unhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    );
     let leaves: Vec<Hash> = INPUTS.iter().map(|input| leaf_hash(&unhex(input))).collect();
     let mut frontier = Frontier::default();
     for (i, root) in ROOTS.iter().enumerate() {
@@ -79,7 +84,8 @@ fn tile_paths_are_those_of_the_specification() {
     assert_eq!(entries_path(1_234, 3), "tile/entries/x001/234.p/3");
 
     let all: Vec<Tile> = tiles(70_000).collect();
-    let count = |level, full: bool| all.iter().filter(|t| t.level == level && (t.width == 256) == full).count();
+    let count =
+        |level, full: bool| all.iter().filter(|t| t.level == level && (t.width == 256) == full).count();
     assert_eq!((count(0, true), count(1, true), count(2, true)), (273, 1, 0));
     let partial: Vec<(u8, u64)> = all.iter().filter(|t| t.width < 256).map(|t| (t.level, t.width)).collect();
     assert_eq!(partial, [(0, 112), (1, 17), (2, 1)]);
@@ -136,7 +142,8 @@ fn proofs_agree_with_the_outside_implementation() {
         for older in 1..=size {
             let proof = consistency_proof(tree, older).unwrap();
             assert_eq!(proof, ours(&outside::prove_tree(size, older, &store).unwrap()));
-            verify_consistency(older, size, &proof, &merkle_tree_hash(&all[..older as usize]), &root).unwrap();
+            verify_consistency(older, size, &proof, &merkle_tree_hash(&all[..older as usize]), &root)
+                .unwrap();
         }
     }
 }
@@ -145,7 +152,8 @@ fn proofs_agree_with_the_outside_implementation() {
 #[test]
 fn checkpoints_agree_with_the_outside_implementation() {
     let signer = Signer::from_seed("example.com/log", &[3; 32]).unwrap();
-    let checkpoint = Checkpoint { origin: "example.com/log".to_owned(), size: 70, root: merkle_tree_hash(&leaves(70)) };
+    let checkpoint =
+        Checkpoint { origin: "example.com/log".to_owned(), size: 70, root: merkle_tree_hash(&leaves(70)) };
     let note = checkpoint.sign(&signer).unwrap();
     let theirs = outside::Checkpoint::from_bytes(checkpoint.text().as_bytes()).unwrap();
     assert_eq!(theirs.origin(), checkpoint.origin);
@@ -160,7 +168,15 @@ fn malformed_checkpoints_are_refused() {
     let root = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
     assert!(open(&format!("a\n0\n{root}\n")).is_ok());
     assert!(open(&format!("a\n0\n{root}\nextension\n")).is_ok());
-    for text in ["\n0\nROOT\n", "a\n00\nROOT\n", "a\n+1\nROOT\n", "a\n-1\nROOT\n", "a\n1\nROO\n", "a\n1\n", "a\n18446744073709551616\nROOT\n"] {
+    for text in [
+        "\n0\nROOT\n",
+        "a\n00\nROOT\n",
+        "a\n+1\nROOT\n",
+        "a\n-1\nROOT\n",
+        "a\n1\nROO\n",
+        "a\n1\n",
+        "a\n18446744073709551616\nROOT\n",
+    ] {
         assert!(open(&text.replace("ROOT", root)).is_err(), "{text:?}");
     }
 }

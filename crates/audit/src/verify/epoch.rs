@@ -1,6 +1,6 @@
 //! One epoch: its write-ahead file, its published files, and whether they say the same.
 
-use super::Check;
+use super::{Check, Report};
 use crate::error::FileError;
 use crate::files::read_if_there;
 use crate::follow::{Follower, Step};
@@ -43,12 +43,14 @@ pub(super) fn verify_epoch(slot: u32, number: u32, check: &mut Check<'_>) -> Res
     match published {
         Some(published) => {
             if wal_leaves.is_some() && published.size > leaves.len() as u64 {
-                let what = format!("`checkpoint` covers {} entries, it holds {}", published.size, leaves.len());
+                let what =
+                    format!("`checkpoint` covers {} entries, it holds {}", published.size, leaves.len());
                 let meaning = "acknowledged entries are missing from the log file";
                 check.problem(Some(slot), &layout::wal(&dir), None, what, meaning);
             }
             let files = Published { slot, dir: &dir, checkpoint: &published };
-            let found = files.verify(wal_leaves.as_deref(), wal_leaves.is_none().then_some(&mut entries), check)?;
+            let found =
+                files.verify(wal_leaves.as_deref(), wal_leaves.is_none().then_some(&mut entries), check)?;
             if wal_leaves.is_none() {
                 leaves = found;
             }
@@ -67,26 +69,23 @@ pub(super) fn verify_epoch(slot: u32, number: u32, check: &mut Check<'_>) -> Res
     Ok(view)
 }
 
-/// The leaf hashes of an epoch as far as they can be read now; problems were reported by [`verify_epoch`].
-pub(super) fn leaf_hashes(slot: u32, number: u32, check: &mut Check<'_>) -> Result<Vec<Hash>, FileError> {
-    let problems = check.report.problems.len();
-    let notices = check.report.notices.len();
-    let mut view = EpochView::default();
-    let mut entries = Entries { view: &mut view, last: Vec::new() };
-    let from_wal = verify_wal(slot, number, &mut entries, check)?;
-    let leaves = match from_wal {
-        Some(leaves) => leaves,
-        None => {
-            let dir = layout::epoch(check.dir, slot, number);
-            match read_published(slot, number, &dir, check)? {
-                Some(checkpoint) => Published { slot, dir: &dir, checkpoint: &checkpoint }.verify(None, None, check)?,
-                None => Vec::new(),
-            }
+/// The leaf hashes of an epoch as far as they can be read now; what is wrong was reported by [`verify_epoch`].
+pub(super) fn leaf_hashes(slot: u32, number: u32, check: &Check<'_>) -> Result<Vec<Hash>, FileError> {
+    if let Some(mut wal) = Follower::open(check.dir, slot, number, &check.verifier)? {
+        let mut leaves = Vec::new();
+        while let Step::Batch(batch) = wal.next(&check.verifier)? {
+            leaves.extend(batch.entries().map(leaf_hash));
         }
-    };
-    check.report.problems.truncate(problems);
-    check.report.notices.truncate(notices);
-    Ok(leaves)
+        return Ok(leaves);
+    }
+    let dir = layout::epoch(check.dir, slot, number);
+    let mut aside = Check { dir: check.dir, verifier: check.verifier.clone(), report: Report::default() };
+    match read_published(slot, number, &dir, &mut aside)? {
+        Some(checkpoint) => {
+            Published { slot, dir: &dir, checkpoint: &checkpoint }.verify(None, None, &mut aside)
+        }
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Takes notes of the entries as they pass.
@@ -140,19 +139,32 @@ fn verify_wal(
                 if let (true, Err(error)) = (signatures_good, signed) {
                     signatures_good = false;
                     let meaning = "a checkpoint was changed, or another key signed it";
-                    check.problem(Some(slot), &path, Some(batch.end), format!("the batch before: {error}"), meaning);
+                    check.problem(
+                        Some(slot),
+                        &path,
+                        Some(batch.end),
+                        format!("the batch before: {error}"),
+                        meaning,
+                    );
                 }
             }
             Step::End { torn } => {
                 if let Some(why) = torn {
                     let what = if why.is_empty() { "unreadable bytes follow" } else { why };
-                    let meaning = "a write under way or cut short; if the heads agree, nothing acknowledged is lost";
+                    let meaning =
+                        "a write under way or cut short; if the heads agree, nothing acknowledged is lost";
                     check.notice(slot, &path, wal.offset(), what.to_owned(), meaning);
                 }
                 return Ok(Some(leaves));
             }
             Step::Damaged { offset, what } => {
-                check.problem(Some(slot), &path, Some(offset), what, "entries were changed or cannot be read");
+                check.problem(
+                    Some(slot),
+                    &path,
+                    Some(offset),
+                    what,
+                    "entries were changed or cannot be read",
+                );
                 return Ok(Some(leaves));
             }
         }
@@ -208,7 +220,8 @@ impl Published<'_> {
         let mut from_bundles: Vec<Hash> = Vec::new();
         for tile in tiles(size).take_while(|tile| tile.level == 0) {
             let bundle = self.read(&entries_path(tile.index, TILE_WIDTH), tile.width)?;
-            let decoded = bundle.as_ref().and_then(|(_, bytes)| decode_bundle(bytes).ok()).unwrap_or_default();
+            let decoded =
+                bundle.as_ref().and_then(|(_, bytes)| decode_bundle(bytes).ok()).unwrap_or_default();
             for entry in decoded.into_iter().take(tile.width as usize) {
                 if let Some(entries) = &mut entries {
                     entries.see(from_bundles.len() as u64, entry);
@@ -217,7 +230,9 @@ impl Published<'_> {
             }
             bundles.push((tile, bundle));
             let hashes = self.read(&full_path(tile), tile.width)?;
-            from_tiles.extend(hashes.iter().flat_map(|(_, bytes)| bytes.as_chunks::<32>().0).take(tile.width as usize));
+            from_tiles.extend(
+                hashes.iter().flat_map(|(_, bytes)| bytes.as_chunks::<32>().0).take(tile.width as usize),
+            );
         }
         // Whichever leads to the signed root is right; the others are compared with it.
         let wal_leaves = wal_leaves.and_then(|leaves| leaves.get(..usize::try_from(size).ok()?));
@@ -237,11 +252,23 @@ impl Published<'_> {
         Ok(right)
     }
 
-    fn check_bundle(&self, tile: Tile, bundle: Option<(PathBuf, Vec<u8>)>, right: &[Hash], check: &mut Check<'_>) {
+    fn check_bundle(
+        &self,
+        tile: Tile,
+        bundle: Option<(PathBuf, Vec<u8>)>,
+        right: &[Hash],
+        check: &mut Check<'_>,
+    ) {
         let meaning = "published entries were changed";
         let Some((path, bytes)) = bundle else {
             let path = self.dir.join(entries_path(tile.index, tile.width));
-            return check.problem(Some(self.slot), &path, None, "it is missing".to_owned(), "published entries are lost");
+            return check.problem(
+                Some(self.slot),
+                &path,
+                None,
+                "it is missing".to_owned(),
+                "published entries are lost",
+            );
         };
         let entries = match decode_bundle(&bytes) {
             Ok(entries) => entries,
@@ -254,7 +281,9 @@ impl Published<'_> {
         }
         let start = usize::try_from(tile.index * TILE_WIDTH).unwrap_or(usize::MAX);
         let mut offset = 0u64;
-        for (entry, expected) in entries.iter().take(tile.width as usize).zip(right.get(start..).unwrap_or_default()) {
+        for (entry, expected) in
+            entries.iter().take(tile.width as usize).zip(right.get(start..).unwrap_or_default())
+        {
             if leaf_hash(entry) != *expected {
                 let what = "an entry is not the one that was signed".to_owned();
                 return check.problem(Some(self.slot), &path, Some(offset), what, meaning);

@@ -69,7 +69,8 @@ impl<'a> Check<'a> {
         let trusted = match &options.vkey {
             None => None,
             Some(line) => Some(
-                Verifier::parse(line.trim()).map_err(|source| OpenError::Key { path: path.clone(), source })?,
+                Verifier::parse(line.trim())
+                    .map_err(|source| OpenError::Key { path: path.clone(), source })?,
             ),
         };
         let (verifier, matches) = match (trusted, beside) {
@@ -86,7 +87,14 @@ impl<'a> Check<'a> {
         Ok(check)
     }
 
-    fn finding(&self, slot: Option<u32>, file: &Path, offset: Option<u64>, what: String, meaning: &'static str) -> Finding {
+    fn finding(
+        &self,
+        slot: Option<u32>,
+        file: &Path,
+        offset: Option<u64>,
+        what: String,
+        meaning: &'static str,
+    ) -> Finding {
         let file = file.strip_prefix(self.dir).unwrap_or(file).display().to_string();
         Finding { slot, file, offset, what, meaning }
     }
@@ -134,7 +142,10 @@ fn verify_slot(slot: u32, check: &mut Check<'_>, witnesses: &mut Vec<Witness>) -
     let Some(last) = before else { return Ok(()) };
     // The newest epoch is still being written, so its write-ahead file must be there, unless it was completed just now.
     let newest = layout::list_epochs(check.dir, slot)?.last().copied().unwrap_or(0);
-    if !last.has_wal && newest == last.number && Follower::open(check.dir, slot, newest, &check.verifier)?.is_none() {
+    if !last.has_wal
+        && newest == last.number
+        && Follower::open(check.dir, slot, newest, &check.verifier)?.is_none()
+    {
         let path = layout::wal(&layout::epoch(check.dir, slot, last.number));
         let what = "the newest log file of the slot is missing".to_owned();
         check.problem(Some(slot), &path, None, what, "entries behind the published checkpoint are lost");
@@ -170,7 +181,13 @@ fn has_next_epoch(check: &Check<'_>, slot: u32, number: u32) -> Result<bool, Fil
 }
 
 /// The first entry of an epoch names the final head of the one before.
-fn check_chain(slot: u32, before: Option<&EpochView>, view: &EpochView, adjacent: bool, check: &mut Check<'_>) {
+fn check_chain(
+    slot: u32,
+    before: Option<&EpochView>,
+    view: &EpochView,
+    adjacent: bool,
+    check: &mut Check<'_>,
+) {
     let path = layout::epoch(check.dir, slot, view.number);
     if view.size == 0 {
         return;
@@ -199,7 +216,8 @@ fn check_chain(slot: u32, before: Option<&EpochView>, view: &EpochView, adjacent
     if first.previous != expected {
         let named = first.previous.as_ref().map_or(0, |head| head.size);
         let found = expected.map_or(0, |head| head.size);
-        let what = format!("its first entry names a predecessor of {named} entries, which has {found} or others");
+        let what =
+            format!("its first entry names a predecessor of {named} entries, which has {found} or others");
         check.problem(Some(slot), &path, None, what, "the epoch before was cut, extended or replaced");
     }
 }

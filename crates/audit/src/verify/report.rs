@@ -80,7 +80,9 @@ impl fmt::Display for Report {
             writeln!(f, "continues {checkpoint}")?;
         }
         match (self.problems.len(), self.slots.len()) {
-            (0, slots) => write!(f, "verified: {} entries in {slots} slots, signed by {}", self.entries, self.key),
+            (0, slots) => {
+                write!(f, "verified: {} entries in {slots} slots, signed by {}", self.entries, self.key)
+            }
             (problems, _) => write!(f, "NOT verified: {problems} problems"),
         }
     }

@@ -57,7 +57,13 @@ pub(super) fn from_head(slot: u32, head: HeadState, check: &mut Check<'_>) -> Op
             Some(Witness { slot, epoch, size, root, file, given: false })
         }
         HeadState::Invalid(what) => {
-            check.problem(Some(slot), &file, None, what, "it was changed; how far the slot had come is unknown");
+            check.problem(
+                Some(slot),
+                &file,
+                None,
+                what,
+                "it was changed; how far the slot had come is unknown",
+            );
             None
         }
     }
@@ -122,7 +128,13 @@ fn missing_slots(highest_witnessed: Option<u32>, check: &mut Check<'_>) -> Resul
     for slot in (0..).take_while(|slot| highest.is_some_and(|highest| *slot <= highest)) {
         if !present.contains(&slot) {
             let path = layout::slot(check.dir, slot);
-            check.problem(Some(slot), &path, None, "it is missing".to_owned(), "all entries of the slot are lost");
+            check.problem(
+                Some(slot),
+                &path,
+                None,
+                "it is missing".to_owned(),
+                "all entries of the slot are lost",
+            );
         }
     }
     Ok(())

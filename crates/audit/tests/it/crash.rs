@@ -25,7 +25,9 @@ fn appender() {
                     let call = format!("{process}-{thread}-{i}");
                     let record = format!(r#"{{"v":1,"kind":"intent","call":"{call}","t":{i}}}"#);
                     log.append(record.as_bytes(), EntryClass::Intent).unwrap();
-                    let ticket = log.append(record.replace("intent", "outcome").as_bytes(), EntryClass::Closing).unwrap();
+                    let ticket = log
+                        .append(record.replace("intent", "outcome").as_bytes(), EntryClass::Closing)
+                        .unwrap();
                     wait(log.durable(ticket)).unwrap();
                     writeln!(std::io::stdout(), "ack {call}").unwrap();
                 }
@@ -62,7 +64,8 @@ fn nothing_acknowledged_is_lost_when_processes_are_killed() {
             // A last line without its newline was cut by the kill; the call it names may be any.
             let text = std::io::read_to_string(output).unwrap();
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            acknowledged.extend(whole.lines().filter_map(|line| line.strip_prefix("ack ").map(str::to_owned)));
+            acknowledged
+                .extend(whole.lines().filter_map(|line| line.strip_prefix("ack ").map(str::to_owned)));
             child.wait().unwrap();
         }
         assert_verifies(dir.path());
@@ -80,7 +83,12 @@ fn nothing_acknowledged_is_lost_when_processes_are_killed() {
         .collect();
     let lost: Vec<_> = acknowledged.difference(&found).collect();
     assert!(acknowledged.len() > 200, "too little load: {}", acknowledged.len());
-    assert!(lost.is_empty(), "{} of {} acknowledged calls are lost: {lost:?}", lost.len(), acknowledged.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} acknowledged calls are lost: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
 }
 
 /// A batch that was being written when the process died is cut; the log goes on behind the last acknowledged one.

@@ -16,7 +16,11 @@ fn in_mount_namespace(test: &str) {
     };
     let output = this_test_as(test, dir.path(), wrapper).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(text.contains("CHECKED"), "the test did not reach its end: {text}");
 }
 
@@ -53,9 +57,9 @@ fn a_full_disk_refuses_and_says_so() {
 
     // Everything acknowledged is there, even without room to work.
     assert_verifies(&dir);
-    let entries = countersign_audit::read(&dir).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().bytes.starts_with(b"{\"padding\"")
-    });
+    let entries = countersign_audit::read(&dir)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().bytes.starts_with(b"{\"padding\""));
     assert!(entries.count() >= kept);
     println!("CHECKED");
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 fn verifying_while_serving_never_raises_a_false_alarm() {
     let dir = tempfile::tempdir().unwrap();
     let done = AtomicBool::new(false);
-    let rounds = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         for writer in 0..3 {
             let (dir, done) = (dir.path(), &done);
             scope.spawn(move || {
@@ -32,7 +32,7 @@ fn verifying_while_serving_never_raises_a_false_alarm() {
             std::thread::yield_now();
         }
         let (began, mut rounds) = (Instant::now(), 0);
-        while began.elapsed() < Duration::from_secs(6) {
+        while began.elapsed() < Duration::from_secs(3) || rounds < 12 {
             let report = report(dir.path());
             if !report.ok() {
                 done.store(true, Ordering::Relaxed);
@@ -41,9 +41,7 @@ fn verifying_while_serving_never_raises_a_false_alarm() {
             rounds += 1;
         }
         done.store(true, Ordering::Relaxed);
-        rounds
     });
-    assert!(rounds >= 5, "only {rounds} verifications");
     assert_verifies(dir.path());
 }
 
@@ -94,7 +92,10 @@ fn slots_are_merged_by_time_and_searched() {
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(calls(Query { call: text("call-7"), ..Query::default() }), [7]);
     assert_eq!(calls(Query { principal: text("user-1"), ..Query::default() }).len(), 13);
-    assert_eq!(calls(Query { decision: text("deny"), since: Some(10), until: Some(20), ..Query::default() }), [10, 12, 14, 16, 18, 20]);
+    assert_eq!(
+        calls(Query { decision: text("deny"), since: Some(10), until: Some(20), ..Query::default() }),
+        [10, 12, 14, 16, 18, 20]
+    );
     assert!(calls(Query { tool: text("other"), ..Query::default() }).is_empty());
     assert_eq!(calls(Query { text: text("call-3\""), ..Query::default() }), [3]);
     logs.iter().for_each(|log| log.close().unwrap());
@@ -110,7 +111,8 @@ fn proofs_stand_alone() {
     drop(log);
     assert!(dir.path().join("slot-000/epoch-000002").exists());
     for (call, sealed) in [("call-3", true), ("call-890", false)] {
-        let wal = dir.path().join(if sealed { "slot-000/epoch-000001/wal" } else { "slot-000/epoch-000002/wal" });
+        let wal =
+            dir.path().join(if sealed { "slot-000/epoch-000001/wal" } else { "slot-000/epoch-000002/wal" });
         assert_eq!(wal.exists(), !sealed);
         let proofs = prove_call(dir.path(), call).unwrap();
         assert_eq!(proofs.len(), 1);
@@ -146,7 +148,8 @@ fn an_older_checkpoint_is_continued_or_the_rollback_noticed() {
     log.close().unwrap();
     drop(log);
     let since = |text: &str| {
-        verify(dir.path(), &VerifyOptions { since: Some(text.to_owned()), ..VerifyOptions::default() }).unwrap()
+        verify(dir.path(), &VerifyOptions { since: Some(text.to_owned()), ..VerifyOptions::default() })
+            .unwrap()
     };
     let both = since(&format!("{early}{late}"));
     assert!(both.ok() && both.consistent_with.len() == 2, "{both}");
@@ -167,7 +170,8 @@ fn an_older_checkpoint_is_continued_or_the_rollback_noticed() {
     log.close().unwrap();
     drop(log);
     assert_verifies(copy.path());
-    let report = verify(copy.path(), &VerifyOptions { since: Some(kept), ..VerifyOptions::default() }).unwrap();
+    let report =
+        verify(copy.path(), &VerifyOptions { since: Some(kept), ..VerifyOptions::default() }).unwrap();
     assert!(!report.ok() && report.problems[0].meaning.contains("earlier state"), "{report}");
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn record(log: &Log, entry: &str) -> Result<(), AppendError> {
 /// Appends `n` entries in batches of a few, with made-up times from `t` on.
 pub(crate) fn record_many(log: &Log, name: &str, n: u64) {
     for i in 0..n {
-        let entry = format!(r#"{{"v":1,"kind":"outcome","call":"{name}-{i}","t":{},"tool":"echo"}}"#, 1_000_000 + i);
+        let entry =
+            format!(r#"{{"v":1,"kind":"outcome","call":"{name}-{i}","t":{},"tool":"echo"}}"#, 1_000_000 + i);
         let ticket = log.append(entry.as_bytes(), EntryClass::Closing).unwrap();
         if i % 7 == 0 || i + 1 == n {
             wait(log.durable(ticket)).unwrap();
@@ -82,12 +83,16 @@ pub(crate) fn this_test_as(role: &str, dir: &Path, wrapper: &[&str]) -> Command 
     if let Some(rest) = wrapper.get(1..) {
         command.args(rest).arg(&me);
     }
-    command.args(["--exact", role, "--nocapture", "--test-threads=1"]).env("AUDIT_TEST_ROLE", role).env("AUDIT_TEST_DIR", dir);
+    command
+        .args(["--exact", role, "--nocapture", "--test-threads=1"])
+        .env("AUDIT_TEST_ROLE", role)
+        .env("AUDIT_TEST_DIR", dir);
     command
 }
 
 /// The directory to work in, when this process was started by [`this_test_as`] for `role`.
 #[allow(clippy::disallowed_methods, reason = "how a test process is told its role")]
 pub(crate) fn role(role: &str) -> Option<PathBuf> {
-    (std::env::var("AUDIT_TEST_ROLE").ok()? == role).then(|| std::env::var_os("AUDIT_TEST_DIR").map(PathBuf::from))?
+    (std::env::var("AUDIT_TEST_ROLE").ok()? == role)
+        .then(|| std::env::var_os("AUDIT_TEST_DIR").map(PathBuf::from))?
 }

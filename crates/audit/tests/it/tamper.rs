@@ -65,7 +65,9 @@ fn meaningful(dir: &Path) -> Vec<PathBuf> {
     assert!(current.len() > 10);
     let kept = |path: &PathBuf| {
         let name = path.to_str().unwrap();
-        !name.contains("/keys/") && !name.ends_with("lock") && (!name.contains("/tile/") || current.contains(path))
+        !name.contains("/keys/")
+            && !name.ends_with("lock")
+            && (!name.contains("/tile/") || current.contains(path))
     };
     files(dir).into_iter().filter(kept).collect()
 }
@@ -94,7 +96,8 @@ fn a_flipped_bit_in_any_file_is_noticed() {
         let used = used(&path, &bytes);
         // The first bytes hold frame kind and length, the last ones a signature; in between, a sample.
         let step = if path.ends_with("wal") { 211 } else { (used / 7).max(1) };
-        let places = (0..used.min(24)).chain((0..used).step_by(step)).chain([used - 1, used.saturating_sub(60)]);
+        let places =
+            (0..used.min(24)).chain((0..used).step_by(step)).chain([used - 1, used.saturating_sub(60)]);
         for at in places {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << (at % 7);
@@ -114,7 +117,9 @@ fn every_class_of_byte_in_a_log_file_is_noticed_and_what_was_lost_keeps_it_shut(
     let path = dir.path().join(WAL);
     let bytes = fs::read(&path).unwrap();
     let used = used(&path, &bytes);
-    let find = |needle: &[u8], from: usize| from + bytes[from..].windows(needle.len()).position(|w| w == needle).unwrap();
+    let find = |needle: &[u8], from: usize| {
+        from + bytes[from..].windows(needle.len()).position(|w| w == needle).unwrap()
+    };
     let entry = find(b"E\0\0\0", 400);
     let last_note = bytes[..used].windows(5).rposition(|w| w == "\n\n\u{2014}".as_bytes()).unwrap();
     let note = find("\n\n\u{2014}".as_bytes(), 0);
@@ -230,7 +235,11 @@ fn anything_taken_away_is_noticed() {
     for name in gone {
         let dir = copy();
         let path = dir.path().join(name);
-        if path.is_dir() { fs::remove_dir_all(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
         assert_noticed(dir.path(), name);
         if name == WAL || name == "slot-000/epoch-000002" || name == "slot-000" || name == "heads/slot-000" {
             assert_does_not_open(dir.path(), name);
@@ -282,7 +291,8 @@ fn another_key_is_noticed_by_who_knows_the_right_one() {
     drop(log);
     assert_verifies(dir.path());
     let right = fs::read_to_string(sound().join("vkey")).unwrap();
-    let report = verify(dir.path(), &VerifyOptions { vkey: Some(right), ..VerifyOptions::default() }).unwrap();
+    let report =
+        verify(dir.path(), &VerifyOptions { vkey: Some(right), ..VerifyOptions::default() }).unwrap();
     assert!(!report.ok(), "{report}");
 }
 
@@ -299,5 +309,9 @@ fn a_report_says_where_and_what_it_means() {
     assert_eq!((problem.slot, problem.file.as_str()), (Some(0), "slot-000/epoch-000001/tile/entries/001"));
     assert!(problem.offset.is_some_and(|offset| offset <= 2000 && offset > 1800), "{report}");
     assert!(report.to_string().contains("NOT verified: 1 problems"), "{report}");
-    assert!(report.to_string().contains("an entry is not the one that was signed (published entries were changed)"));
+    assert!(
+        report
+            .to_string()
+            .contains("an entry is not the one that was signed (published entries were changed)")
+    );
 }
