@@ -31,7 +31,7 @@ cargo xtask COMMAND
   deny                                        licences, sources and bans of deny.toml, read without cargo-deny
   conformance [--raise]                       run the MCP conformance suites, write docs/conformance.md
   mutate [ID | --all | --check]               remove a control, expect its test to fail
-  bench [--quick]                             load test against a bare server; figures for docs/performance.md
+  bench [--quick] [--write]                   load test beside a bare server; --write: docs/performance.md
 ";
 
 fn main() -> ExitCode {

@@ -49,7 +49,7 @@ struct Target {
     question: Question,
 }
 
-/// Runs everything, prints tables and writes `target/bench.json`. Fails when any answer was wrong.
+/// Runs everything, prints tables and writes `target/bench.json`; with `--write`, `docs/performance.md` too. Fails when any answer was wrong.
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let timing = if quick {
@@ -98,7 +98,14 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let rows = measure(&[target("log off", &off), target("as shipped", &on)], era, &timing)?;
     let in_process = subject.in_process(timing.measure)?;
     let results = report::Results { quick, size, start, memory, echo, sql: rows, in_process };
-    report::print(&results);
+    let figures = report::markdown(&results);
+    println!("\n{figures}");
+    if args.iter().any(|arg| arg == "--write") {
+        std::fs::write(
+            workspace::root().join("docs/performance.md"),
+            format!("{}{figures}", report::INTRODUCTION),
+        )?;
+    }
     let path = workspace::work_dir().join("bench.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report::json(&results))?)?;
     println!("written: {}", path.display());

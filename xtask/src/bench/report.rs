@@ -78,17 +78,18 @@ fn find(rows: &[Row], server: &str, callers: usize) -> Sample {
     row.map(|row| row.sample.clone()).unwrap_or_default()
 }
 
-pub(super) fn print(results: &Results) {
-    for (title, rows) in [("echo", &results.echo), ("one row from SQLite", &results.sql)] {
-        println!("\n{title}\n");
-        println!(
-            "| server | revision | callers | calls/s | p50 µs | p90 | p99 | p99.9 | CPU s/10k | calls | errors |"
-        );
-        println!("|---|---|---|---|---|---|---|---|---|---|---|");
+/// The figures as Markdown: what is printed, and what `docs/performance.md` holds.
+pub(super) fn markdown(results: &Results) -> String {
+    let mut text = format!("{}\n", machine());
+    for (title, rows) in [("Echo tool", &results.echo), ("One row from SQLite by its key", &results.sql)] {
+        text.push_str(&format!(
+            "\n## {title}\n\n| server | revision | callers | calls/s | p50 µs | p90 | p99 | p99.9 | CPU s/10k | calls | errors |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|\n"
+        ));
         for row in rows {
             let s = &row.sample;
-            println!(
-                "| {} | {} | {} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.3} | {} | {} |",
+            text.push_str(&format!(
+                "| {} | {} | {} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.3} | {} | {} |\n",
                 row.server,
                 revision(row.era),
                 row.callers,
@@ -100,28 +101,54 @@ pub(super) fn print(results: &Results) {
                 s.cpu,
                 s.calls,
                 s.errors
-            );
+            ));
         }
     }
     let through = find(&results.sql, "as shipped", 1).p50;
-    println!(
-        "\none row with rusqlite in process: p50 {:.1} µs; through Countersign as shipped: {:.0} times that",
-        results.in_process,
-        through / results.in_process
-    );
-    println!(
-        "memory (PSS): {:.1} MiB idle, {:.1} MiB after {} abandoned sessions",
-        results.memory.idle, results.memory.abandoned, results.memory.sessions
-    );
-    println!("\n| promise | measured | limit | kept |\n|---|---|---|---|");
+    let memory = &results.memory;
+    text.push_str(&format!(
+        "\nThe same row with rusqlite in one process, unchecked: p50 {:.1} µs; through Countersign as shipped: {:.0} times that.\n\n\
+         Memory (proportional set size of all processes): {:.1} MiB idle, {:.1} MiB after {} abandoned sessions.\n\n\
+         ## Promises\n\n| promise | measured | limit | kept |\n|---|---|---|---|\n",
+        results.in_process, through / results.in_process, memory.idle, memory.abandoned, memory.sessions
+    ));
     for promise in promises(results) {
         let (sign, kept) =
-            (if promise.at_least { "≥" } else { "≤" }, if promise.kept() { "yes" } else { "NO" });
-        println!("| {} | {:.1} | {sign} {} | {kept} |", promise.what, promise.measured, promise.limit);
+            (if promise.at_least { "≥" } else { "≤" }, if promise.kept() { "yes" } else { "**no**" });
+        text.push_str(&format!(
+            "| {} | {:.1} | {sign} {} | {kept} |\n",
+            promise.what, promise.measured, promise.limit
+        ));
     }
     if results.quick {
-        println!("\nA quick run: short rounds, for a first look only.");
+        text.push_str("\nA quick run: short rounds, for a first look only.\n");
     }
+    text
+}
+
+/// What is written above the figures in `docs/performance.md`.
+pub(super) const INTRODUCTION: &str = "\
+# Performance
+
+Written by `cargo xtask bench --write`: our own load client, which checks id and text of every answer, against a bare HTTP
+server that sends the same bytes (*bare*: the limit), Countersign without its audit log (*log off*), and Countersign *as
+shipped*. Client, servers and disk share the machine: figures of one run compare with each other, and with nothing else.
+Closed loop, rounds interleaved, medians of three.
+
+";
+
+/// The machine in a line: figures mean nothing without it.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .and_then(|rest| rest.split_once(": "))
+        .map_or("unknown", |(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("Machine: {model}, {cores} cores, Linux {}.", kernel.trim())
 }
 
 fn revision(era: Era) -> &'static str {
@@ -146,6 +173,7 @@ pub(super) fn json(results: &Results) -> Value {
     let promise = |p: &Promise| json!({"what": p.what, "measured": p.measured, "limit": p.limit, "at_least": p.at_least, "kept": p.kept()});
     json!({
         "quick": results.quick,
+        "machine": machine(),
         "echo": rows(&results.echo),
         "sqlite": rows(&results.sql),
         "sqlite_in_process_p50_us": results.in_process,
