@@ -86,12 +86,13 @@ impl View {
                 let _ = write!(line, ": {}", shown(summary.message));
             }
         }
-        if !summary.touched.is_empty() {
-            let named: Vec<String> =
-                summary.touched.iter().take(SHOWN_OBJECTS).map(|one| shown(one)).collect();
-            let more = summary.touched.len().saturating_sub(SHOWN_OBJECTS);
+        // A refusal's message names what was refused.
+        let tables = tables(summary.touched.iter().map(String::as_str));
+        if summary.result == "ok" && !tables.is_empty() {
+            let named: Vec<String> = tables.iter().take(SHOWN_OBJECTS).map(|one| shown(one)).collect();
+            let more = tables.len().saturating_sub(SHOWN_OBJECTS);
             let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let _ = write!(line, "  {}{rest}", style(Style::Dim, &named.join(", ")));
+            let _ = write!(line, "  {}", style(Style::Dim, &format!("{}{rest}", named.join(", "))));
         }
         if summary.result == "ok" {
             let _ = write!(line, "  {} row{}", summary.rows, if summary.rows == 1 { "" } else { "s" });
@@ -159,6 +160,12 @@ fn write(printer: Printer, lines: &Receiver<String>, dropped: &AtomicU64) {
         }
         printer.note(&text);
     }
+}
+
+/// What a call touched, in short: its tables, or all there is when it touched none.
+pub(crate) fn tables<'a>(accesses: impl Iterator<Item = &'a str> + Clone) -> Vec<&'a str> {
+    let tables: Vec<&str> = accesses.clone().filter(|access| access.contains(" table ")).collect();
+    if tables.is_empty() { accesses.collect() } else { tables }
 }
 
 /// The first characters of a text, marked where it was cut.

@@ -16,6 +16,7 @@ use super::configuration;
 use crate::{
     cli::{AuditCommand, LogDir},
     print::{Exit, Failure, Outcome, Printer, Style, line},
+    view::tables,
 };
 
 /// How often `tail --follow` looks.
@@ -144,12 +145,13 @@ fn summary(record: &Value, printer: Printer) -> String {
         _ => Style::Dim,
     };
     let who = format!("{}@{}", text("/who/subject"), text("/who/tenant"));
-    let list = |pointer: &str| {
-        let items = record.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        items.iter().filter_map(Value::as_str).map(line).collect::<Vec<_>>().join(", ")
+    let touched = || {
+        let items =
+            record.pointer("/accesses").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        tables(items.iter().filter_map(Value::as_str)).into_iter().map(line).collect::<Vec<_>>().join(", ")
     };
     let rest = match kind.as_str() {
-        "intent" => format!("{who}  {}  {}  [{}]", text("/tool"), list("/accesses"), list("/policies")),
+        "intent" => format!("{who}  {}  {}", text("/tool"), touched()),
         "refusal" => format!("{who}  {}  {}: {}", text("/tool"), text("/code"), text("/message")),
         "outcome" => format!("{}  {} rows  {} µs", text("/result"), number("/rows"), number("/micros")),
         _ => format!("{}  {}", text("/event"), text("/detail")),

@@ -43,7 +43,7 @@ pub(crate) fn run(command: &Quickstart, printer: Printer) -> Outcome {
     drop(early);
     let listener = if command.no_serve { None } else { Some(serve::bind(&config)?) };
     let key = mint(&config, command.new_key).map_err(Failure::unavailable)?;
-    report(&config, &made, printer);
+    files(&command.dir, &config, &made, printer);
     let binary = std::env::current_exe().map_err(Failure::unavailable)?;
     text::connect(&config, &binary, &key, printer);
     text::explore(&config, &binary, printer);
@@ -134,15 +134,18 @@ fn mint(config: &Config, further: bool) -> Result<Key, countersign_identity::Key
     store.mint(new, now).map(|minted| Key::Minted(Box::new(minted)))
 }
 
-fn report(config: &Config, made: &[Made], printer: Printer) {
+fn files(dir: &Path, config: &Config, made: &[Made], printer: Printer) {
     printer.say(&printer.styled(Style::Title, "Files"));
     for one in made {
         let note = if one.kept { "kept as it is" } else { "made" };
         let note = printer.styled(if one.kept { Style::Dim } else { Style::Good }, &format!("{note:<14}"));
-        printer.say(&format!("  {note}{}  {}", one.path.display(), printer.styled(Style::Dim, one.what)));
+        let path = format!("{:<32}", one.path.display());
+        printer.say(&format!("  {note}{path}  {}", printer.styled(Style::Dim, one.what)));
     }
-    let audit = config.audit.dir.display();
-    printer.say(&format!("  {:<14}{audit}  {}", "", printer.styled(Style::Dim, "the record of every call")));
+    let audit = config.audit.dir.strip_prefix(config.file.parent().unwrap_or(Path::new("/")));
+    let audit = audit.map_or(config.audit.dir.clone(), |below| dir.join(below));
+    let path = format!("{:<32}", audit.display());
+    printer.say(&format!("  {:<14}{path}  {}", "", printer.styled(Style::Dim, "the record of every call")));
 }
 
 /// The operating-system user's name, if it is one that a principal can have.

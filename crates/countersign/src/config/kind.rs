@@ -121,7 +121,7 @@ impl Kind {
             Kind::Version => format!("{FORMAT}"),
             Kind::Listen => "an address and port such as \"127.0.0.1:8931\" or \"[::1]:8931\"".into(),
             Kind::Hosts => {
-                "a list of host names such as [\"countersign.internal\"], without scheme or port".into()
+                "a list of host names such as [\"countersign.internal\"], in lower case, without scheme or port".into()
             }
             Kind::Origins => "a list of web origins such as [\"https://app.example.com\"]".into(),
             Kind::Path => "a path, as text".into(),
@@ -191,10 +191,10 @@ impl Kind {
 
 const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$";
 
+/// Host names are compared as bytes, so they are written in lower case.
 fn host(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 253
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
+    (1..=253).contains(&text.len()) && text.bytes().all(plain)
 }
 
 fn number(value: &DeValue<'_>) -> Option<u64> {
