@@ -188,7 +188,7 @@ impl EpochPublisher {
                 return Err(self.broken("an entry is too long"));
             }
             self.size = self.size.saturating_add(1);
-            if self.size % TILE_WIDTH == 0 {
+            if self.size.is_multiple_of(TILE_WIDTH) {
                 let index = self.size / TILE_WIDTH - 1;
                 self.write(&entries_path(index, TILE_WIDTH), &self.bundle)?;
                 self.remove_partials(&entries_path(index, TILE_WIDTH))?;

@@ -130,7 +130,7 @@ struct SlotEntries {
 
 /// Where an epoch is read from.
 enum Source {
-    Wal(Follower),
+    Wal(Box<Follower>),
     /// A complete epoch: its published bundles.
     Bundles {
         size: u64,
@@ -160,7 +160,7 @@ impl SlotEntries {
 
     fn open(&self, dir: &Path, verifier: &Verifier) -> Result<Option<Source>, ReadError> {
         if let Some(wal) = Follower::open(dir, self.slot, self.epoch, verifier)? {
-            return Ok(Some(Source::Wal(wal)));
+            return Ok(Some(Source::Wal(Box::new(wal))));
         }
         let path = layout::checkpoint(&layout::epoch(dir, self.slot, self.epoch));
         let damaged = |what: String| ReadError::Damaged { path: path.clone(), what };
