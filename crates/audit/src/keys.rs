@@ -46,8 +46,10 @@ pub(crate) fn load_verifier(dir: &Path) -> Result<Verifier, OpenError> {
     let path = layout::vkey(dir);
     let line = read_if_there(&path)?.ok_or_else(|| missing(&path))?;
     std::str::from_utf8(&line)
-        .map_err(|_| crate::tlog::KeyError::Malformed)
-        .and_then(|line| Verifier::parse(line.strip_suffix('\n').unwrap_or(line)))
+        .ok()
+        .and_then(|line| line.strip_suffix('\n'))
+        .ok_or(crate::tlog::KeyError::Malformed)
+        .and_then(Verifier::parse)
         .map_err(|source| OpenError::Key { path, source })
 }
 

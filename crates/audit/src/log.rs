@@ -127,7 +127,7 @@ impl Log {
     /// When the log has failed or is closed, when too much waits, and for an intent when the disk reserve is reached.
     pub fn append(&self, entry: &[u8], class: EntryClass) -> Result<Ticket, AppendError> {
         if class == EntryClass::Intent {
-            // MUTATE(L3-RESERVE): new work is refused while there is still room to record the end of running work
+            // MUTATE(I4-reserve): new work uses up the room that running work needs to be recorded
             self.reserve.check()?;
         }
         self.shared.queue.append(entry)

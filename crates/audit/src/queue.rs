@@ -74,7 +74,7 @@ impl Queue {
         }
         let leaf = leaf_hash(entry);
         let mut state = self.lock();
-        // MUTATE(L3-POISON): a log that failed once accepts nothing more
+        // MUTATE(I4-poison): a log whose disk failed goes on as if nothing had happened
         state.refusal()?;
         if state.frames.len() > MAX_QUEUED {
             return Err(AppendError::Backlog(state.frames.len()));

@@ -166,7 +166,7 @@ fn replay(
         }
     }
 
-    // MUTATE(L3-REPLAY): a log that lost acknowledged entries is refused
+    // MUTATE(L3-replay): a log that lost acknowledged entries is continued
     let lost = witnesses.iter().find(|witness| witness.checkpoint.size > state.frontier.size());
     if let Some(witness) = lost {
         let reason = if what.is_empty() { "it ends" } else { &what };

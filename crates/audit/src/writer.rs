@@ -188,7 +188,7 @@ impl Writer {
         put_checkpoint(&mut self.batch, &note);
         epoch.allocate(self.batch.len() as u64);
         epoch.file.write_all_at(&self.batch, epoch.offset).at("write", &epoch.path)?;
-        // MUTATE(L3-DURABLE): nothing is acknowledged before it is on the disk
+        // MUTATE(L2-durable): entries are acknowledged before they are on the disk
         self.shared.sync(&epoch.file).at("sync", &epoch.path)?;
         epoch.offset = epoch.offset.saturating_add(self.batch.len() as u64);
         epoch.last = Some(checkpoint);

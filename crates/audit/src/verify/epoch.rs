@@ -134,7 +134,7 @@ fn verify_wal(
                     entries.see(leaves.len() as u64, entry);
                     leaves.push(leaf_hash(entry));
                 }
-                // MUTATE(L3-SIGNATURE): every checkpoint in the log file carries the key's signature
+                // MUTATE(L3-signature): the signatures in a log file are not looked at
                 let signed = Checkpoint::open(&batch.note, &check.verifier);
                 if let (true, Err(error)) = (signatures_good, signed) {
                     signatures_good = false;
@@ -284,6 +284,7 @@ impl Published<'_> {
         for (entry, expected) in
             entries.iter().take(tile.width as usize).zip(right.get(start..).unwrap_or_default())
         {
+            // MUTATE(L3-entry): published entries are not hashed again
             if leaf_hash(entry) != *expected {
                 let what = "an entry is not the one that was signed".to_owned();
                 return check.problem(Some(self.slot), &path, Some(offset), what, meaning);

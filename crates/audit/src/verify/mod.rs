@@ -131,6 +131,7 @@ fn verify_slot(slot: u32, check: &mut Check<'_>, witnesses: &mut Vec<Witness>) -
         let view = verify_settled(slot, number, check)?;
         check_chain(slot, before.as_ref(), &view, number == expected, check);
         for record in &view.links {
+            // MUTATE(L3-witness): slots do not remember each other
             witnesses.extend(witness::from_record(slot, number, record));
         }
         entries = entries.saturating_add(view.size);
