@@ -71,10 +71,8 @@ impl Arguments {
         let Json::Object(_) = value else {
             return Err(Denied::Invalid { field: "arguments".into(), rule: "must be an object".into() });
         };
-        let owned = json::to_serde(value).map_err(|e| Denied::Invalid {
-            field: "arguments".into(),
-            rule: e.to_string(),
-        })?;
+        let owned = json::to_serde(value)
+            .map_err(|e| Denied::Invalid { field: "arguments".into(), rule: e.to_string() })?;
         Ok(Arguments { canonical: json::canonical(value).into(), value: Arc::new(owned) })
     }
 

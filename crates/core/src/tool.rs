@@ -124,12 +124,20 @@ pub struct ToolError {
 impl ToolError {
     /// An error that the caller can act on.
     pub fn failed(public: impl Into<String>) -> ToolError {
-        ToolError { denied: Denied::Failed { failure: Failure::Tool, public: public.into() }, cause: None, detail: None }
+        ToolError {
+            denied: Denied::Failed { failure: Failure::Tool, public: public.into() },
+            cause: None,
+            detail: None,
+        }
     }
 
     /// An argument that breaks a rule of the tool.
     pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> ToolError {
-        ToolError { denied: Denied::Invalid { field: field.into(), rule: rule.into() }, cause: None, detail: None }
+        ToolError {
+            denied: Denied::Invalid { field: field.into(), rule: rule.into() },
+            cause: None,
+            detail: None,
+        }
     }
 
     /// Adds a text for the caller alone.

@@ -53,6 +53,8 @@ pub(crate) struct Toolset {
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     databases: Vec<Arc<Database>>,
     pub(crate) facts: RegistryFacts,
+    /// What tools announce changes on.
+    changes: Changes,
 }
 
 /// Builds everything but the listener. Fails when any part that must work does not.
@@ -102,7 +104,7 @@ pub(crate) async fn build(
         policy,
         keys: Arc::new(keys),
         audit: log,
-        changes: Changes::default(),
+        changes: toolset.changes,
     })
 }
 
@@ -122,6 +124,7 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
         failures_per_minute: config.limits.unauthenticated.per_minute,
         hosts: settings.allowed_hosts.clone(),
         origins: settings.allowed_origins.clone(),
+        resource_updates: config.danger.fixtures,
         ..countersign_mcp::Config::default()
     };
     let anonymous = config.danger.anonymous.as_ref().map(|a| danger::anonymous(&a.tenant, &a.roles));
@@ -155,10 +158,11 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
         };
         databases.push(Arc::new(Database::new(name, Arc::new(pool), limits)));
     }
+    let changes = Changes::default();
     let mut tools = database_tools(&databases);
     #[cfg(feature = "fixtures")]
     if config.danger.fixtures {
-        tools.extend(countersign_mcp::fixtures::tools());
+        tools.extend(countersign_mcp::fixtures::tools(&changes));
     }
     #[cfg(feature = "bench")]
     tools.extend(countersign_mcp::bench::tools());
@@ -177,7 +181,7 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
             .map(|name| DatabaseFact { name: name.as_str().into(), tenant: tenant(name) })
             .collect(),
     };
-    Ok(Toolset { tools, databases, facts })
+    Ok(Toolset { tools, databases, facts, changes })
 }
 
 fn engine_error(error: &EngineError) -> String {

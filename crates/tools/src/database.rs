@@ -195,7 +195,10 @@ impl Database {
 }
 
 /// The databases of a tool that takes a `database` argument.
-pub(crate) fn find<'d>(databases: &'d [Arc<Database>], name: Option<&str>) -> Result<&'d Arc<Database>, ToolError> {
+pub(crate) fn find<'d>(
+    databases: &'d [Arc<Database>],
+    name: Option<&str>,
+) -> Result<&'d Arc<Database>, ToolError> {
     let known = || databases.iter().find(|database| Some(database.name.as_ref()) == name);
     known().ok_or_else(|| ToolError::invalid("/database", "must name a configured database"))
 }

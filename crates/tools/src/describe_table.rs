@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass, Principal,
-    Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass,
+    Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use countersign_sql::TableDetail;
 use serde_json::json;
@@ -29,7 +29,8 @@ impl DescribeTable {
             name: "describe_table".into(),
             server: "countersign".into(),
             title: "Describe table".into(),
-            description: "Shows the columns of a table or view that you may read: type, nullability, keys.".into(),
+            description: "Shows the columns of a table or view that you may read: type, nullability, keys."
+                .into(),
             purpose: "shows what can be asked",
             input_schema: json!({
                 "type": "object",
@@ -74,10 +75,10 @@ impl Tool for DescribeTable {
 
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
         let found = permit.plan().detail::<Found>();
-        let Found { database, table } = found.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
-        let readable = |column: &str| {
-            permit.grants(&Access::filter(Action::Read, database.column(&table.name, column)))
-        };
+        let Found { database, table } =
+            found.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+        let readable =
+            |column: &str| permit.grants(&Access::filter(Action::Read, database.column(&table.name, column)));
         let visible = |name: &str| permit.grants(&Access::filter(Action::Read, database.table(name)));
         // MUTATE(A12): a table that may not be read is described
         if !visible(&table.name) {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass, Principal,
-    Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass,
+    Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use countersign_sql::TableInfo;
 use serde_json::json;
@@ -84,7 +84,8 @@ impl Tool for ListTables {
 
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
         let found = permit.plan().detail::<Found>();
-        let Found { database, tables } = found.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+        let Found { database, tables } =
+            found.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
         let shown: Vec<_> = tables
             .iter()
             .filter(|table| permit.grants(&Access::filter(Action::Read, database.table(&table.name))))

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass, Principal, Sensitivity,
-    Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass, Principal,
+    Sensitivity, Tool, ToolError, ToolSpec,
 };
 use countersign_sql::{Operation, Value};
 use serde_json::json;
@@ -114,7 +114,9 @@ fn parameter((position, value): (usize, &serde_json::Value)) -> Result<Value, To
             (Some(integer), _) => Value::Integer(integer),
             // INVARIANT: an integer that does not fit is refused, never rounded.
             (None, _) if number.is_u64() => return Err(refuse("must fit a signed 64-bit integer")),
-            (None, Some(real)) if real.fract() != 0.0 || real.abs() < 9_007_199_254_740_992.0 => Value::Real(real),
+            (None, Some(real)) if real.fract() != 0.0 || real.abs() < 9_007_199_254_740_992.0 => {
+                Value::Real(real)
+            }
             _ => return Err(refuse("must fit a signed 64-bit integer or be a decimal number")),
         },
         _ => return Err(refuse("must be a string, number, boolean or null")),

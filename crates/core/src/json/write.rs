@@ -83,7 +83,9 @@ pub fn to_serde(value: &Value<'_>) -> Result<serde_json::Value, JsonError> {
         Value::Bool(truth) => serde_json::Value::Bool(*truth),
         Value::Number(lexeme) => serde_json::Value::Number(number(lexeme)?),
         Value::String(text) => serde_json::Value::String(text.to_string()),
-        Value::Array(items) => serde_json::Value::Array(items.iter().map(to_serde).collect::<Result<_, _>>()?),
+        Value::Array(items) => {
+            serde_json::Value::Array(items.iter().map(to_serde).collect::<Result<_, _>>()?)
+        }
         Value::Object(members) => serde_json::Value::Object(
             members
                 .iter()

@@ -174,14 +174,7 @@ impl<'p> Trail<'p> {
         })
     }
 
-    fn closing(
-        &self,
-        result: &str,
-        rows: u64,
-        bytes: u64,
-        truncated: Option<&str>,
-        label: Label,
-    ) -> Vec<u8> {
+    fn closing(&self, result: &str, rows: u64, bytes: u64, truncated: Option<&str>, label: Label) -> Vec<u8> {
         encode(&Outcome {
             v: FORMAT,
             kind: "outcome",

@@ -93,7 +93,11 @@ impl View {
     fn decide(&self, object: &str) -> Decision {
         let named = |verdict| Decision { verdict, policies: vec!["rule".into()], error: None };
         if self.0.error.load(SeqCst) {
-            return Decision { verdict: Verdict::Deny, policies: vec![], error: Some("evaluation error".into()) };
+            return Decision {
+                verdict: Verdict::Deny,
+                policies: vec![],
+                error: Some("evaluation error".into()),
+            };
         }
         if self.0.deny.lock().unwrap().iter().any(|o| o == object) {
             return named(Verdict::Deny);
@@ -128,7 +132,11 @@ pub struct Source(pub Arc<Rules>);
 
 impl PolicySource for Source {
     fn current(&self) -> Result<Arc<dyn PolicySet>, String> {
-        if self.0.absent.load(SeqCst) { Err("no valid policy".into()) } else { Ok(Arc::new(View(Arc::clone(&self.0)))) }
+        if self.0.absent.load(SeqCst) {
+            Err("no valid policy".into())
+        } else {
+            Ok(Arc::new(View(Arc::clone(&self.0))))
+        }
     }
 }
 
@@ -251,7 +259,13 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         variable: Some("text"),
     };
     let rate = Rate { per_minute, burst };
-    let limits = LimitConfig { principal: rate, tool: rate, server: rate, concurrent_principal: 4, concurrent_server: 8 };
+    let limits = LimitConfig {
+        principal: rate,
+        tool: rate,
+        server: rate,
+        concurrent_principal: 4,
+        concurrent_server: 8,
+    };
     let pipeline = Arc::new(Pipeline::new(Parts {
         registry: Registry::new(vec![tool.clone()], vec![resource]).unwrap(),
         policy: Arc::new(Source(Arc::clone(&policy))),

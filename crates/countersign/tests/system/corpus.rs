@@ -12,12 +12,22 @@ fn cases(text: &str) -> Vec<Value> {
 }
 
 /// Anything of this in an answer is a leak of what the default policy restricts.
-const RESTRICTED: [&str; 8] = ["250000", "120000", "185000", "$2b$", "tok_live", "password_hash", "api_token", "amount"];
+const RESTRICTED: [&str; 8] =
+    ["250000", "120000", "185000", "$2b$", "tok_live", "password_hash", "api_token", "amount"];
 
 /// Attacks that are answered, and why that is harmless: nothing changes and nothing restricted is in the answer.
 const HARMLESS: [(&str, &str); 2] = [
     ("sl-a091", "the pattern is short: the match ends at once"),
     ("sl-a100", "the result is cut at the row limit and says so"),
+];
+
+/// Benign statements that are refused, and by which documented rule.
+const REFUSED: [(&str, &str); 2] = [
+    (
+        "sl-b068",
+        "policy `engine-functions`: what the engine is and how it was built is not the caller's business",
+    ),
+    ("sl-b069", "rule `forbidden_action`: pragmas are refused; describe_table answers instead"),
 ];
 
 #[test]
@@ -35,7 +45,11 @@ fn every_attack_is_refused_or_harmless() {
         assert!(started.elapsed() < Duration::from_millis(1_000 + 600), "{id} took {:?}", started.elapsed());
         let text = text_of(&result);
         if result["isError"] != json!(true) {
-            assert!(HARMLESS.iter().any(|(known, _)| *known == id), "{id} was answered: {}", &text[..text.len().min(300)]);
+            assert!(
+                HARMLESS.iter().any(|(known, _)| *known == id),
+                "{id} was answered: {}",
+                &text[..text.len().min(300)]
+            );
             for word in RESTRICTED {
                 assert!(!text.contains(word), "{id} leaks {word}");
             }
@@ -50,7 +64,10 @@ fn attacks_in_the_corpus_do_harm_without_countersign() {
     let dir = tempfile::tempdir().unwrap();
     let mut harmful = 0;
     for case in cases(include_str!("../../../../corpora/sql-attacks.jsonl")) {
-        if case["effect"] == "dos" || case["needs"] != "any" || case["sql"].as_str().unwrap().contains("/tmp/") {
+        if case["effect"] == "dos"
+            || case["needs"] != "any"
+            || case["sql"].as_str().unwrap().contains("/tmp/")
+        {
             continue;
         }
         let path = dir.path().join(case["id"].as_str().unwrap());
@@ -70,8 +87,7 @@ fn everything_benign_is_answered_but_for_documented_rules() {
         let id = case["id"].as_str().unwrap();
         let result = client.query(case["sql"].as_str().unwrap());
         let refused = result["isError"] == json!(true);
-        // PRAGMA is refused by the rule `forbidden_action`; describe_table answers instead.
-        assert_eq!(refused, id == "sl-b069", "{id}: {}", text_of(&result));
+        assert_eq!(refused, REFUSED.iter().any(|(known, _)| *known == id), "{id}: {}", text_of(&result));
     }
 }
 
@@ -104,7 +120,10 @@ fn metadata_tools_and_resources_show_only_what_may_be_read() {
     let tables = text_of(&client.call("list_tables", json!({"database": "shop"})));
     assert!(tables.contains("customers") && !tables.contains("restricted_salaries"), "{tables}");
     let users = text_of(&client.call("describe_table", json!({"database": "shop", "table": "USERS"})));
-    assert!(users.contains("login") && !users.contains("password_hash") && !users.contains("api_token"), "{users}");
+    assert!(
+        users.contains("login") && !users.contains("password_hash") && !users.contains("api_token"),
+        "{users}"
+    );
     let hidden = client.call("describe_table", json!({"database": "shop", "table": "restricted_salaries"}));
     assert_eq!(hidden["isError"], true);
     let answer = client.modern("resources/read", json!({"uri": "schema://shop"})).json();

@@ -55,7 +55,7 @@ fn nothing_acknowledged_is_lost_when_all_processes_are_killed_fifty_times() {
     assert!(answered.len() > ROUNDS * 9, "the load was too small: {}", answered.len());
     let verified = world.try_command(&["audit", "verify", world.audit().to_str().unwrap()]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
-    let outcomes = world.command(&["audit", "search", "--json", "--kind", "outcome"]);
+    let outcomes = world.command(&["audit", "search", "--json", "--decision", "outcome", "-n", "10000000"]);
     let recorded: HashSet<String> = outcomes
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
@@ -72,6 +72,5 @@ fn note(answered: &Mutex<HashSet<String>>, result: &Value) {
 }
 
 fn call_of(entry: &Value) -> String {
-    let record = entry.get("record").unwrap_or(entry);
-    record["call"].as_str().unwrap().to_owned()
+    entry["call"].as_str().unwrap().to_owned()
 }

@@ -27,7 +27,7 @@ fn a_reload_changes_decisions_and_a_bad_one_keeps_the_last_good_set() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(text_of(&client.query(sql)).contains("no-products"), "a bad reload loosened the policy");
 
-    let log = world.command(&["audit", "search", "--json", "--kind", "event"]);
+    let log = world.command(&["audit", "search", "--json", "--decision", "event", "-n", "1000"]);
     assert!(log.contains("policy-reload") && log.contains("policy-rejected"), "{log}");
 }
 
@@ -50,6 +50,7 @@ fn tools_that_no_policy_permits_are_neither_listed_nor_known() {
     let mut client = world.client(&world.ann);
     let listed = client.modern("tools/list", json!({})).json();
     assert_eq!(listed["result"]["tools"], json!([]), "{listed}");
-    let refused = client.modern("tools/call", json!({"name": "query_shop", "arguments": {"query": "SELECT 1"}})).json();
+    let refused =
+        client.modern("tools/call", json!({"name": "query_shop", "arguments": {"query": "SELECT 1"}})).json();
     assert_eq!(refused["error"]["code"], -32602, "{refused}");
 }

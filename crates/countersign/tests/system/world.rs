@@ -216,7 +216,9 @@ impl Server {
         let children = format!("/proc/{0}/task", self.child.id());
         let tasks = std::fs::read_dir(children).unwrap();
         let listed = tasks.filter_map(|t| std::fs::read_to_string(t.unwrap().path().join("children")).ok());
-        listed.flat_map(|text| text.split_whitespace().map(|p| p.parse().unwrap()).collect::<Vec<_>>()).collect()
+        listed
+            .flat_map(|text| text.split_whitespace().map(|p| p.parse().unwrap()).collect::<Vec<_>>())
+            .collect()
     }
 }
 
@@ -294,8 +296,10 @@ impl Client {
             "io.modelcontextprotocol/clientInfo": {"name": "system-test", "version": "1"}
         });
         let name = params.get("name").or(params.get("uri")).and_then(Value::as_str).map(str::to_owned);
-        let mut headers =
-            vec![("MCP-Protocol-Version".to_owned(), MODERN.to_owned()), ("Mcp-Method".into(), method.into())];
+        let mut headers = vec![
+            ("MCP-Protocol-Version".to_owned(), MODERN.to_owned()),
+            ("Mcp-Method".into(), method.into()),
+        ];
         headers.extend(name.map(|name| ("Mcp-Name".to_owned(), name)));
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         self.send(&headers, &body.to_string())
@@ -432,7 +436,8 @@ impl StdioClient {
     }
 
     pub fn query(&mut self, sql: &str) -> std::io::Result<Value> {
-        let answer = self.request("tools/call", json!({"name": "query_shop", "arguments": {"query": sql}}))?;
+        let answer =
+            self.request("tools/call", json!({"name": "query_shop", "arguments": {"query": sql}}))?;
         Ok(answer["result"].clone())
     }
 }

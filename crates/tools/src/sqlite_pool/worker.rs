@@ -114,7 +114,9 @@ impl Worker {
 
     /// The first whole answer among what was received.
     fn decode(&mut self) -> Result<Option<Response>, EngineError> {
-        let Some((header, rest)) = self.received.split_first_chunk::<{ wire::HEADER }>() else { return Ok(None) };
+        let Some((header, rest)) = self.received.split_first_chunk::<{ wire::HEADER }>() else {
+            return Ok(None);
+        };
         let length = wire::payload_length(*header).map_err(broken)?;
         let Some(payload) = rest.get(..length) else { return Ok(None) };
         let response = wire::decode_response(payload).map_err(broken)?;

@@ -106,8 +106,14 @@ fn is_alive(pid: u32) -> bool {
 /// Children of this process that have ended and were not reaped.
 fn zombies() -> usize {
     let us = format!(" {} ", std::process::id());
-    let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read_to_string(entry.unwrap().path().join("stat")).ok());
-    stats.filter(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z") && rest.contains(&us))).count()
+    let stats = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path().join("stat")).ok());
+    stats
+        .filter(|stat| {
+            stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z") && rest.contains(&us))
+        })
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +130,11 @@ async fn a_statement_that_ignores_interruption_is_killed_at_its_deadline() {
         let gone: Vec<_> = before.iter().filter(|pid| !after.contains(pid)).collect();
         assert_eq!(gone.len(), 1, "{sql}: one worker is given up");
         until(|| !is_alive(*gone[0])).await;
-        assert!(started.elapsed() < Duration::from_millis(600), "{sql}: its process lived {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_millis(600),
+            "{sql}: its process lived {:?}",
+            started.elapsed()
+        );
         until(|| pool.pids().len() == 5).await;
     }
     assert_eq!(zombies(), 0);
@@ -195,7 +205,11 @@ async fn a_dropped_call_stops_its_statement() {
         for pid in before.iter().filter(|pid| !pool.pids().contains(pid)) {
             until(|| !is_alive(*pid)).await;
         }
-        assert!(dropped.elapsed() < Duration::from_millis(200), "{sql}: its process lived {:?}", dropped.elapsed());
+        assert!(
+            dropped.elapsed() < Duration::from_millis(200),
+            "{sql}: its process lived {:?}",
+            dropped.elapsed()
+        );
         until(|| pool.pids().len() == 2).await;
     }
     assert_eq!(zombies(), 0);
