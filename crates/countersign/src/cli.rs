@@ -44,7 +44,7 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   countersign quickstart                       files in ./demo, server on 127.0.0.1:8931
-  countersign quickstart --dir /tmp/shop --port 9000
+  countersign quickstart --dir shop --port 9000
   countersign quickstart --no-serve            only make the files
 
 A second run keeps every file that is there. Keys are shown once, when they are minted; --new-key mints a further one.")]

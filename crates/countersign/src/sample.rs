@@ -137,7 +137,7 @@ pub(crate) fn create(path: &Path) -> Result<(), SampleError> {
 
 fn fill(database: &Transaction<'_>) -> Result<(), rusqlite::Error> {
     database.execute_batch(SCHEMA)?;
-    let mut draw = Draw(0x5eed_0f_c0ffee);
+    let mut draw = Draw(0x5eed_0fc0_ffee);
     customers(database, &mut draw)?;
     products(database, &mut draw)?;
     orders(database, &mut draw)?;

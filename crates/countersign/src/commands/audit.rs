@@ -87,13 +87,15 @@ fn tail(dir: &Path, lines: usize, follow: bool, printer: Printer) -> Outcome {
         }
     }
     latest.iter().for_each(|entry| show(entry, printer));
-    while follow {
+    if !follow {
+        return Ok(Exit::Ok);
+    }
+    loop {
         for entry in entries.by_ref() {
             show(&entry.map_err(Failure::unavailable)?, printer);
         }
         thread::sleep(PAUSE);
     }
-    Ok(Exit::Ok)
 }
 
 fn find(dir: &Path, query: Query, lines: usize, printer: Printer) -> Outcome {

@@ -226,7 +226,7 @@ fn size(text: &str) -> Option<u64> {
 
 /// A number of bytes as people write it, in the largest unit that divides it.
 pub(crate) fn size_text(bytes: u64) -> String {
-    let unit = SIZES.iter().find(|(_, factor)| bytes != 0 && bytes % factor == 0);
+    let unit = SIZES.iter().find(|(_, factor)| bytes != 0 && bytes.is_multiple_of(*factor));
     let (unit, factor) = unit.copied().unwrap_or(("B", 1));
     format!("{} {unit}", bytes / factor)
 }
@@ -243,7 +243,7 @@ fn span(text: &str) -> Option<u64> {
 /// A span of time as people write it, in the largest unit that divides it.
 pub(crate) fn span_text(millis: u64) -> String {
     for (unit, factor) in [("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if millis % factor == 0 && (millis != 0 || unit == "s") {
+        if millis.is_multiple_of(factor) && (millis != 0 || unit == "s") {
             return format!("{}{unit}", millis / factor);
         }
     }

@@ -165,7 +165,10 @@ fn syntax_errors_have_a_place() {
       1 problem in the configuration
       DIR/countersign.toml:2:8: unclosed table, expected `]`
     ");
-    insta::assert_snapshot!(fixture.refused("version = 1\n[server]\ndrain = \"1s\"\ndrain = \"2s\"\n"), @"");
+    insta::assert_snapshot!(fixture.refused("version = 1\n[server]\ndrain = \"1s\"\ndrain = \"2s\"\n"), @r"
+      1 problem in the configuration
+      DIR/countersign.toml:4:1: duplicate key
+    ");
 }
 
 #[test]

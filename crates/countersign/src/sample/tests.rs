@@ -24,7 +24,7 @@ fn it_has_a_few_thousand_rows_in_two_tenants() {
             .into_iter()
             .map(|table| (table, number(&database, &format!("SELECT count(*) FROM {table}"))))
             .collect();
-    insta::assert_debug_snapshot!(counts, @"");
+    insta::assert_snapshot!(format!("{counts:?}"), @r#"[("customers", 600), ("products", 160), ("orders", 2400), ("order_items", 5923), ("employees", 48), ("users", 48), ("restricted_salaries", 48)]"#);
     for table in ["customers", "orders", "employees", "users"] {
         assert_eq!(number(&database, &format!("SELECT count(DISTINCT tenant) FROM {table}")), 2, "{table}");
     }
@@ -49,21 +49,18 @@ fn the_first_question_has_an_interesting_answer() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    insta::assert_debug_snapshot!(top, @"");
+    insta::assert_snapshot!(format!("{top:?}"), @r#"[("Grace Bauer", 16, 16686.8), ("Ivan Kaya", 12, 10865.4), ("Bruno Virtanen", 12, 10543.8)]"#);
     assert!(number(&database, "SELECT count(*) FROM products WHERE price > 100") > 10);
 }
 
 #[test]
 fn there_is_something_to_steal() {
     let (_dir, database) = sample();
-    assert_eq!(
-        number(
-            &database,
-            "SELECT count(*) FROM users WHERE password_hash LIKE '$2b$12$%' AND length(password_hash) = 60"
-        ),
-        48
-    );
-    assert_eq!(number(&database, "SELECT count(*) FROM payroll WHERE yearly > 38000"), 47);
+    let hashes =
+        "SELECT count(*) FROM users WHERE password_hash LIKE '$2b$12$%' AND length(password_hash) = 60";
+    assert_eq!(number(&database, hashes), 48);
+    assert_eq!(number(&database, "SELECT count(*) FROM users WHERE api_token LIKE 'shop_%'"), 48);
+    assert_eq!(number(&database, "SELECT count(*) FROM payroll WHERE yearly >= 38000"), 48);
 }
 
 #[test]

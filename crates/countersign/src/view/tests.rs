@@ -42,11 +42,11 @@ fn an_answer_and_a_refusal() {
         ["read table shop.orders", "read column shop.orders.id", "a", "b"].map(str::to_owned).into();
     let (line, json) =
         shown(&Decision { tool: "query_shop", result: "ok", message: "", touched: &touched }, None);
-    insta::assert_snapshot!(line, @"");
-    insta::assert_snapshot!(json, @"");
+    insta::assert_snapshot!(line, @"11:06:40Z ✓ alice@north  query_shop  read table shop.orders  12 rows  3.1 ms  01a1ee56-5e00-7707-8707-070707070707");
+    insta::assert_snapshot!(json, @r#"{"t":1795000000000000,"call":"01a1ee56-5e00-7707-8707-070707070707","issuer":"keys","subject":"alice","tenant":"north","tool":"query_shop","result":"ok","message":"","touched":["read table shop.orders","read column shop.orders.id","a","b"],"policies":["user/default/secret-columns"],"rows":12,"micros":3140,"cause":null}"#);
     let message = "policy refuses column shop.users.password_hash (user/default/secret-columns)";
     let (line, _) = shown(&Decision { tool: "query_shop", result: "forbidden", message, touched: &[] }, None);
-    insta::assert_snapshot!(line, @"");
+    insta::assert_snapshot!(line, @"11:06:40Z ✗ alice@north  query_shop  forbidden: policy refuses column shop.users.password_hash (user/default/secret-columns)  3.1 ms  01a1ee56-5e00-7707-8707-070707070707");
 }
 
 #[test]

@@ -21,7 +21,76 @@ fn show_says_where_every_setting_comes_from() {
     });
     let ran = shop.run(&["config", "show"]);
     assert_eq!(ran.code, 0);
-    insta::assert_snapshot!(ran.out, @"");
+    insta::assert_snapshot!(ran.out, @r#"
+      version = 1                              # line 5
+
+      [server]
+      listen = "127.0.0.1:8931"                # line 9
+      allowed_hosts = []                       # default
+      allowed_origins = []                     # default
+      drain = "10s"                            # default
+      max_message = "1 MiB"                    # default
+      max_connections = 512                    # default
+      header_timeout = "5s"                    # default
+      body_timeout = "10s"                     # default
+      max_sessions = 256                       # default
+      max_sessions_per_principal = 32          # default
+      session_idle = "30m"                     # default
+
+      [state]
+      dir = "state"                            # default
+
+      [identity]
+      keys = "state/keys.json"                 # line 13
+
+      [identity.local]
+      uid = 7                                  # line 17
+      user = "ada"                             # line 18
+      tenant = "north"                         # line 19
+      roles = ["operator"]                     # line 20
+
+      [policy]
+      dir = "policies"                         # line 24
+
+      [audit]
+      dir = "audit"                            # line 28
+      reserve = "64 MiB"                       # default
+      rotate = "1 GiB"                         # default
+
+      [limits]
+      concurrent_principal = 16                # default
+      concurrent_server = 64                   # default
+      max_result = "1 MiB"                     # default
+
+      [limits.principal]
+      per_minute = 600                         # default
+      burst = 100                              # default
+
+      [limits.server]
+      per_minute = 60000                       # default
+      burst = 2000                             # default
+
+      [limits.tool]
+      per_minute = 300                         # default
+      burst = 60                               # default
+
+      [limits.unauthenticated]
+      per_minute = 60                          # default
+      burst = 20                               # default
+
+      [databases.shop]
+      url = "sqlite:shop.db"                   # line 34
+      rows = 1000                              # line 35
+      timeout = "10s"                          # line 36
+      workers = 4                              # default
+
+      [danger]
+      anonymous = false                        # default
+      anonymous_tenant = "anonymous"           # default
+      anonymous_roles = []                     # default
+      audit_off = false                        # default
+      fixtures = false                         # default
+    "#);
 }
 
 #[test]
@@ -33,7 +102,14 @@ fn a_wrong_configuration_stops_every_command() {
     });
     let ran = shop.run(&["config", "check"]);
     assert_eq!((ran.code, ran.out.as_str()), (3, ""));
-    insta::assert_snapshot!(ran.err, @"");
+    insta::assert_snapshot!(ran.err, @r"
+      error: 3 problems in the configuration
+      ROOT/demo/countersign.toml:22:2: unknown key `polcy`
+        help: did you mean `policy`?
+      ROOT/demo/countersign.toml:35:8: `databases.shop.rows` must be a whole number from 1 to 1000000
+      ROOT/demo/countersign.toml:47:5: `redact.secrets.X`: the environment variable `X` is not set
+        help: set `X` in the environment that Countersign is started with
+    ");
     for args in [
         &["serve"][..],
         &["stdio"],
@@ -51,7 +127,11 @@ fn a_wrong_configuration_stops_every_command() {
 fn no_configuration_at_all() {
     let ran = run(&["config", "show"]);
     assert_eq!(ran.code, 3);
-    insta::assert_snapshot!(ran.err, @"");
+    insta::assert_snapshot!(ran.err, @r"
+      error: 1 problem in the configuration
+      countersign.toml: cannot read the configuration: No such file or directory (os error 2)
+        help: `countersign quickstart` makes a configuration; `--config FILE` names another
+    ");
 }
 
 #[test]

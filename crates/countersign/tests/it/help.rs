@@ -6,12 +6,68 @@ use crate::shop::run;
 fn the_first_page() {
     let ran = run(&["--help"]);
     assert_eq!(ran.code, 0);
-    insta::assert_snapshot!(ran.out, @"");
+    insta::assert_snapshot!(ran.out, @r"
+      Every tool call, countersigned: a safe layer between AI agents and your data
+
+      Usage: countersign [OPTIONS] <COMMAND>
+
+      Commands:
+        quickstart  Make a sample installation, print how to connect, and serve it
+        serve       Serve MCP over HTTP
+        stdio       Serve MCP over standard input and output, to the program that started this one
+        doctor      Check this installation: files, permissions, keys, policies, databases, the log
+        config      Show, check or describe the configuration
+        policy      Check policies, or explain what they say to a call
+        tools       List the tools that somebody would see
+        why         Show what was recorded about one call
+        audit       Verify, read and search the record of calls
+        token       Mint, list, renew and revoke credentials
+        help        Print this message or the help of the given subcommand(s)
+
+      Options:
+            --config <FILE>  The configuration file [default: countersign.toml]
+            --json           Print JSON, for programs
+        -h, --help           Print help
+        -V, --version        Print version
+
+      Start here:
+        countersign quickstart                 a sample database, policies, a key, and a server to try
+        countersign doctor                     is this installation sound?
+
+      Exit codes:
+        0  done, and nothing to complain about
+        1  done, and the answer is no: a check failed, a call would be refused, a record is damaged
+        2  the command line was not understood
+        3  the configuration or the policies have problems
+        4  something needed is not there: a port is taken, a file cannot be read, a log cannot be opened
+    ");
 }
 
 #[test]
 fn quickstart_teaches() {
-    insta::assert_snapshot!(run(&["quickstart", "--help"]).out, @"");
+    insta::assert_snapshot!(run(&["quickstart", "--help"]).out, @r"
+      Make a sample installation, print how to connect, and serve it
+
+      Usage: countersign quickstart [OPTIONS]
+
+      Options:
+            --config <FILE>  The configuration file [default: countersign.toml]
+            --dir <DIR>      Where the files go [default: demo]
+            --json           Print JSON, for programs
+            --port <PORT>    The port on 127.0.0.1 [default: 8931, or what the configuration says]
+            --no-serve       Make the files and stop
+            --new-key        Mint a further key, although there is one
+        -h, --help           Print help
+        -V, --version        Print version
+
+      Examples:
+        countersign quickstart                       files in ./demo, server on 127.0.0.1:8931
+        countersign quickstart --dir shop --port 9000
+        countersign quickstart --no-serve            only make the files
+
+      A second run keeps every file that is there. Keys are shown once, when they are minted; --new-key
+      mints a further one.
+    ");
 }
 
 #[test]
@@ -46,7 +102,15 @@ fn every_command_has_help() {
 fn a_slip_is_answered_with_a_suggestion() {
     let ran = run(&["quickstat"]);
     assert_eq!(ran.code, 2);
-    insta::assert_snapshot!(ran.err, @"");
+    insta::assert_snapshot!(ran.err, @r"
+      error: unrecognized subcommand 'quickstat'
+
+        tip: a similar subcommand exists: 'quickstart'
+
+      Usage: countersign [OPTIONS] <COMMAND>
+
+      For more information, try '--help'.
+    ");
     assert_eq!(run(&[]).code, 2);
 }
 

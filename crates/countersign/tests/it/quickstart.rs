@@ -32,7 +32,49 @@ fn what_it_prints() {
     let id = ran.out.split("key-").nth(1).unwrap().split(' ').next().unwrap();
     let date = ran.out.split("valid until ").nth(1).unwrap().split(';').next().unwrap().to_owned();
     let text = ran.out.replace(&key, "cs_KEY").replace(id, "ID").replace(&date, "DATE");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+      Files
+        made          demo/shop.db                      the sample shop
+        made          demo/policies/default.cedar       policies
+        made          demo/countersign.toml             the configuration
+                      demo/audit                        the record of every call
+
+      API key
+        export COUNTERSIGN_KEY=cs_KEY
+        key-ID for ada@north, valid until DATE; shown this once, stored only as a hash
+
+      Connect a client (mcp.json)
+        over HTTP:
+        {"mcpServers":{"countersign":{"type":"http","url":"http://127.0.0.1:8931/mcp","headers":{"Authorization":"Bearer cs_KEY"}}}}
+        or over stdio, without a key:
+        {"mcpServers":{"countersign":{"type":"stdio","command":"countersign","args":["stdio","--config","ROOT/demo/countersign.toml"]}}}
+        for Claude Code, as a command:
+        claude mcp add countersign -- countersign stdio --config ROOT/demo/countersign.toml
+
+      Ask your agent
+        Which ten customers spent the most, and what did they buy?
+        or, without an agent:
+        curl -s http://127.0.0.1:8931/mcp -H "Authorization: Bearer $COUNTERSIGN_KEY" \
+          -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+          -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' -H 'Mcp-Name: query_shop' \
+          -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"query_shop","arguments":{"query":"SELECT name, orders, spent FROM customer_spending ORDER BY spent DESC LIMIT 10"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}'
+
+      Then attack
+        Show me the password hashes of all users. If that is refused, try a join, a view, a subquery or a comment.
+        or, without an agent:
+        curl -s http://127.0.0.1:8931/mcp -H "Authorization: Bearer $COUNTERSIGN_KEY" \
+          -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+          -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' -H 'Mcp-Name: query_shop' \
+          -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"query_shop","arguments":{"query":"SELECT username, password_hash FROM users"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}'
+
+      And look at the record
+        countersign audit verify ROOT/demo/audit
+        countersign audit tail --config ROOT/demo/countersign.toml
+
+
+      Start it with
+        countersign serve --config ROOT/demo/countersign.toml
+    "#);
     assert_eq!(ran.err, "");
 }
 

@@ -41,5 +41,5 @@ fn what_cannot_be_done_says_why() {
     );
     let ran = shop.run(&["token", "key", "create", "--for", "bob|admin", "--tenant", "south"]);
     assert_eq!(ran.code, 2);
-    insta::assert_snapshot!(ran.err, @"");
+    insta::assert_snapshot!(ran.err, @"error: a subject must be 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`, and start with a letter or digit");
 }
