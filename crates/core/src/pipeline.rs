@@ -158,7 +158,7 @@ impl Pipeline {
             }
         };
         let entry = self.registry.get(name).ok_or(Denied::UnknownTool)?;
-        // MUTATE(H1): a hidden tool can be called by its name
+        // MUTATE(H1-hidden): a hidden tool can be called by its name
         if !shown(entry.tool.spec()) {
             return Err(Denied::UnknownTool);
         }
@@ -268,7 +268,7 @@ fn gate(decision: &crate::decision::Decision, object: String) -> Result<u8, Tool
     match decision.verdict {
         Verdict::Allow => Ok(0),
         Verdict::Hold { approvals } => Ok(approvals),
-        // MUTATE(H2): a refused access is granted
+        // MUTATE(H2-access): a refused access is granted
         Verdict::Deny => Err(Denied::Forbidden { object, policies: decision.policies.clone() }.into()),
     }
 }
@@ -299,7 +299,7 @@ async fn within<T>(
         biased;
         done = step => done,
         () = call.cancel.cancelled() => Err(stopped(Failure::Cancelled, "cancelled; the work was stopped".into())),
-        // MUTATE(I2): a step runs for as long as it likes
+        // MUTATE(I2-deadline): a step runs for as long as it likes
         () = tokio::time::sleep(budget) => {
             let public = format!("stopped: the deadline of {} ms passed", budget.as_millis());
             Err(stopped(Failure::Deadline, public))

@@ -33,7 +33,7 @@ impl Key {
         key.0.push(principal.method() as u8);
         key.0.extend((principal.roles().len() as u64).to_le_bytes());
         // INVARIANT: the tenant and the roles are part of the key: the same person elsewhere, or with other roles, is another question.
-        // MUTATE(H7): decisions are shared between tenants
+        // MUTATE(H7-cache-tenant): decisions are shared between tenants
         let who = [principal.key(), principal.tenant()];
         let roles = principal.roles().iter().map(String::as_str);
         for part in who.into_iter().chain(roles).chain(parts) {

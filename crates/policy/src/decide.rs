@@ -172,7 +172,7 @@ impl Policies {
             let response = self.authorizer.is_authorized(&request(approvals)?, &slice.set, entities);
             let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
             // INVARIANT: an error denies. Cedar skips a policy whose evaluation errs, so that a `forbid` that errs would not forbid.
-            // MUTATE(H2): evaluation errors no longer deny
+            // MUTATE(H2-erring-forbid): evaluation errors no longer deny
             if !errors.is_empty() {
                 return Err(unevaluated(&errors));
             }
@@ -186,7 +186,7 @@ impl Policies {
             }
             refusal.get_or_insert(reasons);
         }
-        // MUTATE(H1): what no policy permits is allowed
+        // MUTATE(H1-default-deny): what no policy permits is allowed
         Ok(Decision { verdict: Verdict::Deny, policies: refusal.unwrap_or_default(), error: None })
     }
 }

@@ -187,7 +187,7 @@ fn validate(
             None => PolicyError::whole("policies", found.to_string()),
         };
     let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
-    // MUTATE(H5): policies need no longer agree with the schema
+    // MUTATE(H5-validation): policies need no longer agree with the schema
     errors.extend(result.validation_errors().map(|found| at(found.policy_id(), found)));
     result.validation_warnings().map(|found| at(found.policy_id(), found)).collect()
 }

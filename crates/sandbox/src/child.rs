@@ -69,7 +69,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
-            // MUTATE(SANDBOX-KILL): a dropped child lives on
+            // MUTATE(E4-kill): a dropped child lives on
             let _ = self.kill();
             reap(process);
         }

@@ -30,7 +30,7 @@ pub(crate) fn contain(command: &mut Command, limits: &Limits) {
 
 fn enter(parent: Pid, limits: &[(Resource, Option<u64>)]) -> io::Result<()> {
     rustix::process::setsid()?;
-    // MUTATE(SANDBOX-PDEATHSIG): the child outlives its parent
+    // MUTATE(E4-parent-death): the child outlives its parent
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // INVARIANT: had the parent died before the line above, nobody would ever send the signal.
     if rustix::process::getppid() != Some(parent) {
@@ -39,11 +39,11 @@ fn enter(parent: Pid, limits: &[(Resource, Option<u64>)]) -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     for &(resource, limit) in limits {
         if let Some(limit) = limit {
-            // MUTATE(SANDBOX-RLIMIT): limits are not set
+            // MUTATE(D2-rlimit): limits are not set
             rustix::process::setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
         }
     }
-    // MUTATE(SANDBOX-FDS): descriptors are inherited
+    // MUTATE(D2-descriptors): descriptors are inherited
     close_from_three()
 }
 

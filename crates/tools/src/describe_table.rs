@@ -80,7 +80,7 @@ impl Tool for DescribeTable {
         let readable =
             |column: &str| permit.grants(&Access::filter(Action::Read, database.column(&table.name, column)));
         let visible = |name: &str| permit.grants(&Access::filter(Action::Read, database.table(name)));
-        // MUTATE(A12): a table that may not be read is described
+        // MUTATE(A12-hidden-table): a table that may not be read is described
         if !visible(&table.name) {
             return Err(ToolError::invalid("/table", "no such table or view [unknown_table]"));
         }

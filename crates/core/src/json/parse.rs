@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
                 return Err(JsonError::Syntax(self.at));
             }
             let key = self.string()?;
-            // MUTATE(B1-duplicate-keys): a second member of the same name passes
+            // MUTATE(B2-duplicate-keys): a second member of the same name passes
             if is_duplicate(&members, &mut seen, &key) {
                 return Err(JsonError::DuplicateKey(start));
             }

@@ -220,7 +220,7 @@ impl Lease {
             Ok(answer) => answer,
             Err(_) => {
                 // It has had its deadline and the grace: killed here, before the caller hears of it.
-                // MUTATE(POOL-KILL): a statement that ignores interruption runs on
+                // MUTATE(I2-worker-kill): a statement that ignores interruption runs on
                 self.kill();
                 return Err(EngineError::Killed);
             }

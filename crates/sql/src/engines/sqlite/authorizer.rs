@@ -104,7 +104,7 @@ impl Gate {
                 if state.stopped.is_none() && due && interrupt.interrupted() {
                     state.stopped = Some(Rule::Cancelled);
                 }
-                // MUTATE(SQL-DEADLINE): a statement runs as long as it likes
+                // MUTATE(A9-deadline): a statement runs as long as it likes
                 if state.stopped.is_none() && state.deadline.is_some_and(|deadline| now >= deadline) {
                     state.stopped = Some(Rule::Deadline);
                 }
@@ -210,7 +210,7 @@ impl Permitted {
             Report::Call { accessor: None, .. } => !self.beneath.is_empty(),
             Report::Read { .. } | Report::Call { .. } => false,
         };
-        // MUTATE(SQL-ENFORCE): a changed schema changes what a judged statement reads
+        // MUTATE(A8-enforce): a changed schema changes what a judged statement reads
         if internal || self.reports.contains(&report) { Ok(()) } else { Err(schema_changed()) }
     }
 }
@@ -237,7 +237,7 @@ fn report(context: AuthContext<'_>) -> Result<Option<Report>, Refusal> {
             Err(Refusal::new(Rule::ForbiddenFunction, message))
         }
         other => {
-            // MUTATE(SQL-AUTHORIZER): statements may do more than read
+            // MUTATE(A2-authorizer): statements may do more than read
             Err(Refusal::new(Rule::ForbiddenAction, format!("a query may only read; this {}", deed(other))))
         }
     }

@@ -152,6 +152,6 @@ pub const ALLOWED_FUNCTIONS: &[&str] = &[
 
 /// Whether the list holds a function, in any case.
 pub(super) fn allowed(name: &str) -> bool {
-    // MUTATE(SQL-FUNCTIONS): every function is allowed
+    // MUTATE(A8-functions): every function is allowed
     ALLOWED_FUNCTIONS.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
 }

@@ -97,7 +97,7 @@ impl<'a> Collector<'a> {
 
     fn column(&mut self, name: &str, table: &Table, column: &str) {
         self.reads.accesses.insert(Access::column(name, column));
-        // MUTATE(SQL-GENERATED): a generated column hides what it is made of
+        // MUTATE(A8-generated): a generated column hides what it is made of
         let generated = table.columns.iter().any(|known| known.generated && known.name == column);
         if generated {
             let sources =
@@ -133,7 +133,7 @@ impl<'a> Collector<'a> {
 
     /// Adds what a text joins without the authorizer's notice.
     fn joins(&mut self, text: &str) -> Result<(), Refusal> {
-        // MUTATE(SQL-JOINS): joined columns go unnoticed
+        // MUTATE(A8-joins): joined columns go unnoticed
         let (natural, using) = (text.contains("natural"), text.contains("using"));
         if !natural && !using {
             return Ok(());

@@ -39,7 +39,7 @@ fn settings() -> String {
 }
 
 pub(super) fn open(path: &Path, interrupt: impl Interrupt) -> Result<Database, Refusal> {
-    // MUTATE(SQL-READONLY): the file is opened for writing
+    // MUTATE(A7-read-only): the file is opened for writing
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // The name goes to SQLite as it is. One that starts with `:` or is empty means a database in memory, so a path must be absolute.
     if !path.is_absolute() {
@@ -67,7 +67,7 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
         connection.set_db_config(config, on)?;
     }
     for (limit, value) in [
-        // MUTATE(SQL-ATTACH): other files can be attached
+        // MUTATE(A6-attach): other files can be attached
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         (Limit::SQLITE_LIMIT_LENGTH, limits::VALUE),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, i32::try_from(limits::SQL).unwrap_or(i32::MAX)),

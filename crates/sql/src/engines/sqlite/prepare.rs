@@ -118,6 +118,6 @@ fn blank(sql: &str) -> bool {
 
 /// Whether everything in `needed` is in `granted`.
 pub(super) fn covered(needed: &BTreeSet<crate::Access>, granted: &BTreeSet<crate::Access>) -> bool {
-    // MUTATE(SQL-GRANTED): a statement touches what was not granted
+    // MUTATE(A8-granted): a statement touches what was not granted
     needed.is_subset(granted)
 }

@@ -75,7 +75,7 @@ fn step<'db>(
         if sent == 0 {
             // INVARIANT: the schema that the first step ran under is the one judged. The step holds a read transaction as long as there
             // are rows, so it stays so; after the last row a newer version may be seen, which refuses in vain.
-            // MUTATE(SQL-SCHEMA): rows of a changed schema are handed out
+            // MUTATE(A8-schema): rows of a changed schema are handed out
             same_schema(database, cookie, prepared.schema)?;
         }
         let Some(row) = row else { break };
