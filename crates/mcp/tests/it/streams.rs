@@ -102,7 +102,9 @@ async fn item_14_streams_are_not_buffered_and_stay_alive() {
 async fn open_streams_are_few_per_principal() {
     let site = Site::with(Config { streams_per_principal: 1, ..Config::default() }).await;
     let first = Listener::open(&site, &listen(json!({"toolsListChanged": true}))).await;
-    let reply = site.send(&listen(json!({"toolsListChanged": true}))).await;
+    let second = listen(json!({"toolsListChanged": true}));
+    let refused = tokio::time::timeout(Duration::from_secs(2), site.send(&second)).await;
+    let reply = refused.expect("a second stream was opened");
     assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (429, "1"));
     let bobs = Http::modern("bob", 1, "subscriptions/listen", json!({"notifications": {}}));
     assert!(
