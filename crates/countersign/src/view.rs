@@ -68,6 +68,7 @@ impl View {
     }
 
     fn line(&self, summary: &Summary<'_>, cause: Option<&str>) -> String {
+        // MUTATE(K2-view): the operator's view shows secrets and hidden characters
         let shown = |text: &str| cut(&self.redactor.line(text));
         let style = |style: Style, text: &str| self.printer.on_err(style, text);
         let (mark, colour) = match summary.result {

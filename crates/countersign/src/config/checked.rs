@@ -69,6 +69,7 @@ fn fetch_secrets(raw: &mut Raw, dir: &Path, environment: Environment<'_>) -> (Ve
                 }
                 warnings.extend(warning);
             }
+            // MUTATE(K1-missing): a secret that cannot be had is passed over
             Err(reason) => raw.problem(place, format!("`{key}`: {reason}"), Some(help)),
         }
     }
