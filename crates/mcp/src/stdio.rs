@@ -40,9 +40,14 @@ where
 {
     let (out, lines) = mpsc::channel(BACKLOG);
     let writing = tokio::spawn(write(writer, lines));
-    let session = Arc::new(Session::new("stdio", &principal));
-    let mut process =
-        Process { server: Arc::clone(&server), principal, session, out, forwarding: JoinSet::new() };
+    // INVARIANT: each process is a run of its own; what one has read taints no other.
+    let mut random = [0; 16];
+    server.pipeline.environment.random(&mut random).map_err(std::io::Error::other)?;
+    let digest = format!("stdio-{:032x}", u128::from_be_bytes(random));
+    let session = Arc::new(Session::new(&digest, &principal));
+    let peer = format!("pid {}", std::os::unix::process::parent_id()).into();
+    let forwarding = JoinSet::new();
+    let mut process = Process { server: Arc::clone(&server), principal, session, peer, out, forwarding };
     let read = process.read(BufReader::new(reader)).await;
     server.closing.cancel();
     let patience = server.config.drain;
@@ -77,6 +82,8 @@ struct Process {
     server: Arc<Server>,
     principal: Arc<Principal>,
     session: Arc<Session>,
+    /// The process that started us.
+    peer: Arc<str>,
     out: mpsc::Sender<String>,
     forwarding: JoinSet<()>,
 }
@@ -184,7 +191,7 @@ impl Process {
             client: None,
             level: None,
             run: self.session.run.clone(),
-            peer: "stdio".into(),
+            peer: Arc::clone(&self.peer),
             transport: Transport::Stdio,
             streams: true,
         };

@@ -12,23 +12,24 @@ use tokio::{
 use crate::{
     site::{LEGACY, MODERN, server},
     tools::Seen,
-    world::principal,
+    world::{MemoryLog, principal},
 };
 
 struct Process {
     input: DuplexStream,
     output: Lines<BufReader<DuplexStream>>,
     seen: Arc<Seen>,
+    log: Arc<MemoryLog>,
     served: JoinHandle<std::io::Result<()>>,
 }
 
 impl Process {
     fn start(config: Config) -> Process {
-        let (server, seen, ..) = server(config);
+        let (server, seen, log, ..) = server(config);
         let (input, reader) = tokio::io::duplex(1 << 16);
         let (writer, output) = tokio::io::duplex(1 << 16);
         let served = tokio::spawn(serve_stdio(reader, writer, server, principal("alice", "acme")));
-        Process { input, output: BufReader::new(output).lines(), seen, served }
+        Process { input, output: BufReader::new(output).lines(), seen, log, served }
     }
 
     async fn initialized() -> Process {
@@ -152,4 +153,19 @@ async fn a_line_over_the_limit_is_refused_and_the_next_one_is_read() {
     assert_eq!(process.message().await["error"]["code"], -32600);
     process.request(2, "ping", json!({})).await;
     assert_eq!(process.message().await["id"], 2);
+}
+
+#[tokio::test]
+async fn each_process_is_a_run_of_its_own() {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let mut process = Process::initialized().await;
+        process.request(1, "tools/call", json!({"name": "echo", "arguments": {"text": "x"}})).await;
+        process.message().await;
+        let entries = process.log.entries.lock().unwrap();
+        let entry: Value = serde_json::from_str(&entries[0]).unwrap();
+        assert!(entry["from"]["peer"].as_str().unwrap().starts_with("pid "));
+        runs.push(entry["run"].as_str().unwrap().to_owned());
+    }
+    assert_ne!(runs[0], runs[1]);
 }
