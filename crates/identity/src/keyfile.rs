@@ -182,7 +182,7 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<KeyRecord>, Option<Stamp>), KeyFi
     };
     let meta = file.metadata().map_err(io)?;
     let mode = meta.mode() & 0o777;
-    // MUTATE(G1-file): a key file that anybody can write to is believed
+    // MUTATE(G1-key-file): a key file that anybody can write to is believed
     if mode & 0o022 != 0 {
         return Err(KeyFileError::WritableByOthers { path: path.to_owned(), mode });
     }

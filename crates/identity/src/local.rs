@@ -39,7 +39,7 @@ impl LocalUser {
     /// [`LocalRefused`] when either is not the configured one: a process that changed its identity is nobody we know.
     pub fn authenticate(&self, (real, effective): (u32, u32)) -> Result<Arc<Principal>, LocalRefused> {
         for actual in [real, effective] {
-            // MUTATE(G2): any user of the machine is taken for the operator
+            // MUTATE(G2-uid): any user of the machine is taken for the operator
             if actual != self.uid {
                 return Err(LocalRefused { admitted: self.uid, actual });
             }

@@ -72,7 +72,7 @@ impl Kind {
             },
             (Kind::Listen, DeValue::String(text)) => {
                 let address: SocketAddr = text.parse().map_err(|_| wrong())?;
-                // MUTATE(G3): plain HTTP is served to the network
+                // MUTATE(G3-loopback): plain HTTP is served to the network
                 if !address.ip().is_loopback() {
                     return Err((
                         "must be a loopback address: this version serves plain HTTP only, and beyond this machine that would show \

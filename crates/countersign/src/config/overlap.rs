@@ -42,7 +42,7 @@ pub(super) fn problems(config: &Config, raw: &Raw) -> Vec<Problem> {
             }
         };
         for (what, path) in &ours {
-            // MUTATE(GUARD-overlap): a database may be a file of Countersign itself
+            // MUTATE(P3-overlap): a database may be a file of Countersign itself
             if overlaps(&database.file, &meta, path) {
                 problem(
                     format!("`{key}` is or lies in Countersign's own {what}"),
