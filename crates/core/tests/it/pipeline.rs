@@ -224,3 +224,53 @@ async fn an_internal_error_shows_an_id_and_no_cause() {
     assert!(!serde_json::to_string(&world.entries()).unwrap().contains("/etc/passwd"));
     assert!(world.events().iter().any(|event| event.contains("/etc/passwd")), "the operator sees the cause");
 }
+
+#[tokio::test]
+async fn a_record_says_who_when_what_and_from_where() {
+    let world = world();
+    *world.tool.accesses.lock().unwrap() = vec![Access::required(Action::Read, table("a"))];
+    world.pipeline.run(probe(GOOD)).await.unwrap();
+    let [intent, outcome] = &world.entries()[..] else { panic!("two entries") };
+    assert_eq!(intent["who"]["issuer"], "keys");
+    assert_eq!(intent["who"]["subject"], "ann");
+    assert_eq!(intent["who"]["tenant"], "acme");
+    assert_eq!(intent["who"]["auth"], "api-key");
+    assert_eq!(intent["from"]["peer"], "127.0.0.1:1");
+    assert_eq!(intent["from"]["transport"], "http");
+    assert_eq!(intent["tool"], "probe");
+    assert_eq!(intent["accesses"][0], "read table shop.a");
+    assert_eq!(intent["decision"], "allow");
+    assert_eq!(intent["policies"][0], "rule");
+    assert_eq!(intent["policy"], "policy-digest");
+    assert!(intent["t"].as_u64().unwrap() > 0 && intent["mono"].is_u64() && intent["args"].as_str().unwrap().len() == 64);
+    assert_eq!(outcome["call"], intent["call"]);
+    assert_eq!(outcome["result"], "ok");
+    assert_eq!(outcome["label"]["integrity"], "untrusted");
+}
+
+#[test]
+fn issuer_and_subject_cannot_be_confused() {
+    let principal =
+        |issuer, subject| Principal::new(issuer, subject, PrincipalKind::Person, "t", AuthMethod::ApiKey);
+    assert_ne!(principal("a|b", "c").key(), principal("a", "b|c").key());
+}
+
+#[test]
+fn the_pin_covers_what_clients_are_shown() {
+    let spec = world().tool.spec().as_ref().clone();
+    let changed = |change: fn(&mut ToolSpec)| {
+        let mut other = spec.clone();
+        change(&mut other);
+        other.pinned().digest
+    };
+    for (what, digest) in [
+        ("name", changed(|s| s.name = "other".into())),
+        ("title", changed(|s| s.title.push('x'))),
+        ("description", changed(|s| s.description.push('x'))),
+        ("input", changed(|s| s.input_schema["properties"]["text"]["maxLength"] = 11.into())),
+        ("output", changed(|s| s.output_schema = Some(true.into()))),
+        ("power", changed(|s| s.power = PowerClass::WriteHigh)),
+    ] {
+        assert_ne!(digest, spec.digest, "{what}");
+    }
+}

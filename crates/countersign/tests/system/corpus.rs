@@ -133,3 +133,15 @@ fn metadata_tools_and_resources_show_only_what_may_be_read() {
     let resource = answer["result"]["contents"][0]["text"].as_str().unwrap().to_owned();
     assert!(resource.contains("login") && !resource.contains("password_hash"), "{resource}");
 }
+
+#[test]
+fn a_statement_over_ten_thousand_characters_is_refused() {
+    let world = World::new(Shape::default());
+    let _server = world.serve();
+    let mut client = world.client(&world.ann);
+    let fits = format!("SELECT 1 --{}", "x".repeat(9_989));
+    assert_eq!(fits.len(), 10_000);
+    assert_ne!(client.query(&fits)["isError"], true);
+    let refused = text_of(&client.query(&format!("{fits}x")));
+    assert!(refused.contains("/query") && refused.contains("at most 10000 characters"), "{refused}");
+}
