@@ -96,6 +96,22 @@ pub(crate) fn list_epochs(dir: &Path, slot_number: u32) -> Result<Vec<u32>, File
     list_numbers(&slot(dir, slot_number), "epoch-")
 }
 
+/// The partial files in a tile's or bundle's `.p` directory with their widths, narrowest first; other names are left alone.
+pub(crate) fn partials(dir: &Path) -> Result<Vec<(PathBuf, u64)>, FileError> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries.at("list", dir)?,
+    };
+    for entry in entries {
+        let entry = entry.at("list", dir)?;
+        let width = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+        found.extend(width.map(|width| (entry.path(), width)));
+    }
+    found.sort_unstable_by_key(|(_, width)| *width);
+    Ok(found)
+}
+
 fn list_numbers(dir: &Path, prefix: &str) -> Result<Vec<u32>, FileError> {
     let mut numbers = Vec::new();
     let entries = match fs::read_dir(dir) {

@@ -237,7 +237,25 @@ impl EpochPublisher {
             }
         }
         replace(&layout::checkpoint(&self.dir), self.note.as_bytes())?;
+        self.prune()?;
         self.published = self.size;
+        Ok(())
+    }
+
+    /// Removes partial files that two checkpoints have outgrown; a reader of the one before still finds its own.
+    fn prune(&self) -> Result<(), FileError> {
+        // A level's hashes cover 256 of the level below, so its sizes are the tree's, shifted by 8 bits a level.
+        let (mut now, mut before) = (self.size, self.published);
+        for level in 0..self.levels.len() {
+            let (index, outgrown) = (now / TILE_WIDTH, before % TILE_WIDTH);
+            if index == before / TILE_WIDTH {
+                self.remove_narrower(&tile_path(level, index, TILE_WIDTH), outgrown)?;
+                if level == 0 {
+                    self.remove_narrower(&entries_path(index, TILE_WIDTH), outgrown)?;
+                }
+            }
+            (now, before) = (index, before / TILE_WIDTH);
+        }
         Ok(())
     }
 
@@ -289,6 +307,16 @@ impl EpochPublisher {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.at("remove", &path),
         }
+    }
+
+    fn remove_narrower(&self, full: &str, width: u64) -> Result<(), FileError> {
+        let dir = self.dir.join(format!("{full}.p"));
+        for (path, found) in layout::partials(&dir)? {
+            if found < width {
+                fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+        Ok(())
     }
 
     fn broken(&self, what: &'static str) -> FileError {

@@ -310,7 +310,7 @@ impl Published<'_> {
                 check.problem(Some(self.slot), &path, None, "it is missing".to_owned(), meaning);
                 continue;
             };
-            let partial_replaced = tile.width < TILE_WIDTH && found.len() as u64 == TILE_WIDTH * 32;
+            let partial_replaced = tile.width < TILE_WIDTH && found.len() > expected.len();
             let differs = expected.iter().zip(&found).position(|(a, b)| a != b);
             if let Some(offset) = differs {
                 let what = "a hash is not the one that was signed".to_owned();
@@ -319,17 +319,51 @@ impl Published<'_> {
                 let what = format!("it has {} bytes where {} belong", found.len(), expected.len());
                 check.problem(Some(self.slot), &path, None, what, meaning);
             }
+            // MUTATE(L3-outgrown): partial files of earlier checkpoints may say anything
+            self.check_outgrown(tile, expected, check)?;
         }
         Ok(())
     }
 
-    /// Reads a tile or bundle of `width`: the partial file, or the full one that may have replaced it.
+    /// Narrower partial files that an earlier checkpoint needed: what is left of them must say the same.
+    fn check_outgrown(&self, tile: Tile, hashes: &[u8], check: &mut Check<'_>) -> Result<(), FileError> {
+        let meaning = "a file that an earlier checkpoint needed was changed";
+        let narrower = |full: &str| -> Result<Vec<(PathBuf, u64)>, FileError> {
+            let found = layout::partials(&self.dir.join(format!("{full}.p")))?;
+            Ok(found.into_iter().filter(|(_, width)| *width < tile.width).collect())
+        };
+        for (path, width) in narrower(&full_path(tile))? {
+            let expected = usize::try_from(width * 32).ok().and_then(|end| hashes.get(..end));
+            if let Some(found) = read_if_there(&path)?
+                && expected != Some(found.as_slice())
+            {
+                check.problem(Some(self.slot), &path, None, "it was changed".to_owned(), meaning);
+            }
+        }
+        if tile.level > 0 {
+            return Ok(());
+        }
+        for (path, width) in narrower(&entries_path(tile.index, TILE_WIDTH))? {
+            let Some(found) = read_if_there(&path)? else { continue };
+            let leaves = decode_bundle(&found).unwrap_or_default();
+            let leaves: Vec<u8> = leaves.iter().flat_map(|entry| leaf_hash(entry)).collect();
+            let expected = usize::try_from(width * 32).ok().and_then(|end| hashes.get(..end));
+            if expected != Some(leaves.as_slice()) {
+                check.problem(Some(self.slot), &path, None, "it was changed".to_owned(), meaning);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a tile or bundle of `width`: the partial file, or a wider or the full one that has replaced it.
     fn read(&self, full: &str, width: u64) -> Result<Option<(PathBuf, Vec<u8>)>, FileError> {
         let full_path = self.dir.join(full);
         if width < TILE_WIDTH {
-            let partial = self.dir.join(format!("{full}.p/{width}"));
-            if let Some(bytes) = read_if_there(&partial)? {
-                return Ok(Some((partial, bytes)));
+            let found = layout::partials(&self.dir.join(format!("{full}.p")))?;
+            for (partial, _) in found.into_iter().filter(|(_, found)| *found >= width) {
+                if let Some(bytes) = read_if_there(&partial)? {
+                    return Ok(Some((partial, bytes)));
+                }
             }
         }
         Ok(read_if_there(&full_path)?.map(|bytes| (full_path, bytes)))

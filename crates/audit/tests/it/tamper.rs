@@ -315,3 +315,30 @@ fn a_report_says_where_and_what_it_means() {
             .contains("an entry is not the one that was signed (published entries were changed)")
     );
 }
+
+#[test]
+fn partial_files_of_earlier_checkpoints_are_few_and_checked_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    for round in 0..4 {
+        record_many(&log, &format!("round-{round}"), 3);
+        // Longer than the interval of publishing, so that every round has a checkpoint of its own.
+        std::thread::sleep(std::time::Duration::from_millis(1_200));
+    }
+    log.close().unwrap();
+    let partials: Vec<PathBuf> =
+        files(dir.path()).into_iter().filter(|path| path.to_str().unwrap().contains("000.p/")).collect();
+    assert!((3..=6).contains(&partials.len()), "a tile and a bundle, of two or three checkpoints: {partials:?}");
+    assert_verifies(dir.path());
+    for path in partials {
+        let bytes = fs::read(&path).unwrap();
+        for at in [0, bytes.len() / 2, bytes.len() - 1] {
+            let mut changed = bytes.clone();
+            changed[at] ^= 4;
+            fs::write(&path, &changed).unwrap();
+            assert_noticed(dir.path(), &format!("byte {at} of {}", path.display()));
+        }
+        fs::write(&path, &bytes).unwrap();
+    }
+    assert_verifies(dir.path());
+}
