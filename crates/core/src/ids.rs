@@ -22,14 +22,26 @@ impl CallId {
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [b'-'; 36];
+        let mut places = text.iter_mut();
         for (position, byte) in self.0.iter().enumerate() {
             if matches!(position, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                places.next();
             }
-            write!(f, "{byte:02x}")?;
+            for digit in digits(*byte) {
+                if let Some(place) = places.next() {
+                    *place = digit;
+                }
+            }
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
+}
+
+/// Two lower-case hexadecimal digits. Formatting machinery would cost more than all else in a record.
+fn digits(byte: u8) -> [u8; 2] {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    [digit(byte >> 4), digit(byte & 15)]
 }
 
 impl fmt::Debug for CallId {
@@ -86,7 +98,11 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = [0; 64];
+        for (place, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(&self.0) {
+            *place = digits(*byte);
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -101,3 +117,6 @@ impl Serialize for Digest {
         serializer.collect_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

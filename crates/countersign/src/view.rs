@@ -4,6 +4,7 @@
 //! line, so that nothing a caller sends can forge an entry, move the cursor, or show a secret.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     sync::{
         Arc,
@@ -11,10 +12,12 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
-use countersign_core::{ports::Observer, record::Summary};
+use countersign_core::{CallId, ports::Observer, record::Summary};
 use countersign_redact::Redactor;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::print::{Printer, Style, stderr_is_terminal};
@@ -28,6 +31,9 @@ const SHOWN_OBJECTS: usize = 3;
 const SHOWN_CHARS: usize = 120;
 /// Lines that wait for a slow terminal or pipe.
 const QUEUE: usize = 4096;
+
+/// How long lines are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Prints decisions. INVARIANT: whoever calls never waits for the terminal; what it cannot take is counted and left out (the audit log
 /// has it all).
@@ -107,25 +113,46 @@ impl View {
     }
 
     fn json(&self, summary: &Summary<'_>, cause: Option<&str>) -> String {
-        let plain = |text: &str| self.redactor.line(text).into_owned();
         let principal = summary.principal;
-        json!({
-            "t": summary.at,
-            "call": summary.call,
-            "issuer": plain(principal.issuer()),
-            "subject": plain(principal.subject()),
-            "tenant": plain(principal.tenant()),
-            "tool": plain(summary.tool),
-            "result": plain(summary.result),
-            "message": plain(summary.message),
-            "touched": summary.touched.iter().map(|one| plain(one)).collect::<Vec<_>>(),
-            "policies": summary.policies.iter().map(|one| plain(one)).collect::<Vec<_>>(),
-            "rows": summary.rows,
-            "micros": summary.micros,
-            "cause": cause.map(plain),
-        })
-        .to_string()
+        let all = |texts: &'_ [String]| -> Vec<String> {
+            texts.iter().map(|one| self.redactor.line(one).into_owned()).collect()
+        };
+        let shown = Shown {
+            t: summary.at,
+            call: summary.call,
+            issuer: self.redactor.line(principal.issuer()),
+            subject: self.redactor.line(principal.subject()),
+            tenant: self.redactor.line(principal.tenant()),
+            tool: self.redactor.line(summary.tool),
+            result: self.redactor.line(summary.result),
+            message: self.redactor.line(summary.message),
+            touched: all(summary.touched),
+            policies: all(summary.policies),
+            rows: summary.rows,
+            micros: summary.micros,
+            cause: cause.map(|text| self.redactor.line(text)),
+        };
+        serde_json::to_string(&shown)
+            .unwrap_or_else(|_| r#"{"notice":"a decision could not be shown"}"#.into())
     }
+}
+
+/// A decision for programs, each text redacted and on one line.
+#[derive(Serialize)]
+struct Shown<'a> {
+    t: u64,
+    call: CallId,
+    issuer: Cow<'a, str>,
+    subject: Cow<'a, str>,
+    tenant: Cow<'a, str>,
+    tool: Cow<'a, str>,
+    result: Cow<'a, str>,
+    message: Cow<'a, str>,
+    touched: Vec<String>,
+    policies: Vec<String>,
+    rows: u64,
+    micros: u64,
+    cause: Option<Cow<'a, str>>,
 }
 
 impl Observer for View {
@@ -147,6 +174,8 @@ impl Drop for View {
 /// Writes lines as they come, several at once when they come fast.
 fn write(printer: Printer, lines: &Receiver<String>, dropped: &AtomicU64) {
     while let Ok(mut text) = lines.recv() {
+        // While this thread sleeps nobody has to wake it: under load one write shows many decisions.
+        thread::sleep(GATHER);
         for line in lines.try_iter().take(QUEUE) {
             text.push('\n');
             text.push_str(&line);

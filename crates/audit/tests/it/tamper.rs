@@ -328,7 +328,10 @@ fn partial_files_of_earlier_checkpoints_are_few_and_checked_too() {
     log.close().unwrap();
     let partials: Vec<PathBuf> =
         files(dir.path()).into_iter().filter(|path| path.to_str().unwrap().contains("000.p/")).collect();
-    assert!((3..=6).contains(&partials.len()), "a tile and a bundle, of two or three checkpoints: {partials:?}");
+    assert!(
+        (3..=6).contains(&partials.len()),
+        "a tile and a bundle, of two or three checkpoints: {partials:?}"
+    );
     assert_verifies(dir.path());
     for path in partials {
         let bytes = fs::read(&path).unwrap();

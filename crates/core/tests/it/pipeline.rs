@@ -242,7 +242,11 @@ async fn a_record_says_who_when_what_and_from_where() {
     assert_eq!(intent["decision"], "allow");
     assert_eq!(intent["policies"][0], "rule");
     assert_eq!(intent["policy"], "policy-digest");
-    assert!(intent["t"].as_u64().unwrap() > 0 && intent["mono"].is_u64() && intent["args"].as_str().unwrap().len() == 64);
+    assert!(
+        intent["t"].as_u64().unwrap() > 0
+            && intent["mono"].is_u64()
+            && intent["args"].as_str().unwrap().len() == 64
+    );
     assert_eq!(outcome["call"], intent["call"]);
     assert_eq!(outcome["result"], "ok");
     assert_eq!(outcome["label"]["integrity"], "untrusted");

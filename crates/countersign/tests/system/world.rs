@@ -113,10 +113,6 @@ url = "sqlite:shop.db"
         self.dir.path().join("audit")
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.dir.path().join("shop.db")
-    }
-
     fn key(&self, subject: &str, tenant: &str) -> String {
         let made = self.command(&[
             "token", "key", "create", "--for", subject, "--tenant", tenant, "--role", "operator", "--json",

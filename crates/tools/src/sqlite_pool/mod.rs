@@ -74,6 +74,9 @@ impl PoolConfig {
     }
 }
 
+/// Workers in use that a pool is ready for at once, beside the spare: an idle pool is small.
+const WARM: usize = 1;
+
 /// The pool. Dropping it ends its workers.
 pub struct SqlitePool {
     inner: Arc<Inner>,
@@ -89,7 +92,7 @@ struct Inner {
 }
 
 impl SqlitePool {
-    /// Starts one worker, which proves that the database can be read, and the others in the background.
+    /// Starts one worker, which proves that the database can be read, and a spare in the background; more start when they are needed.
     ///
     /// # Errors
     /// If no worker can be started or the database cannot be opened.
@@ -106,7 +109,7 @@ impl SqlitePool {
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
             while let Some(inner) = weak.upgrade() {
-                if inner.pids().len() > inner.config.workers {
+                if inner.pids().len() > WARM.min(inner.config.workers) {
                     break;
                 }
                 match Worker::start(&inner).await {
