@@ -122,6 +122,7 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
         drain: settings.drain,
         connections: settings.max_connections,
         failures_per_minute: config.limits.unauthenticated.per_minute,
+        failures_burst: config.limits.unauthenticated.burst,
         hosts: settings.allowed_hosts.clone(),
         origins: settings.allowed_origins.clone(),
         resource_updates: config.danger.fixtures,

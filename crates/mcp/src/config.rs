@@ -45,8 +45,10 @@ pub struct Config {
     pub connections: usize,
     /// Connections per address on which nobody has authenticated yet.
     pub anonymous_connections: usize,
-    /// Failed authentications per address and minute; a burst of as many is allowed.
+    /// Failed authentications per address and minute.
     pub failures_per_minute: u32,
+    /// Failed authentications of one address that may come at once.
+    pub failures_burst: u32,
     /// Host names, beyond the loopback ones, under which this server may be addressed; without port, lower case.
     pub hosts: Vec<String>,
     /// Origins, beyond loopback ones, from which browsers may call; `scheme://host[:port]`, lower case.
@@ -81,6 +83,7 @@ impl Default for Config {
             connections: 2048,
             anonymous_connections: 128,
             failures_per_minute: 30,
+            failures_burst: 30,
             hosts: Vec::new(),
             origins: Vec::new(),
             resource_updates: false,

@@ -74,7 +74,11 @@ impl Server {
                 config.sessions_total,
                 config.session_idle,
             ),
-            sources: Sources::new(config.anonymous_connections, config.failures_per_minute),
+            sources: Sources::new(
+                config.anonymous_connections,
+                config.failures_per_minute,
+                config.failures_burst,
+            ),
             streams: Streams::new(config.streams_per_principal),
             states,
             runs: Runs::default(),

@@ -21,8 +21,8 @@ fn verifying_while_serving_never_raises_a_false_alarm() {
                     // Opening and closing again and again: starts, stops and witnesses are written too.
                     let log = open(dir);
                     for round in 0..5 {
-                        record_many(&log, &format!("{writer}-{generation}-{round}"), 150);
-                        std::thread::sleep(Duration::from_millis(20));
+                        record_many(&log, &format!("{writer}-{generation}-{round}"), 60);
+                        std::thread::sleep(Duration::from_millis(50));
                     }
                     log.close().unwrap();
                     generation += 1;

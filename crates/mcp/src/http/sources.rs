@@ -35,13 +35,10 @@ const SWEEP_AT: usize = 10_000;
 const MINUTE: u64 = 60_000_000_000;
 
 impl Sources {
-    pub(crate) fn new(connections: usize, failures_per_minute: u32) -> Sources {
-        Sources {
-            connections,
-            interval: MINUTE / u64::from(failures_per_minute.max(1)),
-            burst: MINUTE,
-            seen: Arc::default(),
-        }
+    pub(crate) fn new(connections: usize, failures_per_minute: u32, failures_burst: u32) -> Sources {
+        let interval = MINUTE / u64::from(failures_per_minute.max(1));
+        let burst = interval.saturating_mul(u64::from(failures_burst.max(1)));
+        Sources { connections, interval, burst, seen: Arc::default() }
     }
 
     /// A place for one more connection, if the address has one left.

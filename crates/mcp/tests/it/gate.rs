@@ -123,7 +123,7 @@ async fn item_26_a_token_in_the_query_string_is_refused() {
 
 #[tokio::test]
 async fn an_address_that_keeps_failing_is_told_when_to_retry_and_valid_callers_still_pass() {
-    let site = Site::with(Config { failures_per_minute: 5, ..Config::default() }).await;
+    let site = Site::with(Config { failures_per_minute: 5, failures_burst: 5, ..Config::default() }).await;
     let mut statuses = Vec::new();
     for _ in 0..8 {
         statuses.push(site.send(&call("mallory")).await);
