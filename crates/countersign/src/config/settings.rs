@@ -43,7 +43,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
 
     setting("server.listen", Kind::Listen, Is(r#""127.0.0.1:8931""#), "Address and port of the HTTP transport; loopback only."),
     setting("server.allowed_hosts", Kind::Hosts, Is("[]"), "Names that may stand in a Host header, beside the loopback names."),
-    setting("server.allowed_origins", Kind::Origins, Is("[]"), "Web origins whose pages may call; none by default."),
+    setting("server.allowed_origins", Kind::Origins, Is("[]"), "Web origins whose pages may call, beside those of this machine."),
     setting("server.drain", Kind::Span { min_ms: 0, max_ms: 600_000 }, Is(r#""10s""#), "How long calls under way may finish when the server stops."),
     setting("server.max_message", Kind::Size { min: KIB, max: 64 * MIB }, Is(r#""1 MiB""#), "The longest request body or stdio line that is read."),
     setting("server.max_connections", Kind::Count { min: 1, max: 65_536 }, Is("512"), "Connections open at once."),

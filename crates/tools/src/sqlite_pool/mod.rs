@@ -1,7 +1,7 @@
 //! A pool of killable worker processes for one SQLite database.
 //!
-//! - At most [`PoolConfig::workers`] statements run at once, each in a process of its own that holds no key and no configuration. One more
-//!   process is kept warm.
+//! - At most [`PoolConfig::workers`] statements run at once, each in a process of its own that holds no key and no configuration. Few
+//!   are started ahead ([`PoolConfig::warm`], and a spare); the others start when they are first needed, and stay.
 //! - Callers beyond that wait in order of arrival, at most [`PoolConfig::queue`] of them and at most [`PoolConfig::queue_wait`] each; the others
 //!   are told to retry.
 //! - A statement that runs past its time stops itself. One that does not within [`PoolConfig::grace`] is killed with its process, which
@@ -45,6 +45,8 @@ pub struct PoolConfig {
     pub database: PathBuf,
     /// Statements at once.
     pub workers: usize,
+    /// Statements at once for which workers are started ahead, beside the spare; those beyond start when they are needed.
+    pub warm: usize,
     /// Callers that may wait.
     pub queue: usize,
     /// How long each may wait.
@@ -58,13 +60,14 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// Four workers of 512 MiB at most, 64 waiting callers for up to two seconds each, 50 ms of grace.
+    /// Four workers of 512 MiB at most, one of them and the spare started ahead, 64 waiting callers for up to two seconds each, 50 ms of grace.
     pub fn new(program: PathBuf, args: Vec<OsString>, database: PathBuf) -> PoolConfig {
         PoolConfig {
             program,
             args,
             database,
             workers: 4,
+            warm: 1,
             queue: 64,
             queue_wait: Duration::from_secs(2),
             grace: Duration::from_millis(50),
@@ -73,9 +76,6 @@ impl PoolConfig {
         }
     }
 }
-
-/// Workers in use that a pool is ready for at once, beside the spare: an idle pool is small.
-const WARM: usize = 1;
 
 /// The pool. Dropping it ends its workers.
 pub struct SqlitePool {
@@ -109,7 +109,7 @@ impl SqlitePool {
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
             while let Some(inner) = weak.upgrade() {
-                if inner.pids().len() > WARM.min(inner.config.workers) {
+                if inner.pids().len() > inner.config.warm.min(inner.config.workers) {
                     break;
                 }
                 match Worker::start(&inner).await {

@@ -76,6 +76,8 @@ impl Pool {
         let args = ["--exact", "sqlite_pool::worker_entry", ROLE, "--nocapture"].map(Into::into).to_vec();
         let mut config = PoolConfig::new(std::env::current_exe().unwrap(), args, database(folder.path()));
         change(&mut config);
+        // All of them at once, so that tests can tell which were replaced.
+        config.warm = config.workers;
         let wanted = config.workers + 1;
         let pool = Arc::new(SqlitePool::start(config).await.unwrap());
         until(|| pool.pids().len() == wanted).await;
