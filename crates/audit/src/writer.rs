@@ -16,10 +16,15 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Space is claimed from the disk in steps of this size, so that a sync seldom has to record a new file length.
 const PREALLOCATE: u64 = 1024 * 1024;
+/// An intent and an outcome.
+const ENTRIES_OF_A_CALL: usize = 2;
+/// How long entries gather between two batches while several callers are at work.
+const GATHER: Duration = Duration::from_micros(150);
 
 /// When an epoch is complete and the next one begins.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +122,10 @@ impl Writer {
             if taken.closing {
                 shared.queue.fail(AppendError::Closed);
                 break;
+            }
+            // Several calls at once: let more of them gather, so that they share one signature and one sync. A lone caller never waits here.
+            if taken.leaves.len() > ENTRIES_OF_A_CALL {
+                thread::sleep(GATHER);
             }
         }
         shared.progress.finish();
