@@ -26,8 +26,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "countersign-review",
         &["countersign-core", "countersign-mcp", "countersign-egress", "countersign-sandbox"],
     ),
-    ("xtask", &[]),
+    ("countersign-testbed", &[]),
+    ("xtask", &["countersign-testbed"]),
 ];
+
+/// Equipment of tests, and who alone may ship with it: nobody but the development tool.
+const DEVELOPMENT: (&str, &str) = ("countersign-testbed", "xtask");
 
 /// The binary, which may depend on every crate and on which none may depend.
 const BINARY: &str = "countersign";
@@ -36,6 +40,10 @@ pub(super) fn check(_: &Sources, findings: &mut Findings) -> Result<()> {
     let members = workspace::members()?;
     let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
     for member in &members {
+        let (equipment, tool) = DEVELOPMENT;
+        if member.name != tool && member.dependencies.iter().any(|name| name == equipment) {
+            findings.error(&member.name, format_args!("may use {equipment} in its tests alone"));
+        }
         if member.name == BINARY {
             continue;
         }

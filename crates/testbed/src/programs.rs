@@ -1,0 +1,63 @@
+//! Where programs and drivers are: installed, or unpacked by `cargo xtask setup`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Debian packages unpacked without being installed: a folder that stands for `/`.
+pub(crate) fn unpacked() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debs/root")
+}
+
+/// The folder of the newest PostgreSQL server's programs.
+pub(crate) fn postgres() -> PathBuf {
+    let mut found = find("usr/lib/postgresql", "bin/postgres");
+    // Names are major versions.
+    found.sort_by_key(|dir| {
+        let version =
+            dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
+        version.unwrap_or_default()
+    });
+    let newest = found.pop().unwrap_or_else(|| panic!("no PostgreSQL server: run `cargo xtask setup`"));
+    newest.join("bin")
+}
+
+/// The file of an ODBC driver.
+pub(crate) fn odbc_driver(file: &str) -> PathBuf {
+    let found = find("usr/lib", &format!("odbc/{file}"));
+    let dir =
+        found.into_iter().next().unwrap_or_else(|| panic!("no ODBC driver {file}: run `cargo xtask setup`"));
+    dir.join("odbc").join(file)
+}
+
+/// Folders directly in `parent`, of the machine first, that hold `file`.
+fn find(parent: &str, file: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for root in [PathBuf::from("/"), unpacked()] {
+        let Ok(entries) = std::fs::read_dir(root.join(parent)) else { continue };
+        found.extend(
+            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|dir| dir.join(file).exists()),
+        );
+        if !found.is_empty() {
+            break;
+        }
+    }
+    found
+}
+
+/// The value of `LD_LIBRARY_PATH` under which unpacked programs find unpacked libraries; `None` when nothing is unpacked.
+pub(crate) fn library_path() -> Option<std::ffi::OsString> {
+    let lib = unpacked().join("usr/lib");
+    let multiarch = std::fs::read_dir(&lib).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    let folders: Vec<PathBuf> =
+        multiarch.filter(|dir| dir.to_string_lossy().ends_with("-linux-gnu")).chain([lib]).collect();
+    let rest = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&rest))).ok()
+}
+
+/// Lets a command use unpacked libraries.
+pub(crate) fn with_libraries(command: &mut Command) -> &mut Command {
+    if let Some(path) = library_path() {
+        command.env("LD_LIBRARY_PATH", path);
+    }
+    command
+}
