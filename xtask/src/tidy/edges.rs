@@ -8,7 +8,8 @@ use crate::workspace;
 /// A crate and what it may depend on among the crates of the workspace. `countersign` is the only one that knows them all.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("countersign-core", &["countersign-redact"]),
-    ("countersign-sql", &[]),
+    ("countersign-sql", &["countersign-pg-parser"]),
+    ("countersign-pg-parser", &[]),
     ("countersign-sandbox", &[]),
     ("countersign-egress", &[]),
     ("countersign-redact", &[]),
