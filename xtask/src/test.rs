@@ -30,7 +30,7 @@ type Step = fn() -> Result<Count>;
 const STEPS: &[(&str, &str, Step)] = &[
     ("fmt", "formatting", fmt),
     ("tidy", "house rules", || tidy::main().map(|()| Count::ONE)),
-    ("setup", "Node.js, suites, Python environment", || setup::all().map(|()| Count::ONE)),
+    ("setup", "databases, Node.js, suites, Python environment", || setup::all().map(|()| Count::ONE)),
     ("deny", "licences, sources, bans", || deny::main().map(|()| Count::ONE)),
     ("clippy", "lints, warnings are errors", clippy),
     ("unit", "unit and integration tests", unit),

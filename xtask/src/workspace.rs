@@ -33,6 +33,10 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "RUSTUP_TOOLCHAIN_SOURCE"] {
         command.env_remove(name);
     }
+    // Where Debian packages are unpacked rather than installed, the linker and the tests find their libraries so.
+    if let Some(path) = countersign_testbed::library_path() {
+        command.env("LIBRARY_PATH", &path).env("LD_LIBRARY_PATH", path);
+    }
     command
 }
 

@@ -22,3 +22,4 @@ mod tls;
 
 pub use odbc::{Driver, Odbc};
 pub use postgres::{Login, Options, Postgres};
+pub use programs::{library_path, missing_packages};

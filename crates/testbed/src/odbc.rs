@@ -1,7 +1,9 @@
 //! Debian's ODBC drivers for PostgreSQL and SQLite, with driver-manager files of their own.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -87,6 +89,23 @@ impl Odbc {
     pub fn postgres(&self, cluster: &Postgres, login: &Login, database: &str) -> String {
         let (driver, port) = (Driver::Postgres.name(), cluster.port());
         format!("Driver={driver};Server=127.0.0.1;Port={port};Database={database};Uid={};", login.user)
+    }
+
+    /// Runs SQL, each line a statement, with unixODBC's own `isql` and returns the rows, columns separated by `|`. Nothing checks the
+    /// statements: this is how a test shows what an attack does unguarded.
+    pub fn isql(&self, connection: &str, sql: &str) -> Result<String, String> {
+        let mut command = Command::new(programs::program("isql"));
+        command.args(["-k", connection, "-b", "-d|"]).envs(self.env());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("`isql` starts");
+        // isql stops reading when it cannot connect.
+        let _ = child.stdin.take().expect("a pipe").write_all(format!("{sql}\n").as_bytes());
+        let output = child.wait_with_output().expect("`isql` ends");
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        match output.status.success() && !text.contains("[ISQL]ERROR") {
+            true => Ok(text),
+            false => Err(text + &String::from_utf8_lossy(&output.stderr)),
+        }
     }
 
     /// A connection string for a SQLite file.

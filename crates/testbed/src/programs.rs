@@ -3,6 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The Debian packages whose files this machine lacks: what [`Postgres`](crate::Postgres), [`Odbc`](crate::Odbc) and the build of the
+/// ODBC engine need. Empty when all are installed or unpacked.
+pub fn missing_packages() -> Vec<&'static str> {
+    // A package, and a file of it: directly below a folder, or below one of that folder's own.
+    const NEEDED: &[(&str, &str, &str)] = &[
+        ("postgresql", "usr/lib/postgresql", "bin/postgres"),
+        ("odbc-postgresql", "usr/lib", "odbc/psqlodbcw.so"),
+        ("libsqliteodbc", "usr/lib", "odbc/libsqlite3odbc.so"),
+        ("unixodbc", "usr", "bin/isql"),
+        ("unixodbc-dev", "usr/lib", "libodbc.so"),
+        ("openssl", "usr", "bin/openssl"),
+    ];
+    let has = |parent: &str, file: &str| {
+        [PathBuf::from("/"), unpacked()].iter().any(|root| root.join(parent).join(file).exists())
+            || !find(parent, file).is_empty()
+    };
+    NEEDED.iter().filter(|(_, parent, file)| !has(parent, file)).map(|(package, _, _)| *package).collect()
+}
+
 /// Debian packages unpacked without being installed: a folder that stands for `/`.
 pub(crate) fn unpacked() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debs/root")
@@ -29,6 +48,12 @@ pub(crate) fn odbc_driver(file: &str) -> PathBuf {
     dir.join("odbc").join(file)
 }
 
+/// A program outside PostgreSQL's folder.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let unpacked = unpacked().join("usr/bin").join(name);
+    if unpacked.exists() { unpacked } else { name.into() }
+}
+
 /// Folders directly in `parent`, of the machine first, that hold `file`.
 fn find(parent: &str, file: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -44,8 +69,8 @@ fn find(parent: &str, file: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The value of `LD_LIBRARY_PATH` under which unpacked programs find unpacked libraries; `None` when nothing is unpacked.
-pub(crate) fn library_path() -> Option<std::ffi::OsString> {
+/// The value of `LD_LIBRARY_PATH` under which programs find unpacked libraries; `None` when nothing is unpacked.
+pub fn library_path() -> Option<std::ffi::OsString> {
     let lib = unpacked().join("usr/lib");
     let multiarch = std::fs::read_dir(&lib).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let folders: Vec<PathBuf> =

@@ -9,4 +9,5 @@
     reason = "tests start processes and fail loudly"
 )]
 
+mod odbc;
 mod postgres;
