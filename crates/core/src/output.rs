@@ -26,6 +26,10 @@ pub enum Cell {
     Text(String),
     /// Bytes; sent as base64.
     Blob(Vec<u8>),
+    /// True or false.
+    Boolean(bool),
+    /// An exact number in decimal form; sent as a string, so that no client rounds it.
+    Decimal(String),
 }
 
 /// A column of a result set.
@@ -35,6 +39,8 @@ pub struct Column {
     pub name: String,
     /// The declared type, lower case; empty when the engine does not know.
     pub kind: String,
+    /// Every value of it is replaced by a mask, and the result says so: policy lets the caller see that there is one, not what it is.
+    pub masked: bool,
 }
 
 /// Why a result was cut.
@@ -305,7 +311,7 @@ fn redact_json(value: &mut Value, redactor: &Redactor) {
 /// The largest integer that every JSON reader keeps exactly.
 const EXACT: u64 = (1 << 53) - 1;
 
-/// `{"columns":[{"name","type"}],"rows":[[…]],"row_count":n,"truncated":bool,"truncated_by":…}`, each string redacted.
+/// `{"columns":[{"name","type","masked"?}],"rows":[[…]],"row_count":n,"truncated":bool,"truncated_by":…}`, each string redacted.
 fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
     let mut out = String::with_capacity(64 + set.cells.len() * 12);
     out.push_str("{\"columns\":[");
@@ -315,17 +321,24 @@ fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
         push_json_string(&mut out, &redactor.text(&column.name));
         out.push_str(",\"type\":");
         push_json_string(&mut out, &redactor.text(&column.kind));
+        if column.masked {
+            out.push_str(",\"masked\":true");
+        }
         out.push('}');
         masked.push(keys::is_sensitive_key(&column.name));
     }
     out.push_str("],\"rows\":[");
     for (position, row) in set.cells.chunks_exact(set.columns.len().max(1)).enumerate() {
         out.push_str(if position == 0 { "[" } else { ",[" });
-        for (index, (cell, hide)) in row.iter().zip(&masked).enumerate() {
+        for (index, ((cell, hide), column)) in row.iter().zip(&masked).zip(&set.columns).enumerate() {
             if index > 0 {
                 out.push(',');
             }
-            push_cell(&mut out, cell, *hide, redactor);
+            match column.masked {
+                // INVARIANT: no value of a masked column is encoded, whatever its type; not even whether it is null.
+                true => push_json_string(&mut out, keys::MASK),
+                false => push_cell(&mut out, cell, *hide, redactor),
+            }
         }
         out.push(']');
     }
@@ -344,8 +357,9 @@ fn push_cell(out: &mut String, cell: &Cell, hide: bool, redactor: &Redactor) {
         Cell::Integer(n) => push_json_string(out, &redactor.text(&n.to_string())),
         Cell::Real(x) if x.is_finite() => push_number(out, format_args!("{x:?}"), redactor),
         Cell::Real(_) => out.push_str("null"),
-        Cell::Text(_) | Cell::Blob(_) if hide => push_json_string(out, keys::MASK),
-        Cell::Text(text) => push_json_string(out, &redactor.text(text)),
+        Cell::Boolean(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Cell::Text(_) | Cell::Blob(_) | Cell::Decimal(_) if hide => push_json_string(out, keys::MASK),
+        Cell::Text(text) | Cell::Decimal(text) => push_json_string(out, &redactor.text(text)),
         Cell::Blob(bytes) => push_json_string(out, &redactor.text(&base64(bytes))),
     }
 }

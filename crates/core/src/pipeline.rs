@@ -26,7 +26,7 @@ use crate::{
     label::Label,
     limits::Limits,
     output::{Output, Reply},
-    plan::{Access, ApprovalDigest, Need, Plan},
+    plan::{Access, Action, ApprovalDigest, Need, Plan},
     ports::{AuditLog, Environment, Observer, PolicySource},
     principal::Principal,
     registry::{Entry, Registry, Resource},
@@ -246,6 +246,19 @@ fn authorize(
         match (decision.verdict, access.need) {
             (Verdict::Allow, _) => granted.push(access.clone()),
             (_, Need::Filter) if decision.error.is_none() => continue,
+            (Verdict::Deny, Need::Maskable) if decision.error.is_none() => {
+                let masked = Access { action: Action::Mask, need: Need::Required, ..access.clone() };
+                let softened = policy.decide_access(&question, &masked);
+                if softened.verdict == Verdict::Allow {
+                    trail.decided(softened.policies);
+                    granted.push(masked);
+                    continue;
+                }
+                let refused = gate(&decision, access.object.to_string());
+                trail.decided(decision.policies);
+                refused?;
+                continue;
+            }
             _ => {
                 let refused = gate(&decision, access.object.to_string());
                 trail.decided(decision.policies);

@@ -23,6 +23,8 @@ pub enum Action {
     Execute,
     /// Calls a function inside an engine.
     Use,
+    /// Sees that a value is there, but a mask in its place.
+    Mask,
 }
 
 impl Action {
@@ -34,6 +36,7 @@ impl Action {
             Action::Connect => "connect",
             Action::Execute => "execute",
             Action::Use => "use",
+            Action::Mask => "mask",
         }
     }
 }
@@ -94,6 +97,8 @@ pub enum Need {
     Required,
     /// Denied access leaves the object out of the answer (lists of tables, say).
     Filter,
+    /// Denied access denies the call, unless [`Action::Mask`] on the object is allowed: then that is granted instead.
+    Maskable,
 }
 
 /// One action on one object, and whether the call needs it.
@@ -111,6 +116,11 @@ impl Access {
     /// An access without which the call is refused.
     pub fn required(action: Action, object: Object) -> Access {
         Access { action, object, need: Need::Required }
+    }
+
+    /// A read that policy may turn into a masked one.
+    pub fn maskable(object: Object) -> Access {
+        Access { action: Action::Read, object, need: Need::Maskable }
     }
 
     /// An access whose denial only hides the object.

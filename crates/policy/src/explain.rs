@@ -67,7 +67,7 @@ impl Policies {
         let accesses = accesses.iter().map(|access| {
             self.explained(
                 access.to_string(),
-                access.need == Need::Required,
+                access.need != Need::Filter,
                 principal,
                 self.access_slice(access),
                 |principal| self.evaluate_access(&CallQuestion { principal, ..question }, access),

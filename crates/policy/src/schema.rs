@@ -22,12 +22,13 @@ pub(crate) const ACCESS: &str = "access";
 pub(crate) const POWER_CLASSES: [PowerClass; 4] =
     [PowerClass::ReadLow, PowerClass::ReadHigh, PowerClass::WriteLow, PowerClass::WriteHigh];
 /// All actions on objects, each with the entity types that it can be done to.
-pub(crate) const ACCESSES: [(Action, &[&str]); 5] = [
+pub(crate) const ACCESSES: [(Action, &[&str]); 6] = [
     (Action::Read, &["Table", "Column"]),
     (Action::Write, &["Table", "Column"]),
     (Action::Connect, &[]),
     (Action::Execute, &[]),
     (Action::Use, &["Function"]),
+    (Action::Mask, &["Column"]),
 ];
 
 /// What problems with the facts themselves are reported under.

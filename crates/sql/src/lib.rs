@@ -19,7 +19,7 @@ mod value;
 pub mod wire;
 pub mod worker;
 
-pub use facts::{Access, ColumnInfo, Facts, Object, Operation};
+pub use facts::{Access, Action, ColumnInfo, Facts, Object, Operation};
 pub use protocol::{
     ColumnDetail, Done, ForeignKey, Open, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo,
     TableKind, Truncated,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use crate::{Access, ColumnInfo, Facts, Refusal, Value};
+use crate::{Access, ColumnInfo, Facts, Object, Refusal, Value};
 
 /// What a worker is asked. It handles one request at a time; the first must be [`Request::Open`].
 #[derive(Clone, PartialEq, Debug)]
@@ -41,6 +41,8 @@ pub struct Run {
     pub params: Vec<Value>,
     /// All that it may touch: the accesses of its facts, or more.
     pub granted: BTreeSet<Access>,
+    /// Columns that may be projected but not seen: engines that report [`Facts::projected`] replace their values.
+    pub masked: BTreeSet<Object>,
     /// Where it is cut.
     pub limits: RunLimits,
 }

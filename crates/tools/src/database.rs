@@ -1,39 +1,72 @@
 //! A configured database as its tools see it: statements are judged, remembered, and run under exactly what was granted.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Cell, Column, Denied, Object, RowSet, Subsystem, ToolError, Truncation, denied::Failure,
+    Access, Action, CallId, Cell, Column, Denied, Object, Permit, Principal, RowSet, Subsystem, ToolError,
+    Truncation, denied::Failure,
 };
-use countersign_sql::{
-    Facts, Refusal, Rule, Run, RunLimits, TableDetail, TableInfo, Truncated, Value, engines::sqlite,
-};
+use countersign_sql::{Facts, Refusal, Rule, Run, RunLimits, TableDetail, TableInfo, Truncated, Value};
 
-/// Where statements run. Implemented by the pool of worker processes.
+/// On whose behalf an engine works: engines with a login for each tenant choose it by this, and by nothing that a model wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// The tenant of the verified identity.
+    pub tenant: &'a str,
+    /// The call's id, for correlation in the engine's own log; none while a call is planned.
+    pub call: Option<CallId>,
+}
+
+/// What a statement is judged for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Purpose {
+    /// Reading: one query with a result.
+    Read,
+    /// Writing: one `INSERT`, `UPDATE` or `DELETE`.
+    Write,
+}
+
+/// Where statements run: a pool of worker processes, or of connections.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// Judges a statement: no row is read.
-    async fn prepare(&self, sql: &str) -> Result<Facts, EngineError>;
+    /// The dialect's name, for descriptions.
+    fn dialect(&self) -> &'static str;
 
-    /// Runs a statement under `run.granted`. Dropping the future stops it.
-    async fn run(&self, run: Run) -> Result<EngineRows, EngineError>;
+    /// How placeholders are written: `?` or `$1`.
+    fn placeholder(&self) -> &'static str;
+
+    /// A name as the engine compares it, so that policy and engine mean the same object.
+    fn fold(&self, name: &str) -> String;
+
+    /// Whether different tenants see different schemas: judgements are then remembered for each tenant apart.
+    fn is_per_tenant(&self) -> bool {
+        false
+    }
+
+    /// Judges a statement: no row is read.
+    async fn prepare(&self, caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError>;
+
+    /// Runs a query under `run.granted`. Dropping the future stops it.
+    async fn run(&self, caller: Caller<'_>, run: Run) -> Result<EngineRows, EngineError>;
 
     /// Lists tables and views.
-    async fn tables(&self) -> Result<Vec<TableInfo>, EngineError>;
+    async fn tables(&self, caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError>;
 
     /// Describes one table or view.
-    async fn describe(&self, table: &str) -> Result<TableDetail, EngineError>;
+    async fn describe(&self, caller: Caller<'_>, table: &str) -> Result<TableDetail, EngineError>;
 }
 
 /// A whole result as an engine delivers it.
 pub struct EngineRows {
     /// The columns.
     pub columns: Vec<countersign_sql::ColumnInfo>,
+    /// Positions of the columns whose values are masked, in order; the values themselves are void.
+    pub masked: Vec<usize>,
     /// All values, row by row.
     pub values: Vec<Value>,
     /// Why it was cut.
@@ -74,7 +107,15 @@ pub struct Database {
     name: Arc<str>,
     engine: Arc<dyn Engine>,
     limits: DatabaseLimits,
-    judged: Mutex<HashMap<String, Arc<Facts>>>,
+    judged: Mutex<HashMap<Judged, Arc<Facts>>>,
+}
+
+/// What a judgement holds for: a purpose, a tenant where that matters, and the exact text.
+#[derive(PartialEq, Eq, Hash)]
+struct Judged {
+    purpose: Purpose,
+    tenant: Option<Box<str>>,
+    sql: Box<str>,
 }
 
 /// Statements whose facts are remembered; when full, all are forgotten.
@@ -97,85 +138,142 @@ impl Database {
     }
 
     /// The facts of a statement. Remembered ones may be stale, which is safe: the run enforces what was granted on them.
-    pub(crate) async fn judge(&self, sql: &str) -> Result<Arc<Facts>, ToolError> {
-        if let Some(facts) = self.judged().get(sql) {
+    pub(crate) async fn judge(
+        &self,
+        principal: &Principal,
+        purpose: Purpose,
+        sql: &str,
+    ) -> Result<Arc<Facts>, ToolError> {
+        let key = self.key(principal, purpose, sql);
+        if let Some(facts) = self.judged().get(&key) {
             return Ok(Arc::clone(facts));
         }
-        let facts = Arc::new(self.engine.prepare(sql).await.map_err(|e| tool_error(e, "query"))?);
+        let judged = self.engine.prepare(planning(principal), purpose, sql).await;
+        let facts = Arc::new(judged.map_err(|e| tool_error(e, "query"))?);
         let mut judged = self.judged();
         if judged.len() >= REMEMBERED {
             judged.clear();
         }
-        judged.insert(sql.to_owned(), Arc::clone(&facts));
+        judged.insert(key, Arc::clone(&facts));
         Ok(facts)
+    }
+
+    fn key(&self, principal: &Principal, purpose: Purpose, sql: &str) -> Judged {
+        let tenant = self.engine.is_per_tenant().then(|| principal.tenant().into());
+        Judged { purpose, tenant, sql: sql.into() }
+    }
+
+    /// The engine, for what it alone can say of itself.
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
     }
 
     /// Runs a judged statement under the granted accesses.
     pub(crate) async fn run(
         &self,
+        permit: &Permit,
         sql: &str,
         params: Vec<Value>,
-        granted: &[Access],
     ) -> Result<RowSet, ToolError> {
+        let granted = permit.granted();
         let run = Run {
             sql: sql.to_owned(),
             params,
             granted: granted.iter().filter_map(|access| self.to_engine(access)).collect(),
+            masked: granted.iter().filter_map(|access| self.to_mask(access)).collect(),
             limits: RunLimits { rows: self.limits.rows, bytes: self.limits.bytes, time: self.limits.time },
         };
-        match self.engine.run(run).await {
-            Ok(rows) => row_set(rows),
+        let principal = permit.principal();
+        let caller = Caller { tenant: principal.tenant(), call: Some(permit.call()) };
+        match self.engine.run(caller, run).await {
+            Ok(rows) => Ok(row_set(rows)),
             Err(error) => {
                 if matches!(&error, EngineError::Refused(refusal) if refusal.rule == Rule::SchemaChanged) {
-                    self.judged().remove(sql);
+                    self.judged().remove(&self.key(principal, Purpose::Read, sql));
                 }
                 Err(tool_error(error, "query"))
             }
         }
     }
 
-    pub(crate) async fn tables(&self) -> Result<Vec<TableInfo>, ToolError> {
-        self.engine.tables().await.map_err(|e| tool_error(e, "database"))
+    pub(crate) async fn tables(&self, principal: &Principal) -> Result<Vec<TableInfo>, ToolError> {
+        self.engine.tables(planning(principal)).await.map_err(|e| tool_error(e, "database"))
     }
 
-    pub(crate) async fn describe(&self, table: &str) -> Result<TableDetail, ToolError> {
-        self.engine.describe(table).await.map_err(|e| tool_error(e, "table"))
+    pub(crate) async fn describe(
+        &self,
+        principal: &Principal,
+        table: &str,
+    ) -> Result<TableDetail, ToolError> {
+        self.engine.describe(planning(principal), table).await.map_err(|e| tool_error(e, "table"))
     }
 
     /// The accesses of a statement in the pipeline's words.
     pub(crate) fn accesses(&self, facts: &Facts) -> Vec<Access> {
-        facts.accesses.iter().map(|access| self.required(access)).collect()
+        facts.accesses.iter().map(|access| self.required(access, &facts.projected)).collect()
     }
 
     /// The table as policy names it.
     pub(crate) fn table(&self, table: &str) -> Object {
-        Object::Table { database: Arc::clone(&self.name), table: sqlite::fold(table) }
+        Object::Table { database: Arc::clone(&self.name), table: self.engine.fold(table) }
     }
 
     /// The column as policy names it.
     pub(crate) fn column(&self, table: &str, column: &str) -> Object {
         Object::Column {
             database: Arc::clone(&self.name),
-            table: sqlite::fold(table),
-            column: sqlite::fold(column),
+            table: self.engine.fold(table),
+            column: self.engine.fold(column),
         }
     }
 
-    fn required(&self, access: &countersign_sql::Access) -> Access {
+    fn required(
+        &self,
+        access: &countersign_sql::Access,
+        projected: &BTreeSet<countersign_sql::Object>,
+    ) -> Access {
         let database = Arc::clone(&self.name);
-        use countersign_sql::Object as Sql;
+        use countersign_sql::{Action as Done, Object as Sql};
+        let action = match access.action {
+            Done::Read => Action::Read,
+            Done::Write => Action::Write,
+        };
         match access.object.clone() {
-            Sql::Table { table } => Access::required(Action::Read, Object::Table { database, table }),
+            Sql::Table { table } => Access::required(action, Object::Table { database, table }),
             Sql::Column { table, column } => {
-                Access::required(Action::Read, Object::Column { database, table, column })
+                let object = Object::Column { database, table, column };
+                match access.action == Done::Read && projected.contains(&access.object) {
+                    true => Access::maskable(object),
+                    false => Access::required(action, object),
+                }
             }
             Sql::Function { name } => Access::required(Action::Use, Object::Function { database, name }),
+        }
+    }
+
+    /// A column that the statement may project, but whose values are masked.
+    fn to_mask(&self, access: &Access) -> Option<countersign_sql::Object> {
+        match (access.action, &access.object) {
+            (Action::Mask, Object::Column { database, table, column }) if *database == self.name => {
+                Some(countersign_sql::Object::Column { table: table.clone(), column: column.clone() })
+            }
+            _ => None,
         }
     }
 
     /// INVARIANT: a grant on another database's object is no grant here.
     fn to_engine(&self, access: &Access) -> Option<countersign_sql::Access> {
         match (access.action, &access.object) {
+            (Action::Write, Object::Table { database, table }) if *database == self.name => {
+                Some(countersign_sql::Access::table(table.as_str()).written())
+            }
+            (Action::Write, Object::Column { database, table, column }) if *database == self.name => {
+                Some(countersign_sql::Access::column(table.as_str(), column.as_str()).written())
+            }
+            // A masked column is read by the engine, which masks it.
+            (Action::Mask, Object::Column { database, table, column }) if *database == self.name => {
+                Some(countersign_sql::Access::column(table.as_str(), column.as_str()))
+            }
             (Action::Read, Object::Table { database, table }) if *database == self.name => {
                 Some(countersign_sql::Access::table(table.as_str()))
             }
@@ -189,7 +287,7 @@ impl Database {
         }
     }
 
-    fn judged(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Facts>>> {
+    fn judged(&self) -> std::sync::MutexGuard<'_, HashMap<Judged, Arc<Facts>>> {
         self.judged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -211,7 +309,12 @@ pub(crate) fn database_schema() -> serde_json::Value {
     })
 }
 
-fn row_set(rows: EngineRows) -> Result<RowSet, ToolError> {
+/// The caller of a plan: no call has an id in the engine before it is permitted.
+fn planning(principal: &Principal) -> Caller<'_> {
+    Caller { tenant: principal.tenant(), call: None }
+}
+
+fn row_set(rows: EngineRows) -> RowSet {
     let truncated = match rows.truncated {
         None => None,
         Some(Truncated::Rows) => Some(Truncation::Rows),
@@ -221,9 +324,11 @@ fn row_set(rows: EngineRows) -> Result<RowSet, ToolError> {
     let columns = rows
         .columns
         .into_iter()
-        .map(|column| Column {
+        .enumerate()
+        .map(|(position, column)| Column {
             name: column.name,
             kind: column.decl_type.unwrap_or_default().to_ascii_lowercase(),
+            masked: rows.masked.contains(&position),
         })
         .collect();
     let cell = |value| match value {
@@ -232,8 +337,10 @@ fn row_set(rows: EngineRows) -> Result<RowSet, ToolError> {
         Value::Real(x) => Cell::Real(x),
         Value::Text(text) => Cell::Text(text),
         Value::Blob(bytes) => Cell::Blob(bytes),
+        Value::Boolean(truth) => Cell::Boolean(truth),
+        Value::Decimal(text) => Cell::Decimal(text),
     };
-    Ok(RowSet { columns, cells: rows.values.into_iter().map(cell).collect(), truncated })
+    RowSet { columns, cells: rows.values.into_iter().map(cell).collect(), truncated }
 }
 
 /// What an engine's refusal is to the caller. `field` is the argument to blame.

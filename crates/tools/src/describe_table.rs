@@ -57,9 +57,9 @@ impl Tool for DescribeTable {
         &self.spec
     }
 
-    async fn plan(&self, _principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
+    async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let database = Arc::clone(find(&self.databases, arguments.str("database"))?);
-        let table = database.describe(arguments.str("table").unwrap_or_default()).await?;
+        let table = database.describe(principal, arguments.str("table").unwrap_or_default()).await?;
         let columns = table.columns.iter().map(|column| database.column(&table.name, &column.name));
         let referenced = table.foreign_keys.iter().map(|key| database.table(&key.table));
         let own = std::iter::once(database.table(&table.name));

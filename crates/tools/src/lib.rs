@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use countersign_core::{Tool, registry::Resource};
 
-pub use database::{Database, DatabaseLimits, Engine, EngineError, EngineRows};
+pub use database::{Caller, Database, DatabaseLimits, Engine, EngineError, EngineRows, Purpose};
 pub use sqlite_pool::{PoolConfig, SqlitePool};
 
 /// All tools for these databases: `query_NAME` for each, and `list_tables` and `describe_table` for all. None without a database.

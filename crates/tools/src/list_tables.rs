@@ -70,9 +70,9 @@ impl Tool for ListTables {
         &self.spec
     }
 
-    async fn plan(&self, _principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
+    async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let database = Arc::clone(find(&self.databases, arguments.str("database"))?);
-        let tables = database.tables().await?;
+        let tables = database.tables(principal).await?;
         Ok(Planned {
             accesses: tables.iter().map(|t| Access::filter(Action::Read, database.table(&t.name))).collect(),
             effect: Effect::Read,

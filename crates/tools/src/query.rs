@@ -7,10 +7,10 @@ use countersign_core::{
     Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass, Principal,
     Sensitivity, Tool, ToolError, ToolSpec,
 };
-use countersign_sql::{Operation, Value};
+use countersign_sql::Value;
 use serde_json::json;
 
-use crate::database::Database;
+use crate::database::{Database, Purpose};
 
 pub(crate) struct Query {
     spec: Arc<ToolSpec>,
@@ -30,13 +30,14 @@ impl Query {
     pub(crate) fn new(database: Arc<Database>) -> Query {
         let name = database.name();
         let limits = database.limits();
+        let (dialect, placeholder) = (database.engine().dialect(), database.engine().placeholder());
         let spec = ToolSpec {
             name: format!("query_{name}").into(),
             server: "countersign".into(),
             title: format!("Query {name}"),
             description: format!(
-                "Runs one read-only SQL statement (SELECT, VALUES, WITH or EXPLAIN; SQLite dialect) on the database \
-                 `{name}` and returns {{columns, rows}}. Give values as `params` for `?` placeholders. At most {} rows; \
+                "Runs one read-only SQL statement (SELECT, VALUES, WITH or EXPLAIN; {dialect} dialect) on the database \
+                 `{name}` and returns {{columns, rows}}. Give values as `params` for `{placeholder}` placeholders. At most {} rows; \
                  a cut result says so in `truncated`. Use list_tables and describe_table first.",
                 limits.rows
             ),
@@ -51,7 +52,7 @@ impl Query {
                     "params": {
                         "type": "array", "maxItems": 100,
                         "items": {"type": ["string", "number", "boolean", "null"], "maxLength": 100_000},
-                        "description": "values for the ? placeholders, in order"
+                        "description": format!("values for the {placeholder} placeholders, in order")
                     }
                 },
                 "required": ["query"],
@@ -73,7 +74,7 @@ impl Tool for Query {
         &self.spec
     }
 
-    async fn plan(&self, _principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
+    async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let sql = arguments.str("query").ok_or_else(|| ToolError::invalid("/query", "is required"))?;
         let params = match arguments.value().get("params") {
             Some(serde_json::Value::Array(items)) => {
@@ -81,16 +82,12 @@ impl Tool for Query {
             }
             _ => Vec::new(),
         };
-        let facts = self.database.judge(sql).await?;
-        let operation = match facts.operation {
-            Operation::Select => "select",
-            Operation::Explain => "explain",
-        };
+        let facts = self.database.judge(principal, Purpose::Read, sql).await?;
         Ok(Planned {
             accesses: self.database.accesses(&facts),
             effect: Effect::Read,
             destinations: Vec::new(),
-            facts: BTreeMap::from([("operation", operation.to_owned())]),
+            facts: BTreeMap::from([("operation", facts.operation.name().to_owned())]),
             detail: Box::new(Statement { sql: sql.to_owned(), params }),
         })
     }
@@ -99,7 +96,7 @@ impl Tool for Query {
         let plan = permit.plan();
         let statement =
             plan.detail::<Statement>().ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
-        let rows = self.database.run(&statement.sql, statement.params.clone(), permit.granted()).await?;
+        let rows = self.database.run(&permit, &statement.sql, statement.params.clone()).await?;
         Ok(Output::new(Label::RETRIEVED, vec![Part::Rows(rows)]))
     }
 }
@@ -131,14 +128,16 @@ fn output_schema() -> serde_json::Value {
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
+                    "properties": {
+                        "name": {"type": "string"}, "type": {"type": "string"}, "masked": {"type": "boolean"}
+                    },
                     "required": ["name", "type"]
                 }
             },
             "rows": {
                 "type": "array",
-                "description": "one array per row; integers beyond 2^53-1 and bytes (base64) are strings",
-                "items": {"type": "array", "items": {"type": ["string", "number", "null"]}}
+                "description": "one array per row; integers beyond 2^53-1, exact decimals, dates and bytes (base64) are strings",
+                "items": {"type": "array", "items": {"type": ["string", "number", "boolean", "null"]}}
             },
             "row_count": {"type": "integer", "minimum": 0},
             "truncated": {"type": "boolean"},

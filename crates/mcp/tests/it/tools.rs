@@ -128,7 +128,7 @@ impl Tool for TestTool {
                 ))
             }
             "rows" => {
-                let columns = vec![Column { name: "n".into(), kind: "integer".into() }];
+                let columns = vec![Column { name: "n".into(), kind: "integer".into(), masked: false }];
                 let cells = vec![Cell::Integer(1), Cell::Integer(9_007_199_254_740_993)];
                 Part::Rows(RowSet { columns, cells, truncated: None })
             }

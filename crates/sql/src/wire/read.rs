@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{WireError, codec::Reader};
 use crate::{
-    Access, ColumnDetail, ColumnInfo, Done, Facts, ForeignKey, Object, Open, Operation, Refusal, Request,
-    Response, Rows, Rule, Run, RunLimits, TableDetail, TableInfo, TableKind, Truncated, Value,
+    Access, Action, ColumnDetail, ColumnInfo, Done, Facts, ForeignKey, Object, Open, Operation, Refusal,
+    Request, Response, Rows, Rule, Run, RunLimits, TableDetail, TableInfo, TableKind, Truncated, Value,
 };
 
 const UNKNOWN: WireError = WireError::Malformed("a tag is unknown");
@@ -26,6 +26,7 @@ fn run(r: &mut Reader<'_>) -> Result<Run, WireError> {
         sql: r.text()?,
         params: r.sequence(value)?,
         granted: r.sequence(access)?,
+        masked: r.sequence(object)?,
         limits: RunLimits { rows: r.u64()?, bytes: r.u64()?, time: Duration::from_millis(r.u64()?) },
     })
 }
@@ -46,19 +47,37 @@ fn facts(r: &mut Reader<'_>) -> Result<Facts, WireError> {
     let operation = match r.u8()? {
         1 => Operation::Select,
         2 => Operation::Explain,
+        3 => Operation::Show,
+        4 => Operation::Insert,
+        5 => Operation::Update,
+        6 => Operation::Delete,
         _ => return Err(UNKNOWN),
     };
-    Ok(Facts { operation, accesses: r.sequence(access)?, columns: r.sequence(column)?, parameters: r.u32()? })
+    Ok(Facts {
+        operation,
+        accesses: r.sequence(access)?,
+        projected: r.sequence(object)?,
+        columns: r.sequence(column)?,
+        parameters: r.u32()?,
+    })
 }
 
 fn access(r: &mut Reader<'_>) -> Result<Access, WireError> {
-    let object = match r.u8()? {
+    let action = match r.u8()? {
+        1 => Action::Read,
+        2 => Action::Write,
+        _ => return Err(UNKNOWN),
+    };
+    Ok(Access { action, object: object(r)? })
+}
+
+fn object(r: &mut Reader<'_>) -> Result<Object, WireError> {
+    Ok(match r.u8()? {
         1 => Object::Table { table: r.text()? },
         2 => Object::Column { table: r.text()?, column: r.text()? },
         3 => Object::Function { name: r.text()? },
         _ => return Err(UNKNOWN),
-    };
-    Ok(Access { object })
+    })
 }
 
 fn column(r: &mut Reader<'_>) -> Result<ColumnInfo, WireError> {
@@ -92,6 +111,8 @@ fn value(r: &mut Reader<'_>) -> Result<Value, WireError> {
         2 => Value::Real(f64::from_bits(r.u64()?)),
         3 => Value::Text(r.text()?),
         4 => Value::Blob(r.blob()?),
+        5 => Value::Boolean(r.flag()?),
+        6 => Value::Decimal(r.text()?),
         _ => return Err(UNKNOWN),
     })
 }

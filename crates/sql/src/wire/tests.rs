@@ -12,6 +12,8 @@ fn values() -> impl Strategy<Value = Value> {
         (-1e300..1e300f64).prop_map(Value::Real),
         ".*".prop_map(Value::Text),
         any::<Vec<u8>>().prop_map(Value::Blob),
+        any::<bool>().prop_map(Value::Boolean),
+        "-?[0-9]{1,40}".prop_map(Value::Decimal),
     ]
 }
 
@@ -26,6 +28,7 @@ fn requests() -> impl Strategy<Value = Request> {
             ".*".prop_map(Access::table),
             (".*", ".*").prop_map(|(table, column)| Access::column(table, column)),
             ".*".prop_map(Access::function),
+            ".*".prop_map(|table| Access::table(table).written()),
         ],
         0..5,
     );
@@ -33,7 +36,9 @@ fn requests() -> impl Strategy<Value = Request> {
         ".*".prop_map(|sql| Request::Prepare { sql }),
         Just(Request::Tables),
         (".*", proptest::collection::vec(values(), 0..5), accesses, limits).prop_map(
-            |(sql, params, granted, limits)| { Request::Run(Run { sql, params, granted, limits }) }
+            |(sql, params, granted, limits)| {
+                Request::Run(Run { sql, params, granted, masked: Default::default(), limits })
+            }
         ),
     ]
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::codec::{put_bytes, put_length, put_option};
 use crate::{
-    Access, ColumnInfo, Facts, Object, Operation, Refusal, Request, Response, Rows, Run, TableDetail,
+    Access, Action, ColumnInfo, Facts, Object, Operation, Refusal, Request, Response, Rows, Run, TableDetail,
     TableKind, Truncated, Value,
 };
 
@@ -37,6 +37,8 @@ fn run(out: &mut Vec<u8>, run: &Run) {
     run.params.iter().for_each(|param| value(out, param));
     put_length(out, run.granted.len());
     run.granted.iter().for_each(|granted| access(out, granted));
+    put_length(out, run.masked.len());
+    run.masked.iter().for_each(|masked| object(out, masked));
     out.extend_from_slice(&run.limits.rows.to_be_bytes());
     out.extend_from_slice(&run.limits.bytes.to_be_bytes());
     out.extend_from_slice(&milliseconds(run.limits.time).to_be_bytes());
@@ -80,15 +82,29 @@ fn facts(out: &mut Vec<u8>, facts: &Facts) {
     out.push(match facts.operation {
         Operation::Select => 1,
         Operation::Explain => 2,
+        Operation::Show => 3,
+        Operation::Insert => 4,
+        Operation::Update => 5,
+        Operation::Delete => 6,
     });
     put_length(out, facts.accesses.len());
     facts.accesses.iter().for_each(|item| access(out, item));
+    put_length(out, facts.projected.len());
+    facts.projected.iter().for_each(|item| object(out, item));
     columns(out, &facts.columns);
     out.extend_from_slice(&facts.parameters.to_be_bytes());
 }
 
 fn access(out: &mut Vec<u8>, access: &Access) {
-    match &access.object {
+    out.push(match access.action {
+        Action::Read => 1,
+        Action::Write => 2,
+    });
+    object(out, &access.object);
+}
+
+fn object(out: &mut Vec<u8>, object: &Object) {
+    match object {
         Object::Table { table } => {
             out.push(1);
             put_bytes(out, table.as_bytes());
@@ -154,6 +170,11 @@ fn value(out: &mut Vec<u8>, value: &Value) {
         Value::Blob(bytes) => {
             out.push(4);
             put_bytes(out, bytes);
+        }
+        Value::Boolean(truth) => out.extend_from_slice(&[5, u8::from(*truth)]),
+        Value::Decimal(text) => {
+            out.push(6);
+            put_bytes(out, text.as_bytes());
         }
     }
 }

@@ -141,7 +141,7 @@ pub(crate) fn is_restricted(value: &Value) -> bool {
         }
         Value::Integer(number) => [250_000, 120_000, 185_000].contains(number),
         Value::Real(number) => [250_000.0, 120_000.0, 185_000.0].contains(number),
-        Value::Null | Value::Blob(_) => false,
+        Value::Null | Value::Blob(_) | Value::Boolean(_) | Value::Decimal(_) => false,
     }
 }
 

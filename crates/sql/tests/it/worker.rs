@@ -81,7 +81,7 @@ impl Worker {
 }
 
 fn run(sql: &str, params: Vec<Value>, granted: BTreeSet<Access>, limits: RunLimits) -> Request {
-    Request::Run(Run { sql: sql.into(), params, granted, limits })
+    Request::Run(Run { sql: sql.into(), params, granted, masked: Default::default(), limits })
 }
 
 const WIDE: RunLimits = RunLimits { rows: 100_000, bytes: 64 << 20, time: Duration::from_secs(5) };

@@ -24,14 +24,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_sql::{Facts, Request, Response, Run, TableDetail, TableInfo, wire};
+use countersign_sql::{Facts, Refusal, Request, Response, Rule, Run, TableDetail, TableInfo, wire};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 
-use crate::database::{Engine, EngineError, EngineRows};
+use crate::database::{Caller, Engine, EngineError, EngineRows, Purpose};
 use worker::Worker;
 
 /// What a pool runs, and how much of it.
@@ -291,14 +291,30 @@ async fn settle(inner: Arc<Inner>, mut worker: Worker) {
 
 #[async_trait]
 impl Engine for SqlitePool {
-    async fn prepare(&self, sql: &str) -> Result<Facts, EngineError> {
+    fn dialect(&self) -> &'static str {
+        "SQLite"
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "?"
+    }
+
+    fn fold(&self, name: &str) -> String {
+        countersign_sql::engines::sqlite::fold(name)
+    }
+
+    async fn prepare(&self, _caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError> {
+        if purpose == Purpose::Write {
+            let refusal = Refusal::new(Rule::ForbiddenAction, "this database takes no writes");
+            return Err(EngineError::Refused(refusal));
+        }
         match self.ask(&Request::Prepare { sql: sql.to_owned() }).await? {
             Response::Facts(facts) => Ok(facts),
             _ => Err(unexpected()),
         }
     }
 
-    async fn run(&self, run: Run) -> Result<EngineRows, EngineError> {
+    async fn run(&self, _caller: Caller<'_>, run: Run) -> Result<EngineRows, EngineError> {
         let limits = run.limits;
         let until = Instant::now() + limits.time;
         let mut lease = self.lease().await?;
@@ -306,7 +322,8 @@ impl Engine for SqlitePool {
         let time = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let request = Request::Run(Run { limits: countersign_sql::RunLimits { time, ..limits }, ..run });
         let mut response = lease.exchange(&request, until).await?;
-        let mut rows = EngineRows { columns: Vec::new(), values: Vec::new(), truncated: None };
+        let mut rows =
+            EngineRows { columns: Vec::new(), masked: Vec::new(), values: Vec::new(), truncated: None };
         let (mut count, mut bytes) = (0u64, 0u64);
         loop {
             let Response::Rows(batch) = response else { return Err(lease.distrust()) };
@@ -329,14 +346,14 @@ impl Engine for SqlitePool {
         }
     }
 
-    async fn tables(&self) -> Result<Vec<TableInfo>, EngineError> {
+    async fn tables(&self, _caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError> {
         match self.ask(&Request::Tables).await? {
             Response::Tables(tables) => Ok(tables),
             _ => Err(unexpected()),
         }
     }
 
-    async fn describe(&self, table: &str) -> Result<TableDetail, EngineError> {
+    async fn describe(&self, _caller: Caller<'_>, table: &str) -> Result<TableDetail, EngineError> {
         match self.ask(&Request::Describe { table: table.to_owned() }).await? {
             Response::Table(table) => Ok(table),
             _ => Err(unexpected()),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_sql::{Rule, Run, RunLimits, Value};
-use countersign_tools::{Engine, EngineError, EngineRows, PoolConfig, SqlitePool};
+use countersign_tools::{Caller, Engine, EngineError, EngineRows, PoolConfig, Purpose, SqlitePool};
 use tokio::time::sleep;
 
 /// Statements that no progress handler and no interrupt stops for seconds: each is one call of a C function.
@@ -94,11 +94,14 @@ async fn until(condition: impl Fn() -> bool) {
     }
 }
 
+const CALLER: Caller<'_> = Caller { tenant: "acme", call: None };
+
 /// What a tool does: judge, then run under all that was reported.
 async fn run(pool: &SqlitePool, sql: &str, time: u64) -> Result<EngineRows, EngineError> {
-    let facts = pool.prepare(sql).await?;
+    let facts = pool.prepare(CALLER, Purpose::Read, sql).await?;
     let limits = RunLimits { rows: 100, bytes: 1 << 20, time: Duration::from_millis(time) };
-    pool.run(Run { sql: sql.into(), params: vec![], granted: facts.accesses, limits }).await
+    let masked = Default::default();
+    pool.run(CALLER, Run { sql: sql.into(), params: vec![], granted: facts.accesses, masked, limits }).await
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -235,7 +238,7 @@ async fn callers_beyond_the_queue_are_told_to_retry() {
         let pool = Arc::clone(&pool);
         callers.push(tokio::spawn(async move {
             let started = Instant::now();
-            (pool.prepare("SELECT 1").await, started.elapsed())
+            (pool.prepare(CALLER, Purpose::Read, "SELECT 1").await, started.elapsed())
         }));
     }
     let mut at_once = 0;

@@ -79,6 +79,8 @@ impl<'db> Session<'db> {
         let facts = Facts {
             operation: if statement.is_explain() == 0 { Operation::Select } else { Operation::Explain },
             accesses: reads.accesses,
+            // The authorizer does not tell a projection from a filter.
+            projected: BTreeSet::new(),
             columns: columns(&statement),
             parameters: u32::try_from(statement.parameter_count()).unwrap_or(u32::MAX),
         };

@@ -129,7 +129,8 @@ fn bind(statement: &mut Raw<'_>, params: &[Value]) -> Result<(), Refusal> {
             Value::Null => statement.raw_bind_parameter(index, rusqlite::types::Null),
             Value::Integer(integer) => statement.raw_bind_parameter(index, integer),
             Value::Real(real) => statement.raw_bind_parameter(index, real),
-            Value::Text(text) => statement.raw_bind_parameter(index, text.as_str()),
+            Value::Text(text) | Value::Decimal(text) => statement.raw_bind_parameter(index, text.as_str()),
+            Value::Boolean(truth) => statement.raw_bind_parameter(index, i64::from(*truth)),
             Value::Blob(bytes) => statement.raw_bind_parameter(index, bytes.as_slice()),
         };
         bound.map_err(|error| errors::running(&error))?;
