@@ -34,6 +34,7 @@ cargo xtask COMMAND
   conformance [--raise]                       run the MCP conformance suites, write docs/conformance.md
   mutate [ID | --all | --check]               remove a control, expect its test to fail
   bench [--quick] [--write]                   load test beside a bare server; --write: docs/performance.md
+  bench sql [--quick] [--only A,B]            PostgreSQL rows: the limit, Countersign, other MCP servers
 ";
 
 fn main() -> ExitCode {
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
         "bench" => bench::main(rest),
         #[cfg(feature = "bench")]
         "bare-server" => bench::bare_server(rest),
+        #[cfg(feature = "bench")]
+        "raw-sql-server" => bench::raw_sql_server(rest),
         #[cfg(not(feature = "bench"))]
         "bench" => workspace::rerun_bench(rest),
         "help" | "--help" | "-h" => {

@@ -1,6 +1,9 @@
 //! What a server's processes use: memory and CPU time, read from `/proc` for the whole tree.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -49,6 +52,44 @@ fn pss(pid: u32) -> Result<f64> {
             line.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).unwrap_or_default();
     }
     Ok(kilobytes / 1024.0)
+}
+
+/// Watches the resident memory of a process tree from a thread of its own.
+pub(super) struct Peak {
+    stop: Arc<AtomicBool>,
+    watcher: JoinHandle<f64>,
+}
+
+impl Peak {
+    pub(super) fn watch(pid: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let watcher = std::thread::spawn(move || {
+            let mut peak = 0.0;
+            while !stopped.load(Ordering::Relaxed) {
+                peak = f64::max(peak, resident(pid));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            peak
+        });
+        Self { stop, watcher }
+    }
+
+    /// The most that was seen, in MiB.
+    pub(super) fn finish(self) -> f64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.watcher.join().unwrap_or_default()
+    }
+}
+
+/// The resident memory of a process tree, in MiB; what processes share counts in each.
+fn resident(pid: u32) -> f64 {
+    let kilobytes = |pid| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).unwrap_or_default()
+    };
+    tree(pid).into_iter().map(kilobytes).sum::<f64>() / 1024.0
 }
 
 /// A process and its descendants.

@@ -10,9 +10,11 @@ mod figures;
 mod memory;
 mod question;
 mod report;
+mod sql;
 mod sqlite;
 
 pub(crate) use bare::main as bare_server;
+pub(crate) use sql::raw_server as raw_sql_server;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,7 +52,11 @@ struct Target {
 }
 
 /// Runs everything, prints tables and writes `target/bench.json`; with `--write`, `docs/performance.md` too. Fails when any answer was wrong.
+/// `sql` measures the database tools instead.
 pub(crate) fn main(args: &[String]) -> Result<()> {
+    if let Some(("sql", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return sql::main(rest);
+    }
     let quick = args.iter().any(|arg| arg == "--quick");
     let timing = if quick {
         Timing { warm_up: Duration::from_millis(100), measure: Duration::from_millis(400) }

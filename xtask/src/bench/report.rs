@@ -138,7 +138,7 @@ Closed loop, rounds interleaved, medians of three.
 ";
 
 /// The machine in a line: figures mean nothing without it.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu
