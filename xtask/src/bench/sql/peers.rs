@@ -15,7 +15,7 @@ pub(super) fn toolbox(database: &Database) -> Result<Subject> {
     let mut command = Command::new(
         setup::npm_dir("toolbox").join("node_modules/@toolbox-sdk/server-linux-x64/bin/toolbox"),
     );
-    command.args(["serve", "--prebuilt", "postgres", "--disable-version-check", "--log-level", "ERROR"]);
+    command.args(["--prebuilt", "postgres", "--disable-version-check", "--log-level", "ERROR"]);
     command.args(["--port", port(&address)?]);
     command.env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", database.cluster.port().to_string());
     command.env("POSTGRES_DATABASE", DATABASE);
