@@ -4,6 +4,7 @@
 mod database;
 mod describe_table;
 mod list_tables;
+mod postgres_pool;
 mod query;
 mod resources;
 mod sqlite_pool;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 use countersign_core::{Tool, registry::Resource};
 
 pub use database::{Caller, Database, DatabaseLimits, Engine, EngineError, EngineRows, Purpose};
+pub use postgres_pool::{
+    GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, RoleReport,
+};
 pub use sqlite_pool::{PoolConfig, SqlitePool};
 
 /// All tools for these databases: `query_NAME` for each, and `list_tables` and `describe_table` for all. None without a database.
