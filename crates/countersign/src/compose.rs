@@ -146,9 +146,9 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
     for (name, settings) in &config.databases {
         let pool = PoolConfig {
             workers: settings.workers,
-            ..PoolConfig::new(binary.clone(), vec![SQLITE_WORKER.into()], settings.file.clone())
+            ..PoolConfig::new(binary.clone(), vec![SQLITE_WORKER.into()])
         };
-        let started = SqlitePool::start(pool).await;
+        let started = SqlitePool::start(pool, settings.file.clone()).await;
         let pool = started
             .map_err(|e| anyhow::anyhow!("the database `{name}` cannot be used: {}", engine_error(&e)))?;
         let limits = DatabaseLimits {

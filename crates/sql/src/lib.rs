@@ -15,14 +15,16 @@ pub mod engines;
 mod facts;
 mod protocol;
 mod refusal;
+mod source;
 mod value;
 pub mod wire;
 pub mod worker;
 
 pub use facts::{Access, Action, ColumnInfo, Facts, Object, Operation};
 pub use protocol::{
-    ColumnDetail, Done, ForeignKey, Open, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo,
+    ColumnDetail, Done, ForeignKey, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo,
     TableKind, Truncated,
 };
 pub use refusal::{Refusal, Rule};
+pub use source::{ConnectionString, Dialect, OdbcSource, Open};
 pub use value::Value;

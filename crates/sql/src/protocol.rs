@@ -1,8 +1,8 @@
 //! What a worker is asked and what it answers.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use crate::{Access, ColumnInfo, Facts, Object, Refusal, Value};
+use crate::{Access, ColumnInfo, Facts, Object, Open, Refusal, Value};
 
 /// What a worker is asked. It handles one request at a time; the first must be [`Request::Open`].
 #[derive(Clone, PartialEq, Debug)]
@@ -13,6 +13,8 @@ pub enum Request {
     Prepare {
         /// The statement.
         sql: String,
+        /// Whether it is to write: one `INSERT`, `UPDATE` or `DELETE` instead of one query.
+        write: bool,
     },
     /// Runs a statement. Answered by one or more [`Response::Rows`], the last of which has `done`.
     Run(Run),
@@ -23,13 +25,6 @@ pub enum Request {
         /// Its name, in any case.
         table: String,
     },
-}
-
-/// Which database a worker opens.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Open {
-    /// The database file; opened read-only. Must be UTF-8.
-    pub path: PathBuf,
 }
 
 /// A statement to run.

@@ -11,8 +11,11 @@ use std::{
 };
 
 use crate::{
-    ColumnInfo, Done, Refusal, Request, Response, Rows, Rule, Value,
-    engines::sqlite::{Database, Interrupt, Session, Sink, Statement},
+    ColumnInfo, Done, OdbcSource, Open, Refusal, Request, Response, Rows, Rule, Value,
+    engines::{
+        Session, Sink, Statement,
+        sqlite::{Database, Interrupt},
+    },
     wire::{self, WireError},
 };
 
@@ -40,28 +43,45 @@ pub fn serve(stream: UnixStream) -> Result<(), ServeError> {
     let mut master =
         Master { reader: BufReader::new(stream.try_clone()?), writer: stream, frame: Vec::new() };
     let Some(request) = master.next()? else { return Ok(()) };
-    let database = match request {
-        Request::Open(open) => Database::open(&open.path, Watch { stream: master.writer.try_clone()? }),
-        _ => Err(Refusal::new(Rule::Database, "the first request must open the database")),
+    let Request::Open(open) = request else {
+        return master.refuse(Refusal::new(Rule::Database, "the first request must open the database"));
     };
-    match database {
-        Ok(database) => {
-            let mut session = database.session();
-            // Whether the file is a database at all shows at its first read.
-            let ready = session.tables(JUDGING).map(|_| Response::Ready);
-            let usable = ready.is_ok();
-            master.answer(&ready.unwrap_or_else(Response::Refused))?;
-            if usable { answer_all(&mut master, &mut session) } else { Ok(()) }
+    match open {
+        Open::Sqlite { path } => {
+            let watch = Watch { stream: master.writer.try_clone()? };
+            match Database::open(&path, watch) {
+                Ok(database) => answer_all(&mut master, &mut database.session()),
+                Err(refusal) => master.refuse(refusal),
+            }
         }
-        Err(refusal) => master.answer(&Response::Refused(refusal)),
+        Open::Odbc(source) => odbc(&mut master, &source),
     }
 }
 
-fn answer_all(master: &mut Master, session: &mut Session<'_>) -> Result<(), ServeError> {
+#[cfg(feature = "odbc")]
+fn odbc(master: &mut Master, source: &OdbcSource) -> Result<(), ServeError> {
+    match crate::engines::odbc::connect(source) {
+        Ok(mut session) => answer_all(master, &mut session),
+        Err(refusal) => master.refuse(refusal),
+    }
+}
+
+#[cfg(not(feature = "odbc"))]
+fn odbc(master: &mut Master, _source: &OdbcSource) -> Result<(), ServeError> {
+    let message = "this program was built without ODBC; build it with `--features odbc`";
+    master.refuse(Refusal::new(Rule::Database, message))
+}
+
+fn answer_all(master: &mut Master, session: &mut dyn Session) -> Result<(), ServeError> {
+    // Whether it is a database at all shows at its first read.
+    if let Err(refusal) = session.tables(JUDGING) {
+        return master.refuse(refusal);
+    }
+    master.answer(&Response::Ready)?;
     while let Some(request) = master.next()? {
         let response = match request {
             Request::Open(_) => Err(Refusal::new(Rule::Database, "the database is already open")),
-            Request::Prepare { sql } => session.prepare(&sql, JUDGING).map(Response::Facts),
+            Request::Prepare { sql, write } => session.prepare(&sql, write, JUDGING).map(Response::Facts),
             Request::Tables => session.tables(JUDGING).map(Response::Tables),
             Request::Describe { table } => session.describe(&table, JUDGING).map(Response::Table),
             Request::Run(run) => {
@@ -113,6 +133,10 @@ impl Master {
         self.frame.resize(wire::payload_length(header)?, 0);
         self.reader.read_exact(&mut self.frame)?;
         Ok(Some(wire::decode_request(&self.frame)?))
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Result<(), ServeError> {
+        self.answer(&Response::Refused(refusal))
     }
 
     fn answer(&mut self, response: &Response) -> Result<(), ServeError> {

@@ -4,20 +4,24 @@
 mod database;
 mod describe_table;
 mod list_tables;
+mod odbc_pool;
 mod postgres_pool;
 mod query;
 mod resources;
 mod sqlite_pool;
+mod worker_pool;
 
 use std::sync::Arc;
 
 use countersign_core::{Tool, registry::Resource};
 
 pub use database::{Caller, Database, DatabaseLimits, Engine, EngineError, EngineRows, Purpose};
+pub use odbc_pool::{OdbcConfig, OdbcPool};
 pub use postgres_pool::{
     GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, RoleReport,
 };
-pub use sqlite_pool::{PoolConfig, SqlitePool};
+pub use sqlite_pool::SqlitePool;
+pub use worker_pool::PoolConfig;
 
 /// All tools for these databases: `query_NAME` for each, and `list_tables` and `describe_table` for all. None without a database.
 pub fn database_tools(databases: &[Arc<Database>]) -> Vec<Arc<dyn Tool>> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{WireError, codec::Reader};
 use crate::{
-    Access, Action, ColumnDetail, ColumnInfo, Done, Facts, ForeignKey, Object, Open, Operation, Refusal,
+    Access, Action, ColumnDetail, ColumnInfo, ConnectionString, Dialect, Done, Facts, ForeignKey, Object, OdbcSource, Open, Operation, Refusal,
     Request, Response, Rows, Rule, Run, RunLimits, TableDetail, TableInfo, TableKind, Truncated, Value,
 };
 
@@ -12,13 +12,31 @@ const UNKNOWN: WireError = WireError::Malformed("a tag is unknown");
 
 pub(super) fn request(r: &mut Reader<'_>) -> Result<Request, WireError> {
     Ok(match r.u8()? {
-        1 => Request::Open(Open { path: r.text()?.into() }),
-        2 => Request::Prepare { sql: r.text()? },
+        1 => Request::Open(open(r)?),
+        2 => Request::Prepare { sql: r.text()?, write: r.flag()? },
         3 => Request::Run(run(r)?),
         4 => Request::Tables,
         5 => Request::Describe { table: r.text()? },
         _ => return Err(UNKNOWN),
     })
+}
+
+fn open(r: &mut Reader<'_>) -> Result<Open, WireError> {
+    Ok(match r.u8()? {
+        1 => Open::Sqlite { path: r.text()?.into() },
+        2 => Open::Odbc(OdbcSource {
+            connection: ConnectionString::new(r.text()?),
+            dialect: dialect(r)?,
+            functions: r.sequence(Reader::text)?,
+            connect: Duration::from_millis(r.u64()?),
+        }),
+        _ => return Err(UNKNOWN),
+    })
+}
+
+fn dialect(r: &mut Reader<'_>) -> Result<Dialect, WireError> {
+    let number = usize::from(r.u8()?);
+    Dialect::ALL.get(number).copied().ok_or(UNKNOWN)
 }
 
 fn run(r: &mut Reader<'_>) -> Result<Run, WireError> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Access, Refusal, Rule, Run, RunLimits, Value};
+use crate::{Access, ConnectionString, Dialect, OdbcSource, Open, Refusal, Rule, Run, RunLimits, Value};
 
 fn values() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -33,7 +33,18 @@ fn requests() -> impl Strategy<Value = Request> {
         0..5,
     );
     prop_oneof![
-        ".*".prop_map(|sql| Request::Prepare { sql }),
+        (".*", any::<bool>()).prop_map(|(sql, write)| Request::Prepare { sql, write }),
+        ".*".prop_map(|path| Request::Open(Open::Sqlite { path: path.into() })),
+        (".*", 0..Dialect::ALL.len(), proptest::collection::btree_set(".*", 0..3), any::<u32>()).prop_map(
+            |(connection, dialect, functions, connect)| {
+                Request::Open(Open::Odbc(OdbcSource {
+                    connection: ConnectionString::new(connection),
+                    dialect: Dialect::ALL[dialect],
+                    functions,
+                    connect: std::time::Duration::from_millis(connect.into()),
+                }))
+            }
+        ),
         Just(Request::Tables),
         (".*", proptest::collection::vec(values(), 0..5), accesses, limits).prop_map(
             |(sql, params, granted, limits)| {
@@ -70,8 +81,8 @@ proptest! {
             encode_response(&response, &mut again).unwrap();
             prop_assert_eq!(&again[HEADER..], &bytes[..]);
         }
-        if let Ok(Request::Prepare { sql }) = decode_request(&bytes) {
-            prop_assert_eq!(sql.len() + 5, bytes.len());
+        if let Ok(Request::Prepare { sql, .. }) = decode_request(&bytes) {
+            prop_assert_eq!(sql.len() + 6, bytes.len());
         }
     }
 
@@ -107,7 +118,7 @@ fn every_rule_has_its_number_and_code() {
 #[test]
 fn too_long_a_frame_is_refused() {
     let mut bytes = vec![7];
-    let request = Request::Prepare { sql: "x".repeat(MAX_PAYLOAD) };
+    let request = Request::Prepare { sql: "x".repeat(MAX_PAYLOAD), write: false };
     assert_eq!(encode_request(&request, &mut bytes), Err(WireError::TooLong));
     assert_eq!(bytes, [7]);
     assert_eq!(payload_length([1, 0, 0, 0]), Err(WireError::TooLong));

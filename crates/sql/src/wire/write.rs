@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::codec::{put_bytes, put_length, put_option};
 use crate::{
-    Access, Action, ColumnInfo, Facts, Object, Operation, Refusal, Request, Response, Rows, Run, TableDetail,
+    Access, Action, ColumnInfo, Dialect, Facts, Object, Open, Operation, Refusal, Request, Response, Rows, Run, TableDetail,
     TableKind, Truncated, Value,
 };
 
@@ -12,12 +12,12 @@ pub(super) fn request(out: &mut Vec<u8>, request: &Request) {
     match request {
         Request::Open(open) => {
             out.push(1);
-            // A path that is not UTF-8 names no file the worker would open.
-            put_bytes(out, open.path.to_str().unwrap_or_default().as_bytes());
+            self::open(out, open);
         }
-        Request::Prepare { sql } => {
+        Request::Prepare { sql, write } => {
             out.push(2);
             put_bytes(out, sql.as_bytes());
+            out.push(u8::from(*write));
         }
         Request::Run(run) => {
             out.push(3);
@@ -27,6 +27,25 @@ pub(super) fn request(out: &mut Vec<u8>, request: &Request) {
         Request::Describe { table } => {
             out.push(5);
             put_bytes(out, table.as_bytes());
+        }
+    }
+}
+
+fn open(out: &mut Vec<u8>, open: &Open) {
+    match open {
+        Open::Sqlite { path } => {
+            out.push(1);
+            // A path that is not UTF-8 names no file the worker would open.
+            put_bytes(out, path.to_str().unwrap_or_default().as_bytes());
+        }
+        Open::Odbc(source) => {
+            out.push(2);
+            put_bytes(out, source.connection.expose().as_bytes());
+            let number = Dialect::ALL.iter().position(|dialect| *dialect == source.dialect);
+            out.push(number.and_then(|number| u8::try_from(number).ok()).unwrap_or(u8::MAX));
+            put_length(out, source.functions.len());
+            source.functions.iter().for_each(|function| put_bytes(out, function.as_bytes()));
+            out.extend_from_slice(&milliseconds(source.connect).to_be_bytes());
         }
     }
 }

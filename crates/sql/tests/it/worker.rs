@@ -24,7 +24,7 @@ impl Worker {
     fn open(fixture: &Fixture) -> Worker {
         let (child, stream) = process::start("worker");
         let mut worker = Worker { child, stream };
-        let answer = worker.ask(&Request::Open(Open { path: fixture.path.clone() }));
+        let answer = worker.ask(&Request::Open(Open::Sqlite { path: fixture.path.clone() }));
         assert_eq!(answer, Some(Response::Ready));
         worker
     }
@@ -50,7 +50,7 @@ impl Worker {
     }
 
     fn facts(&mut self, sql: &str) -> Facts {
-        match self.ask(&Request::Prepare { sql: sql.into() }) {
+        match self.ask(&Request::Prepare { sql: sql.into(), write: false }) {
             Some(Response::Facts(facts)) => facts,
             other => panic!("{sql}: {other:?}"),
         }

@@ -74,12 +74,12 @@ impl Pool {
         let folder = tempfile::tempdir().unwrap();
         // libtest takes the role for one more filter; `--exact` keeps it from matching anything.
         let args = ["--exact", "sqlite_pool::worker_entry", ROLE, "--nocapture"].map(Into::into).to_vec();
-        let mut config = PoolConfig::new(std::env::current_exe().unwrap(), args, database(folder.path()));
+        let mut config = PoolConfig::new(std::env::current_exe().unwrap(), args);
         change(&mut config);
         // All of them at once, so that tests can tell which were replaced.
         config.warm = config.workers;
         let wanted = config.workers + 1;
-        let pool = Arc::new(SqlitePool::start(config).await.unwrap());
+        let pool = Arc::new(SqlitePool::start(config, database(folder.path())).await.unwrap());
         until(|| pool.pids().len() == wanted).await;
         Pool { _folder: folder, pool }
     }
@@ -273,8 +273,8 @@ async fn a_database_that_is_none_is_refused_at_the_start() {
     std::fs::write(&path, "no database at all, but long enough to be looked at ".repeat(100)).unwrap();
     for path in [path, folder.path().join("missing.db")] {
         let args = ["--exact", "sqlite_pool::worker_entry", ROLE, "--nocapture"].map(Into::into).to_vec();
-        let config = PoolConfig::new(std::env::current_exe().unwrap(), args, path);
-        match SqlitePool::start(config).await {
+        let config = PoolConfig::new(std::env::current_exe().unwrap(), args);
+        match SqlitePool::start(config, path).await {
             Err(EngineError::Refused(refusal)) => assert_eq!(refusal.rule, Rule::Database),
             other => panic!("{:?}", other.err()),
         }

@@ -8,14 +8,13 @@
 //! INVARIANT: whatever a statement can reveal is among its accesses. Where SQLite leaves room for doubt, more is reported than is read.
 
 use std::{
-    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
-use crate::{Access, ColumnInfo, Done, Facts, Refusal, Rule, RunLimits, TableDetail, TableInfo, Value};
+use crate::{Done, Facts, Refusal, Rule, TableDetail, TableInfo};
 
 mod authorizer;
 mod catalog;
@@ -29,6 +28,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub use super::{Sink, Statement};
 pub use functions::ALLOWED_FUNCTIONS;
 pub use open::limits;
 pub use prepare::Prepared;
@@ -158,30 +158,23 @@ impl<'db> Session<'db> {
     }
 }
 
-/// A statement to run, borrowed from its request.
-#[derive(Clone, Copy, Debug)]
-pub struct Statement<'a> {
-    /// Its text.
-    pub sql: &'a str,
-    /// Values for its placeholders, by position.
-    pub params: &'a [Value],
-    /// All that it may touch.
-    pub granted: &'a BTreeSet<Access>,
-    /// Where it is cut.
-    pub limits: RunLimits,
-}
+impl crate::engines::Session for Session<'_> {
+    fn prepare(&mut self, sql: &str, write: bool, deadline: Duration) -> Result<Facts, Refusal> {
+        if write {
+            return Err(Refusal::new(Rule::ForbiddenAction, "this database takes no writes"));
+        }
+        Session::prepare(self, sql, deadline)
+    }
 
-/// Receives a result.
-pub trait Sink {
-    /// The columns, before any row.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn columns(&mut self, columns: Vec<ColumnInfo>) -> Result<(), Refusal>;
+    fn run(&mut self, statement: Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal> {
+        Session::run(self, statement, sink)
+    }
 
-    /// A row.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn row(&mut self, row: Vec<Value>) -> Result<(), Refusal>;
+    fn tables(&mut self, deadline: Duration) -> Result<Vec<TableInfo>, Refusal> {
+        Session::tables(self, deadline)
+    }
+
+    fn describe(&mut self, table: &str, deadline: Duration) -> Result<TableDetail, Refusal> {
+        Session::describe(self, table, deadline)
+    }
 }

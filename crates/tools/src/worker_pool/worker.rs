@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use countersign_sandbox::{Child, Spawn};
-use countersign_sql::{Open, Request, Response, wire};
+use countersign_sql::{Request, Response, wire};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -42,6 +42,7 @@ impl Worker {
         let config = &pool.config;
         let mut spawn = Spawn::new(&config.program);
         spawn.args.clone_from(&config.args);
+        spawn.env.clone_from(&config.env);
         spawn.limits = config.limits.clone();
         let child = tokio::task::spawn_blocking(|| spawn.start()).await.map_err(broken)?;
         let mut child = child.map_err(|error| broken(with_source(&error)))?;
@@ -57,7 +58,7 @@ impl Worker {
             state: State::Idle,
             pool: Arc::downgrade(pool),
         };
-        let open = Request::Open(Open { path: config.database.clone() });
+        let open = Request::Open(pool.open.clone());
         let ready = timeout(START, async {
             worker.send(&open).await?;
             worker.receive().await

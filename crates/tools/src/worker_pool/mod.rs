@@ -1,4 +1,4 @@
-//! A pool of killable worker processes for one SQLite database.
+//! A pool of killable worker processes for one database: SQLite, or a source behind an ODBC driver.
 //!
 //! - At most [`PoolConfig::workers`] statements run at once, each in a process of its own that holds no key and no configuration. Few
 //!   are started ahead ([`PoolConfig::warm`], and a spare); the others start when they are first needed, and stay.
@@ -7,6 +7,7 @@
 //! - A statement that runs past its time stops itself. One that does not within [`PoolConfig::grace`] is killed with its process, which
 //!   is replaced in the background; the warm spare serves whoever waits.
 //! - A caller that goes away (its future is dropped) interrupts its statement, under the same grace.
+//! - A worker that dies, be it of a crash in a driver, costs its caller an error; the next caller gets another worker.
 //!
 //! INVARIANT: a worker has parsed hostile SQL and is not believed: its answers are bounded and checked against what was asked.
 
@@ -23,15 +24,14 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use countersign_sql::{Facts, Refusal, Request, Response, Rule, Run, TableDetail, TableInfo, wire};
+use countersign_sql::{Facts, Open, Request, Response, Run, TableDetail, TableInfo, wire};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 
-use crate::database::{Caller, Engine, EngineError, EngineRows, Purpose};
+use crate::database::{EngineError, EngineRows, Purpose};
 use worker::Worker;
 
 /// What a pool runs, and how much of it.
@@ -41,8 +41,8 @@ pub struct PoolConfig {
     pub program: PathBuf,
     /// The arguments that make it one.
     pub args: Vec<OsString>,
-    /// The database file, by absolute path.
-    pub database: PathBuf,
+    /// The whole environment of a worker: what drivers look for, such as `ODBCSYSINI`. Never a secret.
+    pub env: Vec<(OsString, OsString)>,
     /// Statements at once.
     pub workers: usize,
     /// Statements at once for which workers are started ahead, beside the spare; those beyond start when they are needed.
@@ -61,11 +61,11 @@ pub struct PoolConfig {
 
 impl PoolConfig {
     /// Four workers of 512 MiB at most, one of them and the spare started ahead, 64 waiting callers for up to two seconds each, 50 ms of grace.
-    pub fn new(program: PathBuf, args: Vec<OsString>, database: PathBuf) -> PoolConfig {
+    pub fn new(program: PathBuf, args: Vec<OsString>) -> PoolConfig {
         PoolConfig {
             program,
             args,
-            database,
+            env: Vec::new(),
             workers: 4,
             warm: 1,
             queue: 64,
@@ -78,12 +78,14 @@ impl PoolConfig {
 }
 
 /// The pool. Dropping it ends its workers.
-pub struct SqlitePool {
+pub(crate) struct WorkerPool {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     config: PoolConfig,
+    /// What every worker opens.
+    open: Open,
     /// Warm workers, the one used last at the end: it has the statement prepared.
     idle: Mutex<Vec<Worker>>,
     slots: Arc<Semaphore>,
@@ -91,15 +93,16 @@ struct Inner {
     pids: Mutex<BTreeSet<u32>>,
 }
 
-impl SqlitePool {
+impl WorkerPool {
     /// Starts one worker, which proves that the database can be read, and a spare in the background; more start when they are needed.
     ///
     /// # Errors
     /// If no worker can be started or the database cannot be opened.
-    pub async fn start(config: PoolConfig) -> Result<SqlitePool, EngineError> {
+    pub(crate) async fn start(config: PoolConfig, open: Open) -> Result<WorkerPool, EngineError> {
         let inner = Arc::new(Inner {
             slots: Arc::new(Semaphore::new(config.workers)),
             config,
+            open,
             idle: Mutex::default(),
             waiting: AtomicUsize::new(0),
             pids: Mutex::default(),
@@ -119,11 +122,11 @@ impl SqlitePool {
                 }
             }
         });
-        Ok(SqlitePool { inner })
+        Ok(WorkerPool { inner })
     }
 
     /// The process ids of all workers that have not been reaped or given up.
-    pub fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         self.inner.pids().iter().copied().collect()
     }
 
@@ -289,32 +292,17 @@ async fn settle(inner: Arc<Inner>, mut worker: Worker) {
     }
 }
 
-#[async_trait]
-impl Engine for SqlitePool {
-    fn dialect(&self) -> &'static str {
-        "SQLite"
-    }
-
-    fn placeholder(&self) -> &'static str {
-        "?"
-    }
-
-    fn fold(&self, name: &str) -> String {
-        countersign_sql::engines::sqlite::fold(name)
-    }
-
-    async fn prepare(&self, _caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError> {
-        if purpose == Purpose::Write {
-            let refusal = Refusal::new(Rule::ForbiddenAction, "this database takes no writes");
-            return Err(EngineError::Refused(refusal));
-        }
-        match self.ask(&Request::Prepare { sql: sql.to_owned() }).await? {
+/// What an engine on workers does of [`Engine`](crate::Engine).
+impl WorkerPool {
+    pub(crate) async fn prepare(&self, purpose: Purpose, sql: &str) -> Result<Facts, EngineError> {
+        let request = Request::Prepare { sql: sql.to_owned(), write: purpose == Purpose::Write };
+        match self.ask(&request).await? {
             Response::Facts(facts) => Ok(facts),
             _ => Err(unexpected()),
         }
     }
 
-    async fn run(&self, _caller: Caller<'_>, run: Run) -> Result<EngineRows, EngineError> {
+    pub(crate) async fn run(&self, run: Run) -> Result<EngineRows, EngineError> {
         let limits = run.limits;
         let until = Instant::now() + limits.time;
         let mut lease = self.lease().await?;
@@ -346,14 +334,14 @@ impl Engine for SqlitePool {
         }
     }
 
-    async fn tables(&self, _caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError> {
+    pub(crate) async fn tables(&self) -> Result<Vec<TableInfo>, EngineError> {
         match self.ask(&Request::Tables).await? {
             Response::Tables(tables) => Ok(tables),
             _ => Err(unexpected()),
         }
     }
 
-    async fn describe(&self, _caller: Caller<'_>, table: &str) -> Result<TableDetail, EngineError> {
+    pub(crate) async fn describe(&self, table: &str) -> Result<TableDetail, EngineError> {
         match self.ask(&Request::Describe { table: table.to_owned() }).await? {
             Response::Table(table) => Ok(table),
             _ => Err(unexpected()),
