@@ -69,6 +69,36 @@ rules! {
     Database = "database", 18;
     /// No such table is there to be described.
     UnknownTable = "unknown_table", 19;
+    /// The statement holds an expression or clause that is not on the list of those that are understood.
+    UnsupportedSyntax = "unsupported_syntax", 20;
+    /// The statement uses an operator that is not on the list of allowed operators.
+    ForbiddenOperator = "forbidden_operator", 21;
+    /// The statement names a type that is not on the list of allowed types: its input or a cast may run code or look names up.
+    ForbiddenType = "forbidden_type", 22;
+    /// The statement locks rows.
+    RowLock = "row_lock", 23;
+    /// `SELECT INTO` creates a table.
+    SelectInto = "select_into", 24;
+    /// A part of a query writes.
+    DataModifyingCte = "data_modifying_cte", 25;
+    /// A field is selected from an expression or alias, which may call a function.
+    FieldSelection = "field_selection", 26;
+    /// A size or count is too large, or not a literal where it must be one.
+    SizeArgument = "size_argument", 27;
+    /// The statement reads a catalogue of the server.
+    SystemCatalog = "system_catalog", 28;
+    /// The statement names a setting that is not on the list.
+    ForbiddenSetting = "forbidden_setting", 29;
+    /// An option of `EXPLAIN` executes the statement or tells about the server.
+    ExplainOption = "explain_option", 30;
+    /// `UPDATE` or `DELETE` without a `WHERE` that looks at a column.
+    Unfiltered = "unfiltered_write", 31;
+    /// A recursive query that nothing ends.
+    UnboundedRecursion = "unbounded_recursion", 32;
+    /// A view does what no statement may, or its body is not known.
+    UntrustedView = "untrusted_view", 33;
+    /// The statement is not a write: only `INSERT`, `UPDATE` and `DELETE` are.
+    NotAWrite = "not_a_write", 34;
 }
 
 /// A statement was refused or failed.

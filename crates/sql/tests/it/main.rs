@@ -11,6 +11,7 @@ mod corpus;
 mod fixture;
 mod hidden_reads;
 mod mutated;
+mod postgres_guard;
 mod process;
 mod statements;
 mod worker;

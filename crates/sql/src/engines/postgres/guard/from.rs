@@ -1,0 +1,140 @@
+//! What stands in `FROM`: relations, joins, functions, and the names that they give.
+
+use std::collections::BTreeSet;
+
+use super::{
+    lists,
+    syntax::{Name, Relation},
+    walk::{Fields, Walk, node, unsupported},
+};
+use crate::{Refusal, Rule};
+
+/// A relation, or a common table expression in scope. What is written is never the latter.
+pub(super) fn relation(walk: &mut Walk<'_>, fields: Fields<'_>, written: bool) -> Result<(), Refusal> {
+    walk.fields("RangeVar", fields, &["alias"])?;
+    let schema = fields.text("schemaname");
+    let name = fields.text("relname").unwrap_or_default();
+    let alias = fields.object("alias");
+    let aliased = alias.and_then(|alias| alias.text("aliasname"));
+    let renamed = alias.is_some_and(|alias| !alias.list("colnames").is_empty());
+    if let Some(alias) = alias {
+        column_names(walk, alias)?;
+    }
+    // MUTATE(A5-pg-cte-scope): a name of a common table expression hides a table everywhere
+    if schema.is_none() && !written && walk.ctes.iter().any(|cte| cte == name) {
+        walk.found.derived.insert(aliased.unwrap_or(name).to_owned());
+        return Ok(());
+    }
+    // MUTATE(A8-pg-catalogs): system catalogues may be read
+    if lists::is_system_relation(schema, name) {
+        return Err(Refusal::new(
+            Rule::SystemCatalog,
+            "the statement names a system catalogue; describe tables with the tools for that",
+        )
+        .with_detail(name));
+    }
+    let outermost = walk.outermost_from;
+    walk.found.relations.push(Relation {
+        name: Name { schema: schema.map(str::to_owned), name: name.to_owned() },
+        alias: aliased.map(str::to_owned),
+        whole: walk.whole || renamed,
+        outermost,
+        written,
+    });
+    Ok(())
+}
+
+/// A join. `NATURAL` compares all columns of both sides that share a name; an alias with a column list renames them.
+pub(super) fn join(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
+    let natural = fields.flag("isNatural");
+    let alias = fields.object("alias");
+    let renamed = alias.is_some_and(|alias| !alias.list("colnames").is_empty());
+    for alias in [alias, fields.object("join_using_alias")].into_iter().flatten() {
+        walk.found.joins.extend(alias.text("aliasname").map(str::to_owned));
+        column_names(walk, alias)?;
+    }
+    let using = fields.names("usingClause");
+    if natural || !using.is_empty() {
+        walk.found.operators.insert("=".to_owned());
+    }
+    for name in using {
+        walk.bare_column(name, false);
+    }
+    // MUTATE(A5-pg-natural): columns that a NATURAL JOIN compares do not count as read
+    let outer = walk.whole;
+    walk.whole = outer || natural || renamed;
+    let sides = walk.fields("JoinExpr", fields, &["alias", "join_using_alias", "usingClause", "quals"]);
+    walk.whole = outer;
+    sides?;
+    fields.get("quals").map_or(Ok(()), |quals| walk.any(quals))
+}
+
+/// The names that a function in `FROM` gives. Its parts are visited by the walk.
+pub(super) fn function(walk: &mut Walk<'_>, fields: Fields<'_>) {
+    let mut columns: BTreeSet<String> =
+        lists::FUNCTION_COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    let mut names = Vec::new();
+    for item in fields.list("functions") {
+        let Some(("List", list)) = node(item) else { continue };
+        for part in list.list("items") {
+            match node(part) {
+                Some(("FuncCall", call)) => {
+                    names.extend(call.names("funcname").last().map(|name| (*name).to_owned()))
+                }
+                Some(("List", definitions)) => columns.extend(defined(definitions.list("items"))),
+                _ => {}
+            }
+        }
+    }
+    columns.extend(defined(fields.list("coldeflist")));
+    columns.extend(names.iter().cloned());
+    walk.found.labels.extend(names.iter().cloned());
+    match fields.object("alias") {
+        Some(alias) => {
+            columns.extend(alias.names("colnames").into_iter().map(str::to_owned));
+            let name = alias.text("aliasname").unwrap_or_default().to_owned();
+            columns.insert(name.clone());
+            walk.found.labels.insert(name.clone());
+            walk.found.labels.extend(alias.names("colnames").into_iter().map(str::to_owned));
+            names = vec![name];
+        }
+        None => walk.found.labels.extend(columns.iter().cloned()),
+    }
+    for name in names {
+        walk.found.function_aliases.entry(name).or_default().extend(columns.iter().cloned());
+    }
+}
+
+fn defined<'t>(definitions: &'t [super::json::Json<'t>]) -> impl Iterator<Item = String> + 't {
+    definitions.iter().filter_map(|definition| match node(definition) {
+        Some(("ColumnDef", column)) => column.text("colname").map(str::to_owned),
+        _ => None,
+    })
+}
+
+/// The alias of a subquery and its like, or the name it has without one.
+pub(super) fn alias(walk: &mut Walk<'_>, fields: Fields<'_>, default: Option<&str>) {
+    let alias = fields.object("alias");
+    let name = alias.and_then(|alias| alias.text("aliasname")).or(default);
+    walk.found.derived.extend(name.map(str::to_owned));
+    if let Some(alias) = alias {
+        walk.found.labels.extend(alias.names("colnames").into_iter().map(str::to_owned));
+    }
+}
+
+/// `TABLESAMPLE`: the method is a function.
+pub(super) fn sample(fields: Fields<'_>) -> Result<(), Refusal> {
+    match fields.names("method").as_slice() {
+        ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"] => Ok(()),
+        _ => Err(Refusal::new(Rule::ForbiddenFunction, "the sampling method is not BERNOULLI or SYSTEM")),
+    }
+}
+
+fn column_names(walk: &mut Walk<'_>, alias: Fields<'_>) -> Result<(), Refusal> {
+    let names = alias.names("colnames");
+    if names.len() != alias.list("colnames").len() {
+        return Err(unsupported("an alias of an unexpected form", "Alias"));
+    }
+    walk.found.labels.extend(names.into_iter().map(str::to_owned));
+    Ok(())
+}

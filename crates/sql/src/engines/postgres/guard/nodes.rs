@@ -1,0 +1,176 @@
+//! The parse nodes that a statement may hold, and the fields that each may have: what is not in this table is refused.
+//!
+//! INVARIANT: the walk visits every field of every node by this table, so a call cannot hide in a clause that somebody forgot. A newer
+//! grammar's nodes and fields are refused until they are added here, with a thought for what they do.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+/// What a field holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A number, flag, text or enumeration.
+    Scalar,
+    /// One node of any type.
+    Node,
+    /// A list of nodes of any type.
+    List,
+    /// One node of this type.
+    Of(&'static str),
+}
+
+/// A node type's fields.
+pub(super) type Fields = Vec<(&'static str, Kind)>;
+
+/// The fields of a node type; none if statements may not hold it.
+pub(super) fn fields(node: &str) -> Option<&'static Fields> {
+    static TABLE: LazyLock<HashMap<&'static str, Fields>> =
+        LazyLock::new(|| NODES.iter().map(|(node, fields)| (*node, parse(fields))).collect());
+    TABLE.get(node)
+}
+
+fn parse(fields: &'static str) -> Fields {
+    let kind = |field: &'static str| match field.split_once('=') {
+        Some((name, node)) => (name, Kind::Of(node)),
+        None => match (field.strip_suffix('!'), field.strip_suffix('*')) {
+            (Some(name), _) => (name, Kind::Node),
+            (None, Some(name)) => (name, Kind::List),
+            (None, None) => (field, Kind::Scalar),
+        },
+    };
+    fields.split_ascii_whitespace().map(kind).collect()
+}
+
+/// `name` is a scalar, `name!` a node, `name*` a list of nodes, `name=Type` a node of that type.
+///
+/// Left out of nodes that are here: `intoClause` and `lockingClause` of `SelectStmt` (refused by name), `pct_type` and `setof` of
+/// `TypeName`, `catalogname` of `RangeVar`, `coldeflist` columns with constraints, and what only the analyser fills in.
+const NODES: &[(&str, &str)] = &[
+    ("A_ArrayExpr", "elements* list_start list_end location"),
+    ("A_Const", "ival=Integer fval=Float boolval=Boolean sval=String bsval=BitString isnull location"),
+    ("A_Expr", "kind name* lexpr! rexpr! rexpr_list_start rexpr_list_end location"),
+    ("A_Indices", "is_slice lidx! uidx!"),
+    ("A_Indirection", "arg! indirection*"),
+    ("A_Star", ""),
+    ("Alias", "aliasname colnames*"),
+    ("BitString", "bsval"),
+    ("BoolExpr", "boolop args* location"),
+    ("Boolean", "boolval"),
+    ("BooleanTest", "arg! booltesttype location"),
+    (
+        "CTECycleClause",
+        "cycle_col_list* cycle_mark_column cycle_mark_value! cycle_mark_default! cycle_path_column location",
+    ),
+    ("CTESearchClause", "search_col_list* search_breadth_first search_seq_column location"),
+    ("CaseExpr", "arg! args* defresult! location"),
+    ("CaseWhen", "expr! result! location"),
+    ("CoalesceExpr", "args* location"),
+    ("CollateClause", "arg! collname* location"),
+    ("ColumnDef", "colname typeName=TypeName is_local collClause=CollateClause location"),
+    ("ColumnRef", "fields* location"),
+    (
+        "CommonTableExpr",
+        "ctename aliascolnames* ctematerialized ctequery! search_clause=CTESearchClause cycle_clause=CTECycleClause location",
+    ),
+    ("DefElem", "defname arg! defaction location arg_location"),
+    (
+        "DeleteStmt",
+        "relation=RangeVar usingClause* whereClause! returningClause=ReturningClause withClause=WithClause",
+    ),
+    ("ExplainStmt", "query! options*"),
+    ("Float", "fval"),
+    (
+        "FuncCall",
+        "funcname* args* agg_order* agg_filter! over=WindowDef agg_within_group agg_star agg_distinct func_variadic \
+         funcformat location",
+    ),
+    ("GroupingFunc", "args* location"),
+    ("GroupingSet", "kind content* location"),
+    ("IndexElem", "name expr! collation* ordering nulls_ordering"),
+    ("InferClause", "indexElems* whereClause! conname location"),
+    (
+        "InsertStmt",
+        "relation=RangeVar cols* selectStmt! onConflictClause=OnConflictClause returningClause=ReturningClause \
+         withClause=WithClause override",
+    ),
+    ("Integer", "ival"),
+    ("JoinExpr", "jointype isNatural larg! rarg! usingClause* join_using_alias=Alias quals! alias=Alias"),
+    ("JsonAggConstructor", "output=JsonOutput agg_filter! agg_order* over=WindowDef location"),
+    ("JsonArgument", "val=JsonValueExpr name"),
+    ("JsonArrayAgg", "constructor=JsonAggConstructor arg=JsonValueExpr absent_on_null"),
+    ("JsonArrayConstructor", "exprs* output=JsonOutput absent_on_null location"),
+    ("JsonArrayQueryConstructor", "query! output=JsonOutput format=JsonFormat absent_on_null location"),
+    ("JsonBehavior", "btype expr! coerce location"),
+    ("JsonFormat", "format_type encoding location"),
+    (
+        "JsonFuncExpr",
+        "op column_name context_item=JsonValueExpr pathspec! passing* output=JsonOutput on_empty=JsonBehavior \
+         on_error=JsonBehavior wrapper quotes location",
+    ),
+    ("JsonIsPredicate", "expr! format=JsonFormat item_type unique_keys location"),
+    ("JsonKeyValue", "key! value=JsonValueExpr"),
+    ("JsonObjectAgg", "constructor=JsonAggConstructor arg=JsonKeyValue absent_on_null unique"),
+    ("JsonObjectConstructor", "exprs* output=JsonOutput absent_on_null unique location"),
+    ("JsonOutput", "typeName=TypeName returning=JsonReturning"),
+    ("JsonParseExpr", "expr=JsonValueExpr output=JsonOutput unique_keys location"),
+    ("JsonReturning", "format=JsonFormat typmod"),
+    ("JsonScalarExpr", "expr! output=JsonOutput location"),
+    ("JsonSerializeExpr", "expr=JsonValueExpr output=JsonOutput location"),
+    (
+        "JsonTable",
+        "context_item=JsonValueExpr pathspec=JsonTablePathSpec passing* columns* on_error=JsonBehavior alias=Alias \
+         lateral location",
+    ),
+    (
+        "JsonTableColumn",
+        "coltype name typeName=TypeName pathspec=JsonTablePathSpec format=JsonFormat wrapper quotes columns* \
+         on_empty=JsonBehavior on_error=JsonBehavior location",
+    ),
+    ("JsonTablePathSpec", "string! name name_location location"),
+    ("JsonValueExpr", "raw_expr! formatted_expr! format=JsonFormat"),
+    ("List", "items*"),
+    ("MinMaxExpr", "op args* location"),
+    ("MultiAssignRef", "source! colno ncolumns"),
+    ("NamedArgExpr", "arg! name argnumber location"),
+    ("NullTest", "arg! nulltesttype argisrow location"),
+    ("OnConflictClause", "action infer=InferClause targetList* whereClause! location"),
+    ("ParamRef", "number location"),
+    ("RangeFunction", "lateral ordinality is_rowsfrom functions* alias=Alias coldeflist*"),
+    ("RangeSubselect", "lateral subquery! alias=Alias"),
+    ("RangeTableFunc", "lateral docexpr! rowexpr! namespaces* columns* alias=Alias location"),
+    (
+        "RangeTableFuncCol",
+        "colname typeName=TypeName for_ordinality is_not_null colexpr! coldefexpr! location",
+    ),
+    ("RangeTableSample", "relation! method* args* repeatable! location"),
+    ("RangeVar", "schemaname relname inh relpersistence alias=Alias location"),
+    ("ResTarget", "name indirection* val! location"),
+    ("ReturningClause", "exprs*"),
+    ("RowExpr", "args* row_format location"),
+    ("SQLValueFunction", "op typmod location"),
+    (
+        "SelectStmt",
+        "distinctClause* targetList* fromClause* whereClause! groupClause* groupDistinct havingClause! windowClause* \
+         valuesLists* sortClause* limitOffset! limitCount! limitOption withClause=WithClause op all larg=SelectStmt \
+         rarg=SelectStmt",
+    ),
+    ("SetToDefault", "location"),
+    ("SortBy", "node! sortby_dir sortby_nulls useOp* location"),
+    ("String", "sval"),
+    ("SubLink", "subLinkType subLinkId testexpr! operName* subselect! location"),
+    ("TypeCast", "arg! typeName=TypeName location"),
+    ("TypeName", "names* typmods* typemod arrayBounds* location"),
+    (
+        "UpdateStmt",
+        "relation=RangeVar targetList* whereClause! fromClause* returningClause=ReturningClause withClause=WithClause",
+    ),
+    ("VariableShowStmt", "name"),
+    ("WindowDef", "name refname partitionClause* orderClause* frameOptions startOffset! endOffset! location"),
+    ("WithClause", "ctes* recursive location"),
+    ("XmlExpr", "op name named_args* arg_names* args* xmloption indent typmod location"),
+    ("XmlSerialize", "xmloption expr! typeName=TypeName indent location"),
+];
+
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static Fields)> {
+    NODES.iter().filter_map(|(node, _)| fields(node).map(|fields| (*node, fields)))
+}

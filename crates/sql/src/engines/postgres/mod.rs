@@ -1,0 +1,3 @@
+//! PostgreSQL: the guard that judges statements before any connection sees them.
+
+pub mod guard;
