@@ -42,6 +42,9 @@ const STEPS: &[(&str, &str, Step)] = &[
     ("quickstart", "the README's first command", || {
         e2e::quickstart::check(&release_binary()?).map(Count::from)
     }),
+    ("pg-simple", "the move from pg-simple-mcp, on a real PostgreSQL", || {
+        e2e::pg_simple::check(&release_binary()?).map(Count::from)
+    }),
     ("fixtures", "binary with fixture tools", || fixtures_binary().map(|_| Count::ONE)),
     ("conformance", "official MCP conformance suites", conform),
     ("inspector", "MCP Inspector as a client", || {
