@@ -27,7 +27,7 @@ pub use decision::{CallQuestion, Decision, Phase, Verdict};
 pub use denied::{Denied, Failure, Refused, Subsystem};
 pub use ids::{CallId, Digest, RunId};
 pub use label::{Confidentiality, Integrity, Label};
-pub use output::{Block, Cell, Column, Output, Part, Reply, RowSet, Truncation};
+pub use output::{Block, Cell, Column, Output, Part, Reply, RowSet, RowShape, Shape, Truncation};
 pub use pipeline::{Permit, Pipeline, PreviewPermit};
 pub use plan::{Access, Action, Effect, Need, Object, Plan, Planned};
 pub use principal::{AuthMethod, Principal, PrincipalKind};

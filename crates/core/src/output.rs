@@ -3,11 +3,15 @@
 //! INVARIANT: [`Output`] has no `Debug`, `Display` or `Serialize`, and no public accessor of its content; [`Reply`] has no public
 //! constructor. `tests/compile-fail` proves both.
 
+mod shape;
+
 use std::{fmt::Write as _, sync::Arc};
 
 use base64::Engine as _;
 use countersign_redact::{Redactor, delimit, keys};
 use serde_json::Value;
+
+pub use shape::{RowShape, Shape};
 
 use crate::{
     ids::CallId,
@@ -88,6 +92,8 @@ pub enum Part {
     Text(String),
     /// A result set: sent as structured content and as text.
     Rows(RowSet),
+    /// A result set in members of the tool's choice: sent as structured content and as text.
+    Shaped(RowSet, Shape),
     /// A JSON object: sent as structured content and as text.
     Json(Value),
     /// Binary content with its MIME type: `image` or `audio`.
@@ -239,6 +245,14 @@ impl Reply {
                     reply.rows = rows.rows() as u64;
                     reply.truncated = rows.truncated.map(Truncation::name);
                     let json = rows_json(&rows, redactor);
+                    let block = Block::Text(present(&json, untrusted)?);
+                    reply.structured = Some(json.into());
+                    block
+                }
+                Part::Shaped(rows, shape) => {
+                    reply.rows = rows.rows() as u64;
+                    reply.truncated = rows.truncated.map(Truncation::name);
+                    let json = shape::shaped_json(&rows, shape, redactor);
                     let block = Block::Text(present(&json, untrusted)?);
                     reply.structured = Some(json.into());
                     block

@@ -11,7 +11,10 @@ mod events;
 mod permit;
 mod trail;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use countersign_redact::Redactor;
 
@@ -41,8 +44,7 @@ pub trait RunLabels: Send + Sync {
 
 /// Everything that a call passes through.
 pub struct Pipeline {
-    /// The tools that exist.
-    pub registry: Registry,
+    registry: RwLock<Arc<Registry>>,
     /// The policy decision point.
     pub policy: Arc<dyn PolicySource>,
     /// The record.
@@ -90,7 +92,7 @@ impl Pipeline {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Pipeline {
         Pipeline {
-            registry: parts.registry,
+            registry: RwLock::new(Arc::new(parts.registry)),
             policy: parts.policy,
             audit: parts.audit,
             limits: parts.limits,
@@ -120,7 +122,8 @@ impl Pipeline {
         let policy = self.policy.current().map_err(unavailable(Subsystem::Policy))?;
         trail.policy_digest = policy.digest().to_owned();
 
-        let (entry, arguments) = self.resolve(call, policy.as_ref())?;
+        let registry = self.registry();
+        let (entry, arguments) = resolve(&registry, call, policy.as_ref())?;
         let spec = entry.tool.spec();
         self.limits.admit_tool(call.principal.key(), &spec.name, self.environment.unix_micros())?;
         let _slot = self.limits.slot(call.principal.key())?;
@@ -141,28 +144,6 @@ impl Pipeline {
         self.labels.join(&call.run, reply.label()).map_err(unavailable(Subsystem::State))?;
         trail.outcome(&reply).await?;
         Ok(reply)
-    }
-
-    /// Finds the tool among those that policy shows this principal. A hidden one is as unknown as one that does not exist.
-    fn resolve(&self, call: &Call, policy: &dyn PolicySet) -> Result<(&Entry, Arguments), Denied> {
-        let shown = |spec: &ToolSpec| visible(policy, &call.principal, spec);
-        let (name, arguments) = match &call.target {
-            Target::Tool(name) => (name.as_str(), call.arguments.clone()),
-            Target::Resource(uri) => {
-                let (resource, variable) = self.registry.resource(uri).ok_or(Denied::UnknownTool)?;
-                let also = resource.also.as_ref().and_then(|name| self.registry.get(name));
-                if resource.also.is_some() && !also.is_some_and(|entry| shown(entry.tool.spec())) {
-                    return Err(Denied::UnknownTool);
-                }
-                (resource.tool.as_ref(), resource_arguments(resource, variable)?)
-            }
-        };
-        let entry = self.registry.get(name).ok_or(Denied::UnknownTool)?;
-        // MUTATE(H1-hidden): a hidden tool can be called by its name
-        if !shown(entry.tool.spec()) {
-            return Err(Denied::UnknownTool);
-        }
-        Ok((entry, arguments))
     }
 
     async fn execute(&self, entry: &Entry, permit: Permit, call: &Call) -> Result<Output, ToolError> {
@@ -197,7 +178,8 @@ impl Pipeline {
     /// The tools that policy shows this principal, sorted by name.
     pub fn tools(&self, principal: &Principal) -> Result<Vec<Arc<ToolSpec>>, Denied> {
         let policy = self.policy.current().map_err(|_| Denied::Unavailable(Subsystem::Policy))?;
-        let specs = self.registry.tools().map(|entry| entry.tool.spec());
+        let registry = self.registry();
+        let specs = registry.tools().map(|entry| entry.tool.spec());
         Ok(specs.filter(|spec| visible(policy.as_ref(), principal, spec)).cloned().collect())
     }
 
@@ -206,7 +188,18 @@ impl Pipeline {
         let tools = self.tools(principal)?;
         let known = |name: &Arc<str>| tools.iter().any(|spec| spec.name == *name);
         let shown = |resource: &&Resource| known(&resource.tool) && resource.also.as_ref().is_none_or(known);
-        Ok(self.registry.resources().iter().filter(shown).cloned().collect())
+        Ok(self.registry().resources().iter().filter(shown).cloned().collect())
+    }
+
+    /// The tools and resources that exist now.
+    pub fn registry(&self) -> Arc<Registry> {
+        // A panic elsewhere cannot have left half a pointer here.
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other tools in place. Calls that are under way keep theirs, and policy refuses a tool whose pin it was not loaded with.
+    pub fn replace_registry(&self, registry: Registry) {
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
     }
 
     /// The redactor in force; its secrets are replaced in place when they rotate.
@@ -226,6 +219,32 @@ impl Pipeline {
         let message = denied.public();
         Refused { call: CallId::new(0, [0; 10]), denied, message, detail: None }
     }
+}
+
+/// Finds the tool among those that policy shows this principal. A hidden one is as unknown as one that does not exist.
+fn resolve<'r>(
+    registry: &'r Registry,
+    call: &Call,
+    policy: &dyn PolicySet,
+) -> Result<(&'r Entry, Arguments), Denied> {
+    let shown = |spec: &ToolSpec| visible(policy, &call.principal, spec);
+    let (name, arguments) = match &call.target {
+        Target::Tool(name) => (name.as_str(), call.arguments.clone()),
+        Target::Resource(uri) => {
+            let (resource, variable) = registry.resource(uri).ok_or(Denied::UnknownTool)?;
+            let also = resource.also.as_ref().and_then(|name| registry.get(name));
+            if resource.also.is_some() && !also.is_some_and(|entry| shown(entry.tool.spec())) {
+                return Err(Denied::UnknownTool);
+            }
+            (resource.tool.as_ref(), resource_arguments(resource, variable)?)
+        }
+    };
+    let entry = registry.get(name).ok_or(Denied::UnknownTool)?;
+    // MUTATE(H1-hidden): a hidden tool can be called by its name
+    if !shown(entry.tool.spec()) {
+        return Err(Denied::UnknownTool);
+    }
+    Ok((entry, arguments))
 }
 
 /// Asks policy on the tool, then on every access; yields the granted accesses.

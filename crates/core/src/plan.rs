@@ -21,7 +21,7 @@ pub enum Action {
     Connect,
     /// Runs a program.
     Execute,
-    /// Calls a function inside an engine.
+    /// Calls a function inside an engine, or a query of the catalog.
     Use,
     /// Sees that a value is there, but a mask in its place.
     Mask,
@@ -67,6 +67,13 @@ pub enum Object {
         /// The function.
         name: String,
     },
+    /// A query of the catalog, whatever tool runs it. What its statement touches is beside it in the plan.
+    Query {
+        /// The database's configured name.
+        database: Arc<str>,
+        /// The query's name.
+        name: String,
+    },
 }
 
 impl Object {
@@ -76,6 +83,7 @@ impl Object {
             Object::Table { .. } => "Table",
             Object::Column { .. } => "Column",
             Object::Function { .. } => "Function",
+            Object::Query { .. } => "Query",
         }
     }
 }
@@ -86,6 +94,7 @@ impl fmt::Display for Object {
             Object::Table { database, table } => write!(f, "table {database}.{table}"),
             Object::Column { database, table, column } => write!(f, "column {database}.{table}.{column}"),
             Object::Function { database, name } => write!(f, "function {database}.{name}"),
+            Object::Query { database, name } => write!(f, "query {database}.{name}"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Who is calling. A principal is the pair (issuer, subject), built through this API and never parsed from text.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// What kind of actor a principal is; declared by the operator, never inferred.
@@ -39,6 +41,7 @@ pub struct Principal {
     roles: Vec<String>,
     method: AuthMethod,
     credential: String,
+    claims: BTreeMap<String, String>,
 }
 
 impl Principal {
@@ -62,6 +65,7 @@ impl Principal {
             roles: Vec::new(),
             method,
             credential: String::new(),
+            claims: BTreeMap::new(),
         }
     }
 
@@ -78,6 +82,13 @@ impl Principal {
     #[must_use]
     pub fn with_credential(mut self, id: impl Into<String>) -> Principal {
         self.credential = id.into();
+        self
+    }
+
+    /// Adds a claim that the issuer verifiably made, in its text form.
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Principal {
+        self.claims.insert(name.into(), value.into());
         self
     }
 
@@ -114,6 +125,11 @@ impl Principal {
     /// How the caller proved its identity.
     pub fn method(&self) -> AuthMethod {
         self.method
+    }
+
+    /// A verified claim by its name.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        self.claims.get(name).map(String::as_str)
     }
 
     /// The id of the credential used; empty when there is none.

@@ -229,7 +229,9 @@ impl PolicySet for Policies {
         let (database, table, name) = match &access.object {
             Object::Table { database, table } => (database, table.as_str(), ""),
             Object::Column { database, table, column } => (database, table.as_str(), column.as_str()),
-            Object::Function { database, name } => (database, "", name.as_str()),
+            Object::Function { database, name } | Object::Query { database, name } => {
+                (database, "", name.as_str())
+            }
         };
         let parts =
             [phase, &question.tool.name, access.action.name(), access.object.kind(), database, table, name];

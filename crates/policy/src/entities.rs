@@ -23,6 +23,7 @@ pub(crate) struct Names {
     table: EntityTypeName,
     column: EntityTypeName,
     function: EntityTypeName,
+    query: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -41,6 +42,7 @@ impl Names {
             table: name("Table")?,
             column: name("Column")?,
             function: name("Function")?,
+            query: name("Query")?,
             action: name("Action")?,
         })
     }
@@ -111,6 +113,12 @@ impl Names {
                 tenant,
                 HashSet::from([uid(&self.database, database)]),
             ),
+            Object::Query { database, name } => entity(
+                uid(&self.query, &table_id(database, name)),
+                &[("database", database), ("name", name)],
+                tenant,
+                HashSet::from([uid(&self.database, database)]),
+            ),
         }
     }
 
@@ -135,7 +143,8 @@ pub(crate) fn database_of(object: &Object) -> &Arc<str> {
     match object {
         Object::Table { database, .. }
         | Object::Column { database, .. }
-        | Object::Function { database, .. } => database,
+        | Object::Function { database, .. }
+        | Object::Query { database, .. } => database,
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) const ACCESSES: [(Action, &[&str]); 6] = [
     (Action::Write, &["Table", "Column"]),
     (Action::Connect, &[]),
     (Action::Execute, &[]),
-    (Action::Use, &["Function"]),
+    (Action::Use, &["Function", "Query"]),
     (Action::Mask, &["Column"]),
 ];
 
@@ -119,6 +119,10 @@ fn to_json(facts: &RegistryFacts) -> Value {
             })),
         },
         "Function": {
+            "memberOfTypes": ["Database"],
+            "shape": record(json!({ "database": string(), "name": string(), "tenant": optional() })),
+        },
+        "Query": {
             "memberOfTypes": ["Database"],
             "shape": record(json!({ "database": string(), "name": string(), "tenant": optional() })),
         },

@@ -38,10 +38,9 @@ pub enum Reload {
 /// Holds the set in force for a policies directory.
 pub struct PolicyStore {
     dir: PathBuf,
-    facts: RegistryFacts,
     current: RwLock<Arc<Policies>>,
-    /// One reload at a time: epochs grow by one.
-    reloading: Mutex<()>,
+    /// What the set in force was validated against. One reload at a time: epochs grow by one.
+    facts: Mutex<RegistryFacts>,
 }
 
 impl PolicyStore {
@@ -49,7 +48,7 @@ impl PolicyStore {
     pub fn open(dir: impl Into<PathBuf>, facts: RegistryFacts) -> Result<PolicyStore, PolicyErrors> {
         let dir = dir.into();
         let policies = Arc::new(Policies::load(&dir, &facts)?);
-        Ok(PolicyStore { dir, facts, current: RwLock::new(policies), reloading: Mutex::new(()) })
+        Ok(PolicyStore { dir, facts: Mutex::new(facts), current: RwLock::new(policies) })
     }
 
     /// The set in force.
@@ -60,20 +59,34 @@ impl PolicyStore {
 
     /// Reads the directory again. Calls that are under way keep their set.
     pub fn reload(&self) -> Reload {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.policies();
-        let in_force = old.digest().to_owned();
-        let mut policies = match Policies::load(&self.dir, &self.facts) {
-            Ok(policies) => policies,
-            Err(errors) => return Reload::Rejected { in_force, errors },
-        };
-        if policies.digest() == in_force {
-            return Reload::Unchanged { digest: in_force };
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_force = self.policies().digest().to_owned();
+        match Policies::load(&self.dir, &facts) {
+            Ok(policies) if policies.digest() == in_force => Reload::Unchanged { digest: in_force },
+            Ok(policies) => self.put_in_force(policies, in_force),
+            Err(errors) => Reload::Rejected { in_force, errors },
         }
-        policies.epoch = old.epoch.saturating_add(1);
+    }
+
+    /// Reads the directory again for other tools. Unless it is rejected, the new set is in force and knows these tools alone.
+    pub fn reload_for(&self, facts: RegistryFacts) -> Reload {
+        let mut known = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_force = self.policies().digest().to_owned();
+        match Policies::load(&self.dir, &facts) {
+            Ok(policies) => {
+                *known = facts;
+                self.put_in_force(policies, in_force)
+            }
+            Err(errors) => Reload::Rejected { in_force, errors },
+        }
+    }
+
+    /// INVARIANT: the caller holds `facts`, so no other reload is under way.
+    fn put_in_force(&self, mut policies: Policies, old: String) -> Reload {
+        policies.epoch = self.policies().epoch.saturating_add(1);
         let (epoch, new) = (policies.epoch, policies.digest().to_owned());
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
-        Reload::Accepted { epoch, old: in_force, new }
+        Reload::Accepted { epoch, old, new }
     }
 }
 

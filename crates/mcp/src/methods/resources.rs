@@ -59,7 +59,8 @@ fn visible(context: &Context) -> Result<Vec<Resource>, RpcError> {
 /// Reads one resource through its tool.
 pub(super) fn read(context: Context, id: &Id, params: Option<&Value<'_>>) -> Result<Step, RpcError> {
     let uri = uri(params)?;
-    let found = context.server.pipeline.registry.resource(&uri);
+    let registry = context.server.pipeline.registry();
+    let found = registry.resource(&uri);
     let mime = found.map_or("text/plain", |(resource, _)| resource.mime);
     let subject = Subject { method: "resources/read", name: uri.clone(), arguments: Arguments::empty() };
     call::start(context, id, params, Target::Resource(uri.clone()), subject, Shape::Resource { uri, mime })

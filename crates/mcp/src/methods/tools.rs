@@ -60,7 +60,8 @@ fn check_params(
     name: &str,
     arguments: Option<&Value<'_>>,
 ) -> Result<(), RpcError> {
-    let Some(entry) = context.server.pipeline.registry.get(name) else { return Ok(()) };
+    let registry = context.server.pipeline.registry();
+    let Some(entry) = registry.get(name) else { return Ok(()) };
     let checked = headers::check_params(headers, &entry.tool.spec().input_schema, arguments);
     if checked.is_err() {
         let shown =

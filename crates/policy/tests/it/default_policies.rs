@@ -1,7 +1,7 @@
 //! Each default policy decides something: removing it flips the test of its name. No list in the program decides in its place.
 
 use countersign_core::{
-    Access, Action,
+    Access, Action, Object,
     Verdict::{self, Allow, Deny},
 };
 use countersign_policy::Policies;
@@ -12,17 +12,22 @@ use crate::support::*;
 type Question = (&'static str, fn(&Policies) -> Verdict, Verdict);
 
 /// One question for each default policy, whose answer changes when the policy is removed.
-const FLIPS: [Question; 9] = [
+const FLIPS: [Question; 10] = [
     ("call-read-low", |p| call(p, &operator(), "list_tables", NO_ARGUMENTS).verdict, Allow),
     ("call-read-high", |p| call(p, &operator(), "query_shop", NO_ARGUMENTS).verdict, Allow),
     ("read-tables", |p| reads(p, table("customers")), Allow),
     ("read-columns", |p| reads(p, column("customers", "email")), Allow),
     ("use-functions", |p| uses(p, "count"), Allow),
+    ("use-queries", |p| access(p, &operator(), "query_shop", &query("find_customers")).verdict, Allow),
     ("restricted-tables", |p| reads(p, table("restricted_salaries")), Deny),
     ("secret-columns", |p| reads(p, column("users", "password_hash")), Deny),
     ("engine-tables", |p| reads(p, table("sqlite_master")), Deny),
     ("engine-functions", |p| uses(p, "load_extension"), Deny),
 ];
+
+fn query(name: &str) -> Access {
+    Access::required(Action::Use, Object::Query { database: "shop".into(), name: name.into() })
+}
 
 fn uses(policies: &Policies, name: &str) -> Verdict {
     access(policies, &operator(), "query_shop", &Access::required(Action::Use, function(name))).verdict
@@ -65,6 +70,11 @@ fn read_columns() {
 #[test]
 fn use_functions() {
     flips("use-functions");
+}
+
+#[test]
+fn use_queries() {
+    flips("use-queries");
 }
 
 #[test]
