@@ -16,19 +16,16 @@ use countersign_identity::{AuthFailure, KeyRing, bearer_token, danger};
 use countersign_mcp::{Authenticator, Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
 use countersign_redact::{Redactor, delimit};
-use countersign_tools::{
-    Database, DatabaseLimits, EngineError, PoolConfig, SqlitePool, database_resources, database_tools,
-};
+use countersign_tools::{Database, DatabaseLimits, EngineError, database_resources, database_tools};
 
 use crate::{
     config::Config,
+    engines,
     runtime::{FileRates, Host, MemoryLabels},
 };
 
 /// Characters of a statement.
 const QUERY_CHARS: u32 = 10_000;
-/// The hidden subcommand under which this binary is a worker.
-pub(crate) const SQLITE_WORKER: &str = "__sqlite-worker";
 
 /// Which transport the process serves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,17 +136,14 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
     Ok(server)
 }
 
-/// The tools of a configuration; one worker of each database is started, which proves that it can be read.
+/// The tools of a configuration. One worker of each SQLite and ODBC database is started, which proves that it can be read; a PostgreSQL
+/// server that is down is an error of calls, and of `doctor`, since it may come back without us.
 pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
     let binary = std::env::current_exe().context("cannot find this program's own file")?;
     let mut databases = Vec::new();
     for (name, settings) in &config.databases {
-        let pool = PoolConfig {
-            workers: settings.workers,
-            ..PoolConfig::new(binary.clone(), vec![SQLITE_WORKER.into()])
-        };
-        let started = SqlitePool::start(pool, settings.file.clone()).await;
-        let pool = started
+        let engine = engines::start(settings, &binary)
+            .await
             .map_err(|e| anyhow::anyhow!("the database `{name}` cannot be used: {}", engine_error(&e)))?;
         let limits = DatabaseLimits {
             rows: settings.rows,
@@ -157,7 +151,7 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
             time: settings.timeout,
             query_chars: QUERY_CHARS,
         };
-        databases.push(Arc::new(Database::new(name, Arc::new(pool), limits)));
+        databases.push(Arc::new(Database::new(name, engine, limits)));
     }
     let changes = Changes::default();
     let mut tools = database_tools(&databases);
@@ -185,7 +179,8 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
     Ok(Toolset { tools, databases, facts, changes })
 }
 
-fn engine_error(error: &EngineError) -> String {
+/// What an operator is told about an engine that does not start.
+pub(crate) fn engine_error(error: &EngineError) -> String {
     match error {
         EngineError::Refused(refusal) => refusal.message.clone(),
         EngineError::Broken(cause) => cause.clone(),

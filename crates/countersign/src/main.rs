@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod compose;
 mod config;
+mod engines;
 mod print;
 mod runtime;
 mod sample;
@@ -20,13 +21,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Command, TokenCommand},
+    cli::{Cli, Command, InitCommand, TokenCommand},
     print::{Outcome, Printer},
 };
 
 fn main() -> ExitCode {
     // INVARIANT: a worker is recognised by its first argument alone, before anything is read or parsed.
-    let exit = if std::env::args_os().nth(1).is_some_and(|first| first == compose::SQLITE_WORKER) {
+    let first = std::env::args_os().nth(1);
+    let exit = if first.is_some_and(|first| first == engines::DATABASE_WORKER || first == engines::GUARD_WORKER) {
         worker::run()
     } else {
         let cli = Cli::parse();
@@ -45,6 +47,7 @@ fn dispatch(cli: &Cli, printer: Printer) -> Outcome {
         Command::Serve => commands::serve::http(file, printer),
         Command::Stdio => commands::serve::stdio(file, printer),
         Command::Doctor => commands::doctor::run(file, printer),
+        Command::Init(InitCommand::Postgres(command)) => commands::init::run(command, file, printer),
         Command::Config(command) => commands::config::run(command, file, printer),
         Command::Policy(command) => commands::policy::run(command, file, printer),
         Command::Tools(command) => commands::tools::run(command, file, printer),

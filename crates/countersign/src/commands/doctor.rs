@@ -20,6 +20,8 @@ use crate::{
     print::{Exit, Outcome, Printer, Style, line},
 };
 
+mod databases;
+
 /// Keys that expire sooner than this are worth a word.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
@@ -51,8 +53,9 @@ pub(crate) fn run(file: &Path, printer: Printer) -> Outcome {
     checks.push(listening(&config));
     checks.extend(danger(&config));
     checks.extend(keys(&config));
-    checks.extend(policies(&config, &runtime()?));
-    checks.extend(databases(&config));
+    let runtime = runtime()?;
+    checks.extend(policies(&config, &runtime));
+    checks.extend(databases::checks(&config, &runtime));
     checks.push(record(&config));
     checks.extend(space(&config));
     checks.push(same_user(&config));
@@ -226,32 +229,6 @@ fn policies(config: &Config, runtime: &Runtime) -> Vec<Check> {
         }
         Err(errors) => vec![Check::bad("policies", errors.to_string(), "countersign policy check")],
     }
-}
-
-fn databases(config: &Config) -> Vec<Check> {
-    let mut checks = Vec::new();
-    for (name, database) in &config.databases {
-        let file = database.file.display();
-        let header = fs::File::open(&database.file).and_then(|mut file| {
-            let mut header = [0; 16];
-            io::Read::read_exact(&mut file, &mut header).map(|()| header)
-        });
-        checks.push(match header {
-            Ok(header) if header == *b"SQLite format 3\0" => {
-                Check::good("database", format!("{name}: {file} is an SQLite database"))
-            }
-            Ok(_) => Check::bad("database", format!("{name}: {file} is no SQLite database"), ""),
-            Err(e) => Check::bad("database", format!("{name}: {file} cannot be read: {e}"), ""),
-        });
-    }
-    if checks.is_empty() {
-        checks.push(Check::warning(
-            "database",
-            "none is configured: there are no tools",
-            "add a `[databases.NAME]`",
-        ));
-    }
-    checks
 }
 
 fn record(config: &Config) -> Check {

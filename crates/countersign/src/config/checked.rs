@@ -13,11 +13,11 @@ use countersign_core::{
 use countersign_identity::LocalUser;
 
 use super::{
-    Anonymous, Audit, Config, Danger, Database, Identity, Limits, Policy, Secret, Server, State,
+    Anonymous, Audit, Catalog, Config, Danger, Database, Identity, Limits, Policy, Server, State, databases,
     error::Problem,
     kind::Value,
     raw::Raw,
-    secret::{self, Environment, Reference},
+    secret::{Environment, Vault},
     secret_set, show,
 };
 
@@ -29,8 +29,15 @@ pub(super) fn build(
     environment: Environment<'_>,
 ) -> Option<Config> {
     let dir = file.parent().unwrap_or(Path::new("/")).to_owned();
-    let (secrets, warnings) = fetch_secrets(raw, &dir, environment);
-    let config = Settings { raw, dir: &dir }.config(file, digest, secrets, warnings);
+    let mut vault = Vault::default();
+    for name in raw.names("redact.secrets") {
+        vault.fetch(raw, &format!("redact.secrets.{name}"), &name, &dir, environment);
+    }
+    let databases = databases::databases(raw, &dir, environment, &mut vault);
+    if let Err(refused) = secret_set(&vault.secrets) {
+        raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
+    }
+    let config = Settings { raw, dir: &dir }.config(file, digest, databases, vault);
     if config.is_none() && raw.problems.is_empty() {
         let message = "a setting has no entry on the page of settings".to_owned();
         raw.problems.push(Problem {
@@ -40,43 +47,6 @@ pub(super) fn build(
         });
     }
     config
-}
-
-fn fetch_secrets(raw: &mut Raw, dir: &Path, environment: Environment<'_>) -> (Vec<Secret>, Vec<String>) {
-    let (mut secrets, mut warnings) = (Vec::new(), Vec::new());
-    for name in raw.names("redact.secrets") {
-        let key = format!("redact.secrets.{name}");
-        let Some(read) = raw.values.get(&key) else { continue };
-        let (Value::Reference(reference), place) = (&read.value, read.place.unwrap_or((1, 1))) else {
-            continue;
-        };
-        let fetched = secret::fetch(&name, reference, dir, environment);
-        let help = match reference {
-            Reference::Env(variable) => {
-                format!("set `{variable}` in the environment that Countersign is started with")
-            }
-            Reference::File(_) => "paths are relative to the directory of the configuration".to_owned(),
-        };
-        match fetched {
-            Ok((secret, warning)) => {
-                match secret_set(std::slice::from_ref(&secret)) {
-                    Ok(_) => secrets.push(secret),
-                    Err(refused) => {
-                        let reasons: Vec<String> =
-                            refused.0.iter().map(|one| one.refusal.to_string()).collect();
-                        raw.problem(place, format!("`{key}` {}", reasons.join("; ")), None);
-                    }
-                }
-                warnings.extend(warning);
-            }
-            // MUTATE(K1-missing): a secret that cannot be had is passed over
-            Err(reason) => raw.problem(place, format!("`{key}`: {reason}"), Some(help)),
-        }
-    }
-    if let Err(refused) = secret_set(&secrets) {
-        raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
-    }
-    (secrets, warnings)
 }
 
 /// Typed access to settings that were read.
@@ -90,8 +60,8 @@ impl Settings<'_> {
         &self,
         file: &Path,
         digest: Digest,
-        secrets: Vec<Secret>,
-        warnings: Vec<String>,
+        databases: BTreeMap<String, Database>,
+        vault: Vault,
     ) -> Option<Config> {
         Some(Config {
             file: file.to_owned(),
@@ -106,10 +76,11 @@ impl Settings<'_> {
                 rotate: self.number("audit.rotate")?,
             },
             limits: self.limits()?,
-            secrets,
-            databases: self.databases()?,
+            catalog: Catalog { dir: self.path("catalog.dir")? },
+            secrets: vault.secrets,
+            databases,
             danger: self.danger()?,
-            warnings,
+            warnings: vault.warnings,
             shown: show::settings(self.raw),
         })
     }
@@ -157,25 +128,6 @@ impl Settings<'_> {
         })
     }
 
-    fn databases(&self) -> Option<BTreeMap<String, Database>> {
-        self.raw
-            .names("databases")
-            .into_iter()
-            .map(|name| Some((name.clone(), self.database(&name)?)))
-            .collect()
-    }
-
-    fn database(&self, name: &str) -> Option<Database> {
-        let key = |key: &str| format!("databases.{name}.{key}");
-        Some(Database {
-            file: self.path(&key("url"))?,
-            tenant: self.text(&key("tenant")),
-            rows: self.number(&key("rows"))?,
-            timeout: self.span(&key("timeout"))?,
-            workers: self.count(&key("workers"))?,
-        })
-    }
-
     fn danger(&self) -> Option<Danger> {
         let anonymous = Anonymous {
             tenant: self.text("danger.anonymous_tenant")?,
@@ -184,6 +136,7 @@ impl Settings<'_> {
         Some(Danger {
             anonymous: self.flag("danger.anonymous")?.then_some(anonymous),
             audit_off: self.flag("danger.audit_off")?,
+            plaintext_databases: self.flag("danger.plaintext_databases")?,
             fixtures: self.flag("danger.fixtures")?,
         })
     }

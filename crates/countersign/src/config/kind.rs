@@ -6,7 +6,7 @@ use countersign_identity::check_name;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use super::secret::Reference;
+use super::{secret::Reference, url::DatabaseUrl};
 
 /// The version of the configuration format.
 pub(crate) const FORMAT: u64 = 1;
@@ -38,6 +38,16 @@ pub(crate) enum Kind {
     Names(&'static str),
     /// Where a database is.
     DatabaseUrl,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// True, false, or an environment variable that says so.
+    Switch,
+    /// A role of a database.
+    Login,
+    /// Schemas of a PostgreSQL database.
+    Schemas,
+    /// Functions of a PostgreSQL database.
+    Functions,
     /// A reference to a secret.
     Secret,
 }
@@ -53,6 +63,7 @@ pub(crate) enum Value {
     Text(String),
     Texts(Vec<String>),
     Reference(Reference),
+    Url(DatabaseUrl),
 }
 
 impl Kind {
@@ -83,7 +94,10 @@ impl Kind {
                 }
                 Ok(Value::Address(address))
             }
-            (Kind::Hosts | Kind::Origins | Kind::Names(_), DeValue::Array(items)) => {
+            (
+                Kind::Hosts | Kind::Origins | Kind::Names(_) | Kind::Schemas | Kind::Functions,
+                DeValue::Array(items),
+            ) => {
                 let texts: Option<Vec<String>> =
                     items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
                 let texts = texts.ok_or_else(wrong)?;
@@ -103,8 +117,17 @@ impl Kind {
                 Ok(Value::Span(Duration::from_millis(millis)))
             }
             (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
-            (Kind::Name(_), DeValue::String(text)) if self.admits(text) => Ok(Value::Text(text.to_string())),
-            (Kind::DatabaseUrl, DeValue::String(text)) => database(text),
+            (Kind::Name(_) | Kind::OneOf(_) | Kind::Login, DeValue::String(text)) if self.admits(text) => {
+                Ok(Value::Text(text.to_string()))
+            }
+            (Kind::DatabaseUrl, DeValue::String(text)) => {
+                DatabaseUrl::parse(text).map(Value::Url).map_err(|(rule, help)| (rule, Some(help)))
+            }
+            (Kind::Switch, DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
+            (Kind::Switch, DeValue::String(text)) => match Reference::parse(text) {
+                Some(Reference::Env(variable)) => Ok(Value::Reference(Reference::Env(variable))),
+                _ => Err(wrong()),
+            },
             (Kind::Secret, DeValue::String(text)) => Reference::parse(text).map(Value::Reference).ok_or_else(|| {
                 (
                     "must be a reference to the secret, not the secret itself: `env:NAME` or `file:PATH`".into(),
@@ -145,9 +168,17 @@ impl Kind {
             Kind::Names(what) => {
                 format!("a list of {what}s, each 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`")
             }
-            Kind::DatabaseUrl => {
-                "`sqlite:` and the path of a database file, such as \"sqlite:shop.db\"".into()
+            Kind::DatabaseUrl => "where a database is: `sqlite:FILE`, `postgres://user@host:port/database` or \
+                                  `odbc:CONNECTION-STRING`"
+                .into(),
+            Kind::OneOf(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                format!("one of {}", words.join(", "))
             }
+            Kind::Switch => "true, false, or \"env:NAME\" for an environment variable that says so".into(),
+            Kind::Login => "the name of a database role: 1-63 bytes without control characters".into(),
+            Kind::Schemas => "a list of schemas such as [\"public\"], as the database spells them".into(),
+            Kind::Functions => "a list of functions such as [\"app.tax_rate\"]".into(),
             Kind::Secret => "a reference: `env:NAME` or `file:PATH`".into(),
         }
     }
@@ -166,7 +197,16 @@ impl Kind {
             Kind::Flag => json!({"type": "boolean"}),
             Kind::Name(_) => json!({"type": "string", "pattern": NAME_PATTERN}),
             Kind::Names(_) => json!({"type": "array", "items": {"type": "string", "pattern": NAME_PATTERN}}),
-            Kind::DatabaseUrl => json!({"type": "string", "pattern": "^sqlite:.+$"}),
+            Kind::DatabaseUrl => json!({"type": "string", "pattern": "^(sqlite:|postgres(ql)?://|odbc:).+$"}),
+            Kind::OneOf(words) => json!({"enum": words}),
+            Kind::Switch => {
+                json!({"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": "^env:[A-Za-z_][A-Za-z0-9_]*$"}]})
+            }
+            Kind::Login => json!({"type": "string", "minLength": 1, "maxLength": 63}),
+            Kind::Schemas => json!({"type": "array", "items": {"type": "string", "pattern": IDENTIFIER}}),
+            Kind::Functions => {
+                json!({"type": "array", "items": {"type": "string", "pattern": FUNCTION}})
+            }
             Kind::Secret => json!({"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"}),
         }
     }
@@ -175,6 +215,12 @@ impl Kind {
     fn admits(self, text: &str) -> bool {
         match self {
             Kind::Name(what) | Kind::Names(what) => check_name(what, text).is_ok(),
+            Kind::OneOf(words) => words.contains(&text),
+            Kind::Login => (1..=63).contains(&text.len()) && !text.chars().any(char::is_control),
+            Kind::Schemas => identifier(text),
+            Kind::Functions => {
+                text.split_once('.').map_or_else(|| identifier(text), |(s, name)| identifier(s) && identifier(name))
+            }
             Kind::Hosts => host(text),
             Kind::Origins => {
                 text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).is_some_and(|rest| {
@@ -191,6 +237,17 @@ impl Kind {
 
 const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$";
 
+/// An identifier of PostgreSQL, as its catalogue spells it.
+const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_$]{0,62}$";
+const FUNCTION: &str = "^([A-Za-z_][A-Za-z0-9_$]{0,62}\\.)?[A-Za-z_][A-Za-z0-9_$]{0,62}$";
+
+fn identifier(text: &str) -> bool {
+    let first = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+    text.len() <= 63
+        && text.bytes().next().is_some_and(first)
+        && text.bytes().all(|b| first(b) || b.is_ascii_digit() || b == b'$')
+}
+
 /// Host names are compared as bytes, so they are written in lower case.
 fn host(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
@@ -200,19 +257,6 @@ fn host(text: &str) -> bool {
 fn number(value: &DeValue<'_>) -> Option<u64> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
-}
-
-fn database(text: &str) -> Result<Value, (String, Option<String>)> {
-    match text.split_once(':') {
-        Some(("sqlite", file)) if !file.is_empty() && !file.contains(['\0', '?', '#']) => {
-            Ok(Value::Path(PathBuf::from(file)))
-        }
-        Some((scheme @ ("postgres" | "postgresql" | "odbc" | "mysql"), _)) => Err((
-            format!("names a `{scheme}` database, which this version cannot open"),
-            Some("this version opens `sqlite:FILE`".into()),
-        )),
-        _ => Err((format!("must be {}", Kind::DatabaseUrl.allowed()), None)),
-    }
 }
 
 /// Units of sizes, largest first.

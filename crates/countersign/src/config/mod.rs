@@ -5,6 +5,7 @@
 //! to one list of problems, so a person sees all of them at once.
 
 mod checked;
+mod databases;
 mod error;
 mod kind;
 mod overlap;
@@ -13,6 +14,7 @@ mod schema;
 mod secret;
 pub(crate) mod settings;
 mod show;
+mod url;
 #[cfg(test)]
 mod tests;
 
@@ -31,11 +33,13 @@ use countersign_core::{
 use countersign_identity::LocalUser;
 use countersign_redact::{RefusedSecrets, SecretSet};
 
+pub(crate) use databases::{Database, Login, Logins, Odbc, Postgres, Source, Tls};
 pub(crate) use error::{ConfigErrors, Problem};
 pub(crate) use kind::size_text;
 pub(crate) use schema::schema;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use show::{Shown, show};
+pub(crate) use url::{DatabaseUrl, Host, PostgresTarget, Target};
 
 /// The largest configuration file that is read.
 const MAX_BYTES: u64 = 1 << 20;
@@ -59,7 +63,9 @@ pub(crate) struct Config {
     pub(crate) audit: Audit,
     /// `[limits]`
     pub(crate) limits: Limits,
-    /// `[redact.secrets]`, fetched.
+    /// `[catalog]`
+    pub(crate) catalog: Catalog,
+    /// `[redact.secrets]` and the passwords of databases, fetched.
     pub(crate) secrets: Vec<Secret>,
     /// `[databases.NAME]`
     pub(crate) databases: BTreeMap<String, Database>,
@@ -143,19 +149,11 @@ pub(crate) struct Limits {
     pub(crate) max_result: u64,
 }
 
-/// `[databases.NAME]`
+/// `[catalog]`
 #[derive(Clone, Debug)]
-pub(crate) struct Database {
-    /// The SQLite file; it exists.
-    pub(crate) file: PathBuf,
-    /// The only tenant that may use it.
-    pub(crate) tenant: Option<String>,
-    /// Rows at which results are cut.
-    pub(crate) rows: u64,
-    /// How long a query may run.
-    pub(crate) timeout: Duration,
-    /// Worker processes.
-    pub(crate) workers: usize,
+pub(crate) struct Catalog {
+    /// The directory of `*.toml` files; it need not exist.
+    pub(crate) dir: PathBuf,
 }
 
 /// `[danger]`: everything that loosens a default.
@@ -165,6 +163,8 @@ pub(crate) struct Danger {
     pub(crate) anonymous: Option<Anonymous>,
     /// No record is kept.
     pub(crate) audit_off: bool,
+    /// Databases beyond this machine may be reached without TLS.
+    pub(crate) plaintext_databases: bool,
     /// Conformance fixtures are served.
     pub(crate) fixtures: bool,
 }
@@ -182,6 +182,7 @@ impl Danger {
         let all = [
             ("danger.anonymous", self.anonymous.is_some()),
             ("danger.audit_off", self.audit_off),
+            ("danger.plaintext_databases", self.plaintext_databases),
             ("danger.fixtures", self.fixtures),
         ];
         all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()

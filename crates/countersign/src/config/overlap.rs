@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, error::Problem, raw::Raw};
+use super::{Config, Source, error::Problem, raw::Raw};
 
 /// How many directory entries are compared before a directory counts as unreadable.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -19,12 +19,13 @@ pub(super) fn problems(config: &Config, raw: &Raw) -> Vec<Problem> {
     let ours = ours(config);
     let mut problems = Vec::new();
     for (name, database) in &config.databases {
+        let Source::Sqlite { file, .. } = &database.source else { continue };
         let key = format!("databases.{name}.url");
         let place = raw.values.get(&key).and_then(|read| read.place);
         let mut problem = |message: String, help: &str| {
             problems.push(Problem { place, message, help: Some(help.to_owned()) });
         };
-        let meta = match fs::metadata(&database.file) {
+        let meta = match fs::metadata(file) {
             Ok(meta) if meta.is_file() => meta,
             Ok(_) => {
                 problem(
@@ -43,7 +44,7 @@ pub(super) fn problems(config: &Config, raw: &Raw) -> Vec<Problem> {
         };
         for (what, path) in &ours {
             // MUTATE(P3-overlap): a database may be a file of Countersign itself
-            if overlaps(&database.file, &meta, path) {
+            if overlaps(file, &meta, path) {
                 problem(
                     format!("`{key}` is or lies in Countersign's own {what}"),
                     "callers could read it through the database; keep databases elsewhere",

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use countersign_identity::check_name;
 use toml::de::{DeTable, DeValue};
 
 use super::{
     error::{Places, Problem, nearest},
     kind::Value,
     settings::{Default, SETTINGS, Setting},
+    url::Scheme,
 };
 
 /// Where a value came from.
@@ -53,6 +55,7 @@ pub(super) fn read(text: &str) -> Raw {
     if raw.problems.is_empty() {
         raw.tables.insert(String::new(), (1, 1));
         raw.walk(&places, "", document.get_ref());
+        raw.misplaced();
         raw.complete();
     }
     raw
@@ -79,8 +82,8 @@ impl Raw {
                     self.take(setting, full, value_read, at);
                 }
                 (None, DeValue::Table(inner)) if is_table(&full) => {
-                    if is_chosen(&full) && !is_identifier(name) {
-                        self.problem(place, format!("`{}` must be a name of 1-32 lower-case letters, digits and `_` that starts with a letter", shown(&full)), None);
+                    if let Some(rule) = broken_name_rule(&full, name) {
+                        self.problem(place, format!("`{}` must be {rule}", shown(&full)), None);
                     }
                     self.tables.insert(full.clone(), place);
                     self.walk(places, &full, inner);
@@ -126,7 +129,7 @@ impl Raw {
     /// Adds defaults, and reports what must be said and is not.
     fn complete(&mut self) {
         for setting in SETTINGS {
-            for full in self.instances(setting.key) {
+            for full in self.instances(setting) {
                 let parent = full.rsplit_once('.').map_or("", |(parent, _)| parent).to_owned();
                 if self.values.contains_key(&full) || self.refused.contains(&full) {
                     continue;
@@ -157,18 +160,54 @@ impl Raw {
     }
 
     /// The full keys that a setting's key stands for in this file. Defaults of a table that people leave out as a whole
-    /// (`identity.local`) do not conjure it up.
-    fn instances(&self, key: &str) -> Vec<String> {
-        match key.split_once(".*.") {
-            Some((table, rest)) => {
-                self.names(table).into_iter().map(|name| format!("{table}.{name}.{rest}")).collect()
-            }
-            None if key.ends_with(".*") => Vec::new(),
-            None => {
-                let optional =
-                    key.starts_with("identity.local.") && !self.tables.contains_key("identity.local");
-                if optional { Vec::new() } else { vec![key.to_owned()] }
-            }
+    /// (`identity.local`) do not conjure it up, nor do those of one kind of database appear in another.
+    fn instances(&self, setting: &Setting) -> Vec<String> {
+        let optional =
+            setting.key.starts_with("identity.local.") && !self.tables.contains_key("identity.local");
+        if optional || setting.key.ends_with(".*") {
+            return Vec::new();
+        }
+        let mut keys = vec![String::new()];
+        for part in setting.key.split('.') {
+            let below = |key: String| -> Vec<String> {
+                match part {
+                    "*" => self.names(&key).into_iter().map(|name| join(&key, &name)).collect(),
+                    _ => vec![join(&key, part)],
+                }
+            };
+            keys = keys.into_iter().flat_map(below).collect();
+        }
+        keys.retain(|key| self.applies(setting, key));
+        keys
+    }
+
+    /// Whether a setting is for the kind of database that its key belongs to.
+    fn applies(&self, setting: &Setting, full: &str) -> bool {
+        setting.engines.is_empty()
+            || self.scheme(full).is_some_and(|scheme| setting.engines.contains(&scheme))
+    }
+
+    /// The kind of the database that a key belongs to, if its url could be read.
+    fn scheme(&self, full: &str) -> Option<Scheme> {
+        let name = full.strip_prefix("databases.")?.split('.').next()?;
+        match &self.values.get(&format!("databases.{name}.url"))?.value {
+            Value::Url(url) => Some(url.scheme()),
+            _ => None,
+        }
+    }
+
+    /// Settings of one kind of database that stand with another: they would be passed over in silence.
+    fn misplaced(&mut self) {
+        let misplaced = |(full, read): (&String, &Read)| {
+            let (setting, scheme) = (setting(full)?, self.scheme(full)?);
+            let names: Vec<&str> = setting.engines.iter().map(|engine| engine.name()).collect();
+            let message = format!("`{full}` means nothing to {} database", scheme.with_article());
+            let help = format!("it is a setting of {} databases", names.join(" and "));
+            (!self.applies(setting, full)).then_some((read.place?, message, help))
+        };
+        let found: Vec<_> = self.values.iter().filter_map(misplaced).collect();
+        for (place, message, help) in found {
+            self.problem(place, message, Some(help));
         }
     }
 
@@ -213,10 +252,20 @@ fn is_table(full: &str) -> bool {
     })
 }
 
-/// Whether the last part of a table's key is a name that the operator chose.
-fn is_chosen(full: &str) -> bool {
-    full.rsplit_once('.')
-        .is_some_and(|(parent, _)| SETTINGS.iter().any(|s| s.key.starts_with(&format!("{parent}.*."))))
+/// The rule for the last part of a table's key, if it is a name that the operator chose and breaks it.
+fn broken_name_rule(full: &str, name: &str) -> Option<&'static str> {
+    let depth = full.split('.').count();
+    let setting = SETTINGS.iter().find(|setting| {
+        let head: Vec<&str> = setting.key.split('.').take(depth).collect();
+        setting.key.split('.').count() > depth && head.last() == Some(&"*") && matches(&head.join("."), full)
+    })?;
+    match setting.key.starts_with("databases.*.tenants.") && depth > 2 {
+        true => check_name("tenant", name)
+            .is_err()
+            .then_some("the name of a tenant: 1-64 characters of A-Z, a-z, 0-9, `_`, `@` or `-`"),
+        false => (!is_identifier(name))
+            .then_some("a name of 1-32 lower-case letters, digits and `_` that starts with a letter"),
+    }
 }
 
 fn matches(pattern: &str, full: &str) -> bool {

@@ -9,6 +9,8 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use super::{kind::Value, raw::Raw, secret_set};
+
 /// The longest secret that is read from a file.
 const MAX_BYTES: u64 = 64 << 10;
 
@@ -71,11 +73,63 @@ impl fmt::Debug for Secret {
 /// The environment, as far as secrets need it.
 pub(crate) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
+/// The secrets of a file, as they are fetched, with warnings about how they are kept.
+#[derive(Default)]
+pub(super) struct Vault {
+    /// For the redactor.
+    pub(super) secrets: Vec<Secret>,
+    /// For people.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Vault {
+    /// Fetches the secret that a setting refers to, under the name that stands in its place wherever it is removed. What is wrong
+    /// with it becomes a problem of the file.
+    pub(super) fn fetch(
+        &mut self,
+        raw: &mut Raw,
+        key: &str,
+        name: &str,
+        dir: &Path,
+        environment: Environment<'_>,
+    ) -> Option<Secret> {
+        let read = raw.values.get(key)?;
+        let (Value::Reference(reference), place) = (&read.value, read.place.unwrap_or((1, 1))) else {
+            return None;
+        };
+        let help = match reference {
+            Reference::Env(variable) => {
+                format!("set `{variable}` in the environment that Countersign is started with")
+            }
+            Reference::File(_) => "paths are relative to the directory of the configuration".to_owned(),
+        };
+        match fetch(name, reference, dir, environment) {
+            Ok((secret, warning)) => {
+                self.warnings.extend(warning);
+                match secret_set(std::slice::from_ref(&secret)) {
+                    Ok(_) => {
+                        self.secrets.push(secret.clone());
+                        return Some(secret);
+                    }
+                    Err(refused) => {
+                        let reasons: Vec<String> =
+                            refused.0.iter().map(|one| one.refusal.to_string()).collect();
+                        raw.problem(place, format!("`{key}` {}", reasons.join("; ")), None);
+                    }
+                }
+            }
+            // MUTATE(K1-missing): a secret that cannot be had is passed over
+            Err(reason) => raw.problem(place, format!("`{key}`: {reason}"), Some(help)),
+        }
+        None
+    }
+}
+
 /// Fetches a secret; paths are relative to `dir`. The warning says that others can read it.
 ///
 /// # Errors
 /// Why it cannot be had, for a person.
-pub(super) fn fetch(
+fn fetch(
     name: &str,
     reference: &Reference,
     dir: &Path,

@@ -1,7 +1,10 @@
 //! Every setting and its default on one page. The reader, the JSON Schema, `config show` and error messages are all made from
 //! this list, so a setting that is not here does not exist.
 
-use super::kind::Kind;
+use super::{
+    kind::Kind,
+    url::Scheme::{self, Odbc, Postgres, Sqlite},
+};
 
 /// One setting.
 pub(crate) struct Setting {
@@ -13,6 +16,8 @@ pub(crate) struct Setting {
     pub(crate) default: Default,
     /// What it is for, in a sentence.
     pub(crate) help: &'static str,
+    /// The kinds of databases that it is for; empty for all, and for what is no setting of a database.
+    pub(crate) engines: &'static [Scheme],
 }
 
 /// What a setting is when the file does not say.
@@ -27,7 +32,12 @@ pub(crate) enum Default {
 }
 
 const fn setting(key: &'static str, kind: Kind, default: Default, help: &'static str) -> Setting {
-    Setting { key, kind, default, help }
+    Setting { key, kind, default, help, engines: &[] }
+}
+
+/// A setting of some kinds of databases only.
+const fn only(engines: &'static [Scheme], setting: Setting) -> Setting {
+    Setting { engines, ..setting }
 }
 
 use self::Default::{Absent, Is, Required};
@@ -81,15 +91,30 @@ pub(crate) static SETTINGS: &[Setting] = &[
 
     setting("redact.secrets.*", Kind::Secret, Absent, "A secret that must never leave: it is removed from results, errors and logs."),
 
-    setting("databases.*.url", Kind::DatabaseUrl, Required, "Where the database is: `sqlite:FILE`."),
+    setting("databases.*.url", Kind::DatabaseUrl, Required, "Where the database is: `sqlite:FILE`, `postgres://user@host:port/database` or `odbc:CONNECTION-STRING`."),
     setting("databases.*.tenant", Kind::Name("tenant"), Absent, "The only tenant that may use it; without it, policy alone decides."),
+    setting("databases.*.raw", Kind::Flag, Is("true"), "Offers `query_NAME`, which takes SQL; without it, only catalog queries run."),
+    setting("databases.*.allow_writes", Kind::Switch, Is("false"), "Offers the write tool; each write still needs a policy and, by default, an approval."),
     setting("databases.*.rows", Kind::Count { min: 1, max: 1_000_000 }, Is("1000"), "Results are cut at so many rows, and say so."),
     setting("databases.*.timeout", Kind::Span { min_ms: 10, max_ms: 600_000 }, Is(r#""10s""#), "How long a query may run."),
-    setting("databases.*.workers", Kind::Count { min: 1, max: 64 }, Is("4"), "Worker processes: queries that run at once."),
+    only(&[Sqlite, Odbc], setting("databases.*.workers", Kind::Count { min: 1, max: 64 }, Is("4"), "Worker processes: queries that run at once.")),
+    only(&[Postgres], setting("databases.*.pool", Kind::Count { min: 1, max: 200 }, Is("8"), "Connections of each login: queries that run at once.")),
+    only(&[Postgres], setting("databases.*.schemas", Kind::Schemas, Is(r#"["public"]"#), "The schemas that queries may name; the search path, in this order.")),
+    only(&[Postgres, Odbc], setting("databases.*.functions", Kind::Functions, Is("[]"), "Functions of your own that queries may call; in PostgreSQL as `schema.name`.")),
+    only(&[Odbc], setting("databases.*.dialect", Kind::OneOf(&["ansi", "postgres", "mssql", "mysql", "oracle", "sqlite"]), Is(r#""ansi""#), "The SQL that the source speaks; `ansi` for CONNX, Db2, Adabas and all that is not listed.")),
+    only(&[Postgres], setting("databases.*.max_cost", Kind::Count { min: 1, max: 1_000_000_000_000 }, Is("1000000"), "The planner's estimate above which a query is refused, in its units of cost.")),
+    only(&[Postgres], setting("databases.*.tls", Kind::OneOf(&["auto", "verify", "off"]), Is(r#""auto""#), "Whether TLS with a verified certificate is demanded; `auto`: yes, but for this machine.")),
+    only(&[Postgres], setting("databases.*.ca", Kind::Path, Absent, "A PEM file with the authority that signed the server's certificate; without it, the system's.")),
+    only(&[Postgres, Odbc], setting("databases.*.password", Kind::Secret, Absent, "The password of the login in the url.")),
+    only(&[Postgres], setting("databases.*.tenants.*.user", Kind::Login, Required, "The login of this tenant; callers of tenants that are not listed are refused.")),
+    only(&[Postgres], setting("databases.*.tenants.*.password", Kind::Secret, Absent, "The password of that login.")),
+
+    setting("catalog.dir", Kind::Path, Is(r#""catalog""#), "The directory of the query catalog (`*.toml`)."),
 
     setting("danger.anonymous", Kind::Flag, Is("false"), "Lets anyone on this machine call without a key."),
     setting("danger.anonymous_tenant", Kind::Name("tenant"), Is(r#""anonymous""#), "The tenant of anonymous callers."),
     setting("danger.anonymous_roles", Kind::Names("role"), Is("[]"), "The roles of anonymous callers."),
     setting("danger.audit_off", Kind::Flag, Is("false"), "Keeps no record of calls; for measurements."),
+    setting("danger.plaintext_databases", Kind::Flag, Is("false"), "Lets `tls = \"off\"` hold for databases beyond this machine: passwords and rows can be read on the way."),
     setting("danger.fixtures", Kind::Flag, Is("false"), "Adds the tools of conformance tests, in builds that have them."),
 ];

@@ -50,13 +50,20 @@ pub(crate) fn show(settings: &[Shown]) -> String {
     for one in settings {
         let (table, key) = one.key.rsplit_once('.').unwrap_or(("", &one.key));
         if table != current {
-            let _ = writeln!(text, "\n[{table}]");
+            let _ = writeln!(text, "\n[{}]", header(table));
             current = table;
         }
         let origin = one.line.map_or("default".to_owned(), |line| format!("line {line}"));
         let _ = writeln!(text, "{:<40} # {origin}", format!("{key} = {}", one.value));
     }
     text
+}
+
+/// A table's key as it stands in a file: parts that are not bare are quoted.
+fn header(table: &str) -> String {
+    let bare = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let parts = table.split('.').map(|part| if bare(part) { part.to_owned() } else { quoted(part) });
+    parts.collect::<Vec<_>>().join(".")
 }
 
 fn belongs(pattern: &str, key: &str) -> bool {
@@ -73,7 +80,6 @@ fn belongs(pattern: &str, key: &str) -> bool {
 fn text(kind: Kind, value: &Value) -> String {
     match (kind, value) {
         (Kind::Size { .. }, Value::Number(bytes)) => quoted(&size_text(*bytes)),
-        (Kind::DatabaseUrl, Value::Path(path)) => quoted(&format!("sqlite:{}", path.display())),
         (_, Value::Address(address)) => quoted(&address.to_string()),
         (_, Value::Path(path)) => quoted(&path.display().to_string()),
         (_, Value::Number(number)) => number.to_string(),
@@ -84,6 +90,7 @@ fn text(kind: Kind, value: &Value) -> String {
             format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
         }
         (_, Value::Reference(reference)) => quoted(&reference.to_string()),
+        (_, Value::Url(url)) => quoted(url.text()),
     }
 }
 
