@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// The published form is at most this much older than what was acknowledged.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Leaf hashes that wait for a publisher which lags behind; it computes those beyond itself.
+const MAX_LEAVES: usize = 1 << 17;
 
 /// How far the writer has come. The only thing that writer and publisher share.
 #[derive(Default)]
@@ -27,7 +29,7 @@ pub(crate) struct Progress {
     changed: Condvar,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct ProgressState {
     epoch: u32,
     offset: u64,
@@ -35,6 +37,34 @@ struct ProgressState {
     finished: bool,
     publisher_idle: bool,
     error: Option<String>,
+    leaves: Leaves,
+}
+
+/// Leaf hashes of one epoch that the writer has computed already, so that the publisher need not hash the entries again. What
+/// is published is checked against the signed root all the same.
+#[derive(Default)]
+struct Leaves {
+    epoch: u32,
+    /// The index in the tree of the first of them.
+    first: u64,
+    hashes: Vec<Hash>,
+}
+
+impl Leaves {
+    /// Adds hashes that end at tree size `size`. Those of an earlier epoch, or before a gap, are forgotten.
+    fn extend(&mut self, epoch: u32, size: u64, hashes: &[Hash]) {
+        let first = size.saturating_sub(hashes.len() as u64);
+        let follows = self.epoch == epoch && self.first.saturating_add(self.hashes.len() as u64) == first;
+        if !follows || self.hashes.len() > MAX_LEAVES {
+            *self = Leaves { epoch, first, hashes: Vec::new() };
+        }
+        self.hashes.extend_from_slice(hashes);
+    }
+
+    fn get(&self, epoch: u32, index: u64) -> Option<Hash> {
+        let place = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        self.hashes.get(place).copied().filter(|_| self.epoch == epoch)
+    }
 }
 
 impl Progress {
@@ -43,9 +73,12 @@ impl Progress {
     }
 
     /// The write-ahead file of `epoch` is durable up to `offset`, where `note` is its last checkpoint.
-    pub(crate) fn advance(&self, epoch: u32, offset: u64, note: String) {
+    ///
+    /// `leaves` are the hashes of the last entries up to there, `size` the number of all.
+    pub(crate) fn advance(&self, epoch: u32, offset: u64, note: String, size: u64, leaves: &[Hash]) {
         let mut state = self.lock();
         (state.epoch, state.offset, state.note) = (epoch, offset, note);
+        state.leaves.extend(epoch, size, leaves);
         if state.publisher_idle {
             state.publisher_idle = false;
             self.changed.notify_one();
@@ -67,6 +100,12 @@ impl Progress {
     pub(crate) fn position(&self) -> (u32, u64) {
         let state = self.lock();
         (state.epoch, state.offset)
+    }
+
+    /// [`position`](Self::position), and the leaf hashes that have come since the last time.
+    fn take(&self) -> (u32, u64, Leaves) {
+        let mut state = self.lock();
+        (state.epoch, state.offset, std::mem::take(&mut state.leaves))
     }
 
     /// Why publishing fails at present, if it does.
@@ -98,8 +137,9 @@ pub(crate) fn run(dir: &Path, slot: u32, first: u32, progress: &Progress) {
     let mut epoch = None;
     let mut last_round = false;
     loop {
-        let (current, offset) = progress.position();
-        let result = publish_up_to(dir, slot, &mut number, &mut epoch, current, offset);
+        let (current, offset, leaves) = progress.take();
+        let durable = Durable { epoch: current, offset, leaves };
+        let result = publish_up_to(dir, slot, &mut number, &mut epoch, &durable);
         let failed = result.is_err();
         if failed {
             // The files on disk are as they were; begin this epoch afresh next time.
@@ -114,18 +154,24 @@ pub(crate) fn run(dir: &Path, slot: u32, first: u32, progress: &Progress) {
     }
 }
 
+/// What may be published: all epochs before `epoch`, and that one up to `offset` in its write-ahead file.
+struct Durable {
+    epoch: u32,
+    offset: u64,
+    leaves: Leaves,
+}
+
 fn publish_up_to(
     dir: &Path,
     slot: u32,
     number: &mut u32,
     open: &mut Option<EpochPublisher>,
-    current: u32,
-    offset: u64,
+    durable: &Durable,
 ) -> Result<(), FileError> {
-    while *number <= current {
+    while *number <= durable.epoch {
         let mut epoch = match open.take() {
             Some(epoch) => epoch,
-            None => match EpochPublisher::open(layout::epoch(dir, slot, *number))? {
+            None => match EpochPublisher::open(layout::epoch(dir, slot, *number), *number)? {
                 Some(epoch) => epoch,
                 None => {
                     *number = number.saturating_add(1);
@@ -134,8 +180,8 @@ fn publish_up_to(
             },
         };
         // INVARIANT: nothing beyond what is durable is ever published.
-        let complete = *number < current;
-        epoch.follow(if complete { u64::MAX } else { offset })?;
+        let complete = *number < durable.epoch;
+        epoch.follow(if complete { u64::MAX } else { durable.offset }, &durable.leaves)?;
         epoch.publish()?;
         if !complete {
             *open = Some(epoch);
@@ -150,6 +196,7 @@ fn publish_up_to(
 /// One epoch on its way to the public form. Holds the right edge only.
 struct EpochPublisher {
     dir: PathBuf,
+    number: u32,
     wal: WalReader,
     /// The incomplete tile of each level.
     levels: Vec<Level>,
@@ -167,22 +214,23 @@ struct Level {
 }
 
 impl EpochPublisher {
-    fn open(dir: PathBuf) -> Result<Option<EpochPublisher>, FileError> {
+    fn open(dir: PathBuf, number: u32) -> Result<Option<EpochPublisher>, FileError> {
         let Some(wal) = WalReader::open(&layout::wal(&dir))? else { return Ok(None) };
-        let (levels, bundle) = (Vec::new(), Vec::new());
-        Ok(Some(EpochPublisher { dir, wal, levels, bundle, size: 0, published: 0, note: String::new() }))
+        let (levels, bundle, note) = (Vec::new(), Vec::new(), String::new());
+        Ok(Some(EpochPublisher { dir, number, wal, levels, bundle, size: 0, published: 0, note }))
     }
 
-    fn follow(&mut self, limit: u64) -> Result<(), FileError> {
+    fn follow(&mut self, limit: u64, leaves: &Leaves) -> Result<(), FileError> {
         self.wal.limit(limit);
         while let Some(batch) = self.wal.next()? {
-            self.add(&batch)?;
+            self.add(&batch, leaves)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, batch: &Batch) -> Result<(), FileError> {
+    fn add(&mut self, batch: &Batch, leaves: &Leaves) -> Result<(), FileError> {
         for entry in batch.entries() {
+            let leaf = leaves.get(self.number, self.size).unwrap_or_else(|| leaf_hash(entry));
             // INVARIANT: entries were bounded when they were appended, below what a bundle can hold.
             if encode_bundle_entry(&mut self.bundle, entry).is_err() {
                 return Err(self.broken("an entry is too long"));
@@ -194,7 +242,7 @@ impl EpochPublisher {
                 self.remove_partials(&entries_path(index, TILE_WIDTH))?;
                 self.bundle.clear();
             }
-            self.push(0, leaf_hash(entry))?;
+            self.push(0, leaf)?;
         }
         self.note.clone_from(&batch.note);
         Ok(())

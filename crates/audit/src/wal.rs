@@ -66,9 +66,11 @@ impl Batch {
 pub(crate) struct WalReader {
     file: File,
     path: PathBuf,
-    /// File offset of the first byte of `buffer`: always the start of a batch.
+    /// File offset of the first byte that is not yet consumed: always the start of a batch.
     offset: u64,
     buffer: Vec<u8>,
+    /// How many bytes of `buffer` are consumed.
+    consumed: usize,
     /// Nothing at or beyond this offset is read.
     limit: u64,
     stop: &'static str,
@@ -86,6 +88,7 @@ impl WalReader {
             path: path.to_owned(),
             offset: 0,
             buffer: Vec::new(),
+            consumed: 0,
             limit: u64::MAX,
             stop: "",
         }))
@@ -114,12 +117,14 @@ impl WalReader {
     pub(crate) fn rewind(&mut self, offset: u64) {
         self.offset = offset;
         self.buffer.clear();
+        self.consumed = 0;
     }
 
     /// The next whole batch, or `None` where no whole batch follows (see [`stop`](Self::stop)).
     pub(crate) fn next(&mut self) -> Result<Option<Batch>, FileError> {
         loop {
-            let parsed = if self.offset == 0 { parse_magic(&self.buffer) } else { parse_batch(&self.buffer) };
+            let rest = self.rest();
+            let parsed = if self.offset == 0 { parse_magic(rest) } else { parse_batch(rest) };
             match parsed {
                 Parsed::Magic => {
                     self.consume(MAGIC.len());
@@ -136,7 +141,7 @@ impl WalReader {
                 }
                 Parsed::More(why) => {
                     if self.fill()? == 0 {
-                        self.stop = if self.buffer.is_empty() { "" } else { why };
+                        self.stop = if self.rest().is_empty() { "" } else { why };
                         return Ok(None);
                     }
                 }
@@ -168,14 +173,21 @@ impl WalReader {
         Ok(std::mem::take(&mut self.buffer))
     }
 
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.consumed..).unwrap_or_default()
+    }
+
     fn consume(&mut self, length: usize) -> Vec<u8> {
-        let rest = self.buffer.split_off(length.min(self.buffer.len()));
+        let bytes = self.rest().get(..length).unwrap_or_default().to_vec();
         self.offset = self.offset.saturating_add(length as u64);
-        std::mem::replace(&mut self.buffer, rest)
+        self.consumed = self.consumed.saturating_add(length);
+        bytes
     }
 
     /// Reads one more chunk behind the buffer; 0 at the end of the file or at the limit.
     fn fill(&mut self) -> Result<usize, FileError> {
+        self.buffer.drain(..self.consumed.min(self.buffer.len()));
+        self.consumed = 0;
         let position = self.offset.saturating_add(self.buffer.len() as u64);
         let wanted = self.limit.saturating_sub(position).min(READ_CHUNK as u64) as usize;
         let old_length = self.buffer.len();

@@ -9,7 +9,7 @@ use crate::log::Shared;
 use crate::queue::Taken;
 use crate::records::{FORMAT, Head, LogEvent, LogRecord};
 use crate::recover::SlotState;
-use crate::tlog::{Checkpoint, Frontier, Signer, leaf_hash};
+use crate::tlog::{Checkpoint, Frontier, Hash, Signer, leaf_hash};
 use crate::wal::{MAGIC, put_checkpoint, put_entry};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
@@ -50,6 +50,8 @@ pub(crate) struct Writer {
     epoch: Epoch,
     head: Option<HeadFile>,
     batch: Vec<u8>,
+    /// The leaf hashes of the entries in `batch`.
+    leaves: Vec<Hash>,
     shared: Arc<Shared>,
 }
 
@@ -89,6 +91,7 @@ impl Writer {
             epoch,
             head: None,
             batch: Vec::new(),
+            leaves: Vec::new(),
             shared,
         };
         writer.use_fingerprint_key()?;
@@ -135,7 +138,7 @@ impl Writer {
         if !taken.leaves.is_empty() {
             self.rotate_if_due()?;
             self.batch.extend_from_slice(&taken.frames);
-            taken.leaves.iter().for_each(|leaf| self.epoch.frontier.push(*leaf));
+            self.stage(&taken.leaves);
         }
         if taken.closing {
             let record = self.record(LogEvent::Stop, None, Vec::new());
@@ -182,7 +185,12 @@ impl Writer {
     fn stage_own(&mut self, record: &LogRecord) {
         let entry = record.to_bytes();
         put_entry(&mut self.batch, &entry);
-        self.epoch.frontier.push(leaf_hash(&entry));
+        self.stage(&[leaf_hash(&entry)]);
+    }
+
+    fn stage(&mut self, leaves: &[Hash]) {
+        self.leaves.extend_from_slice(leaves);
+        leaves.iter().for_each(|leaf| self.epoch.frontier.push(*leaf));
     }
 
     /// Closes the staged batch with a checkpoint; one write, one sync.
@@ -200,9 +208,10 @@ impl Writer {
         // MUTATE(L2-durable): entries are acknowledged before they are on the disk
         self.shared.sync(&epoch.file).at("sync", &epoch.path)?;
         epoch.offset = epoch.offset.saturating_add(self.batch.len() as u64);
+        self.shared.progress.advance(epoch.number, epoch.offset, note, checkpoint.size, &self.leaves);
         epoch.last = Some(checkpoint);
         self.batch.clear();
-        self.shared.progress.advance(epoch.number, epoch.offset, note);
+        self.leaves.clear();
         Ok(())
     }
 
