@@ -182,3 +182,49 @@ fn every_file_of_the_folder_is_shipped() {
     files.sort();
     assert_eq!(files, default_files().into_iter().map(|file| file.name).collect::<Vec<_>>());
 }
+
+/// Names as PostgreSQL and ODBC drivers spell them: with a schema, and in any case.
+#[test]
+fn what_is_forbidden_is_forbidden_in_every_spelling() {
+    let policies = defaults();
+    for name in [
+        "pg_catalog.pg_authid",
+        "pg_toast.pg_toast_1262",
+        "information_schema.columns",
+        "INFORMATION_SCHEMA.COLUMNS",
+        "shop.information_schema.tables",
+        "sys.objects",
+        "restricted.salaries",
+        "public.restricted_salaries",
+        "Restricted.Salaries",
+    ] {
+        assert_eq!(reads(&policies, table(name)), Deny, "{name}");
+        assert_eq!(reads(&policies, column(name, "id")), Deny, "{name}.id");
+    }
+    for name in ["accessToken", "passwordHash", "API_KEY", "clientSecret", "password"] {
+        assert_eq!(reads(&policies, column("public.Users", name)), Deny, "{name}");
+    }
+    for name in ["pg_read_file", "set_config", "dblink_exec", "query_to_xml", "pg_sleep_for", "lo_import"] {
+        assert_eq!(uses(&policies, name), Deny, "{name}");
+    }
+    for (table_name, column_name) in [("public.customers", "email"), ("sales.Orders", "placedAt")] {
+        assert_eq!(reads(&policies, column(table_name, column_name)), Allow, "{table_name}.{column_name}");
+    }
+    for name in ["lower", "pg_typeof", "jsonb_agg", "app.tax_rate"] {
+        assert_eq!(uses(&policies, name), Allow, "{name}");
+    }
+}
+
+/// A comment that does not parse misleads whoever copies it.
+#[test]
+fn the_examples_in_comments_are_valid_policies() {
+    let (_, text) = countersign_policy::DEFAULT_POLICIES[0];
+    let examples: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("//   ")).collect();
+    assert_eq!(examples.iter().filter(|line| line.starts_with("@id")).count(), 5);
+    let policies = with_defaults(&examples.join("\n"));
+    assert_eq!(reads(&policies, column("customers", "email")), Deny);
+    let mask = Access::required(Action::Mask, column("customers", "email"));
+    let reader = person("north", &["reader"]);
+    assert_eq!(access(&policies, &reader, "query_shop", &mask).verdict, Allow);
+    assert_eq!(access(&policies, &operator(), "query_shop", &mask).verdict, Deny, "an operator is no reader");
+}
