@@ -1,25 +1,26 @@
 //! Puts the parts together: the only file that knows every crate.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use countersign_audit::{Log, Options, Rotation};
 use countersign_core::{
-    Denied, Digest, Pipeline, Principal, Subsystem, Tool,
+    Digest, Pipeline, Tool,
     limits::Limits,
     pipeline::Parts,
     ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
     registry::Registry,
 };
-use countersign_identity::{AuthFailure, KeyRing, bearer_token, danger};
-use countersign_mcp::{Authenticator, Changes, Server};
+use countersign_identity::{KeyRing, danger};
+use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
 use countersign_redact::{Redactor, delimit};
 use countersign_tools::{Database, DatabaseLimits, EngineError, database_resources, database_tools};
 
 use crate::{
     config::Config,
+    door::Door,
     engines,
     runtime::{FileRates, Host, MemoryLabels},
 };
@@ -216,25 +217,6 @@ fn create_private(dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("cannot make the directory `{}`", dir.display()))
-}
-
-/// Turns the `Authorization` header into a principal.
-struct Door {
-    keys: Arc<KeyRing>,
-    anonymous: Option<Arc<Principal>>,
-}
-
-impl Authenticator for Door {
-    fn authenticate(&self, authorization: &[u8], _peer: IpAddr) -> Result<Arc<Principal>, Denied> {
-        if let (true, Some(anonymous)) = (authorization.is_empty(), &self.anonymous) {
-            return Ok(Arc::clone(anonymous));
-        }
-        let identified = bearer_token(authorization).and_then(|token| self.keys.authenticate_bearer(token));
-        identified.map_err(|failure| match failure {
-            AuthFailure::Unavailable => Denied::Unavailable(Subsystem::State),
-            _ => Denied::Unauthenticated,
-        })
-    }
 }
 
 /// The absence of a record, under `danger.audit_off`: for measurements.

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod compose;
 mod config;
+mod door;
 mod engines;
 mod print;
 mod runtime;

@@ -36,5 +36,5 @@ pub use config::Config;
 pub use envelope::fuzz_entry;
 pub use http::serve_http;
 pub use prompts::{Prompt, PromptArgument, PromptError, PromptIo, PromptMessage, Prompts};
-pub use server::{Authenticator, Server, ServerError};
+pub use server::{Authenticator, NotAuthenticated, Server, ServerError};
 pub use stdio::serve_stdio;

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use countersign_core::{Denied, Pipeline, Principal, RunId};
+use countersign_core::{Denied, Pipeline, Principal, RunId, Subsystem};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,7 +13,16 @@ use crate::{
 /// Turns a credential into a principal. Called for every request, before its body is read.
 pub trait Authenticator: Send + Sync {
     /// `authorization` is the value of the one `Authorization` header, empty when there is none.
-    fn authenticate(&self, authorization: &[u8], peer: IpAddr) -> Result<Arc<Principal>, Denied>;
+    fn authenticate(&self, authorization: &[u8], peer: IpAddr) -> Result<Arc<Principal>, NotAuthenticated>;
+}
+
+/// Why a credential yields no principal. A caller learns only that a valid one is required; the record says why this one is not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotAuthenticated {
+    /// It is missing or not valid: a stable code for the record, such as `expired`; never any part of the credential.
+    Credential(&'static str),
+    /// Credentials cannot be checked at present.
+    Unavailable(Subsystem),
 }
 
 /// Why a server could not be made.
@@ -142,7 +151,7 @@ impl Runs {
         }
         let mut random = [0; 16];
         let drawn = pipeline.environment.random(&mut random);
-        drawn.map_err(|_| Denied::Unavailable(countersign_core::Subsystem::Server))?;
+        drawn.map_err(|_| Denied::Unavailable(Subsystem::Server))?;
         let run = RunId::new(format!("run-{:032x}", u128::from_be_bytes(random)));
         if live.len() >= RUNS_SWEEP {
             live.retain(|_, (_, used)| now.saturating_sub(*used) <= RUN_IDLE);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Mutex, PoisonError},
 };
 
@@ -40,9 +41,10 @@ impl Pipeline {
         self.audit.durable(ticket).await
     }
 
-    /// A credential was missing or wrong, or an unauthenticated source used up its budget.
-    pub fn unauthenticated(&self, reason: &'static str, peer: &str) {
-        self.aggregate(reason, None, peer);
+    /// A credential was missing or wrong, or an unauthenticated source used up its budget. `code` says what was wrong with the
+    /// credential, as in `expired`: for the record alone.
+    pub fn unauthenticated(&self, event: &'static str, code: &'static str, peer: &str) {
+        self.count(event, None, peer, code);
     }
 
     /// A security event: a session used by another principal, a refused origin.
@@ -70,8 +72,12 @@ impl Pipeline {
 
     /// Records the first event of its kind and source at once; counts the others until the period ends.
     pub(super) fn aggregate(&self, event: &str, principal: Option<&Principal>, peer: &str) {
-        let host = peer.rsplit_once(':').map_or(peer, |(host, _port)| host);
-        let key = format!("{event}\u{0}{host}\u{0}{}", principal.map_or("", Principal::key));
+        self.count(event, principal, peer, "");
+    }
+
+    fn count(&self, event: &str, principal: Option<&Principal>, peer: &str, detail: &str) {
+        let host = peer.parse().map_or_else(|_| peer.to_owned(), |address: SocketAddr| address.ip().to_string());
+        let key = format!("{event}\u{0}{host}\u{0}{}", principal.map_or(detail, Principal::key));
         let now = self.environment.unix_micros();
         let first = {
             let mut seen = self.events.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +98,7 @@ impl Pipeline {
             }
         };
         if first {
-            let _ = self.note(event, None, principal, peer, "");
+            let _ = self.note(event, None, principal, peer, detail);
         }
     }
 

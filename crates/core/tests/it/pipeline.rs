@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use countersign_core::*;
+use serde_json::json;
 
 use crate::support::*;
 
@@ -188,6 +189,25 @@ async fn a_flood_of_limited_calls_leaves_one_entry_a_period() {
     let events: Vec<_> = world.entries().into_iter().filter(|e| e["kind"] == "event").collect();
     assert_eq!(events.len(), 2);
     assert_eq!(events[1]["count"], 499);
+}
+
+#[test]
+fn failed_logins_are_counted_by_source_and_by_what_was_wrong() {
+    let world = world();
+    for (code, times) in [("expired", 1), ("revoked", 4), ("unknown", 2)] {
+        for port in 0..times {
+            world.pipeline.unauthenticated("wrong-credential", code, &format!("[2001:db8::1]:{port}"));
+        }
+    }
+    world.pipeline.flush_events();
+    let counted = |entry: serde_json::Value| (entry["detail"].clone(), entry["count"].clone());
+    let mut events: Vec<_> = world.entries().into_iter().skip(3).map(counted).collect();
+    events.sort_by_key(|(detail, _)| detail.to_string());
+    assert_eq!(events, [(json!("revoked"), json!(3)), (json!("unknown"), json!(1))]);
+    let entries = world.entries();
+    let first: Vec<_> = entries.iter().take(3).map(|entry| entry["detail"].clone()).collect();
+    assert_eq!(first, ["expired", "revoked", "unknown"]);
+    assert!(entries.iter().skip(3).all(|entry| entry["peer"] == "2001:db8::1"));
 }
 
 #[tokio::test]

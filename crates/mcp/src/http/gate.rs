@@ -12,7 +12,7 @@ use super::{
     Connection,
     response::{self, Body, refuse},
 };
-use crate::config::Config;
+use crate::{config::Config, server::NotAuthenticated};
 
 /// A refusal of the head.
 pub(super) struct Refused {
@@ -120,20 +120,21 @@ pub(super) fn identify<B>(
             server.pipeline.admit(&principal).map_err(|denied| Box::new(not_now(&denied)))?;
             Ok(principal)
         }
-        Err(Denied::Unauthenticated) => {
+        Err(NotAuthenticated::Credential(code)) => {
             let wait = server.sources.fail(connection.ip, server.now());
-            let reason = match (wait, credential.is_empty()) {
+            let event = match (wait, credential.is_empty()) {
                 (Some(_), _) => "too-many-failures",
                 (None, true) => "no-credential",
                 (None, false) => "wrong-credential",
             };
-            server.pipeline.unauthenticated(reason, &connection.peer);
+            // MUTATE(L5-login-record): what was wrong with the credential is not recorded
+            server.pipeline.unauthenticated(event, code, &connection.peer);
             Err(Box::new(match wait {
                 Some(wait) => response::retry(429, "too many failed authentications".into(), wait),
                 None => response::unauthenticated(!credential.is_empty()),
             }))
         }
-        Err(denied) => Err(Box::new(not_now(&denied))),
+        Err(NotAuthenticated::Unavailable(part)) => Err(Box::new(not_now(&Denied::Unavailable(part)))),
     }
 }
 

@@ -87,7 +87,7 @@ fn admit(server: &Arc<Server>, connections: &mut JoinSet<()>, stream: TcpStream,
     let full = connections.len() >= server.config.connections;
     let place = if full { None } else { server.sources.connect(address.ip()) };
     let Some(place) = place else {
-        server.pipeline.unauthenticated("connections", &address.ip().to_string());
+        server.pipeline.unauthenticated("connections", "", &address.ip().to_string());
         let _ = stream.try_write(BUSY);
         return;
     };

@@ -105,6 +105,18 @@ async fn item_16_and_23_every_request_needs_its_own_credential_before_its_body()
 }
 
 #[tokio::test]
+async fn the_record_says_why_a_login_failed_and_the_caller_is_not_told() {
+    let site = Site::start().await;
+    for (who, code) in [("mallory", "unknown"), ("", "missing")] {
+        let reply = site.send(&call(who)).await;
+        assert_eq!(reply.status, 401);
+        assert!(!format!("{}{:?}", reply.body, reply.headers).contains(code), "{}", reply.body);
+        assert!(site.logged(&format!(r#""detail":"{code}""#)), "{code}");
+    }
+    assert!(!site.logged("mallory"));
+}
+
+#[tokio::test]
 async fn two_credentials_at_once_are_refused() {
     let site = Site::start().await;
     let mut both = call("alice");

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    AuthMethod, CallQuestion, Decision, Denied, Label, Pipeline, Principal, PrincipalKind, RunId, Tool,
+    AuthMethod, CallQuestion, Decision, Label, Pipeline, Principal, PrincipalKind, RunId, Tool,
     Verdict,
     decision::PolicySet,
     limits::{LimitConfig, Limits, Rate},
@@ -23,7 +23,7 @@ use countersign_core::{
     record::Summary,
     registry::{Registry, Resource},
 };
-use countersign_mcp::Authenticator;
+use countersign_mcp::{Authenticator, NotAuthenticated};
 
 /// Allows what is not on the list of `hidden` tools of the principal's tenant.
 pub(crate) struct Permissive {
@@ -158,10 +158,15 @@ pub(crate) struct Names {
 }
 
 impl Authenticator for Names {
-    fn authenticate(&self, authorization: &[u8], _peer: IpAddr) -> Result<Arc<Principal>, Denied> {
+    fn authenticate(
+        &self,
+        authorization: &[u8],
+        _peer: IpAddr,
+    ) -> Result<Arc<Principal>, NotAuthenticated> {
         let token = authorization.strip_prefix(b"Bearer ").and_then(|token| std::str::from_utf8(token).ok());
         let found = token.and_then(|token| self.known.lock().unwrap().get(token).cloned());
         let nobody = self.anonymous.clone().filter(|_| authorization.is_empty());
-        found.or(nobody).ok_or(Denied::Unauthenticated)
+        let code = if authorization.is_empty() { "missing" } else { "unknown" };
+        found.or(nobody).ok_or(NotAuthenticated::Credential(code))
     }
 }
