@@ -99,6 +99,8 @@ rules! {
     UntrustedView = "untrusted_view", 33;
     /// The statement is not a write: only `INSERT`, `UPDATE` and `DELETE` are.
     NotAWrite = "not_a_write", 34;
+    /// The text holds something that dialects read differently: quotes, comments, escapes, characters that drivers change.
+    AmbiguousText = "ambiguous_text", 60;
 }
 
 /// A statement was refused or failed.

@@ -25,6 +25,8 @@ pub struct OdbcSource {
     pub functions: BTreeSet<String>,
     /// How long connecting may take; whole seconds.
     pub connect: Duration,
+    /// Whether it takes writes at all.
+    pub writable: bool,
 }
 
 /// An ODBC connection string, password included. INVARIANT: it is never shown, neither by `Debug` nor in an error.

@@ -3,7 +3,7 @@
 //! The connection string with its password goes to a worker over its own stream: it is in no argument, no environment and no log. A worker is
 //! killed when its statement does not end, which closes its connection.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use countersign_sql::{Dialect, Facts, OdbcSource, Open, Run, TableDetail, TableInfo};
@@ -47,6 +47,8 @@ impl OdbcConfig {
         // Drivers map more than they use.
         pool.limits.address_space = Some(2 << 30);
         pool.limits.open_files = Some(256);
+        // Judging asks the source for its tables.
+        pool.judging = Duration::from_secs(10);
         OdbcConfig { source, pool }
     }
 }

@@ -9,6 +9,7 @@ fn it_is_never_shown() {
         dialect: Dialect::Ansi,
         functions: BTreeSet::new(),
         connect: Duration::from_secs(5),
+        writable: false,
     };
     let shown = format!("{:?}", Open::Odbc(source));
     assert!(!shown.contains("hunter2") && !shown.contains("sales"), "{shown}");

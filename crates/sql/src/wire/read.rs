@@ -29,6 +29,7 @@ fn open(r: &mut Reader<'_>) -> Result<Open, WireError> {
             dialect: dialect(r)?,
             functions: r.sequence(Reader::text)?,
             connect: Duration::from_millis(r.u64()?),
+            writable: r.flag()?,
         }),
         _ => return Err(UNKNOWN),
     })

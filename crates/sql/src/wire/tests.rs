@@ -42,6 +42,7 @@ fn requests() -> impl Strategy<Value = Request> {
                     dialect: Dialect::ALL[dialect],
                     functions,
                     connect: std::time::Duration::from_millis(connect.into()),
+                    writable: connect % 2 == 0,
                 }))
             }
         ),

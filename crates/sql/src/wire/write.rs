@@ -46,6 +46,7 @@ fn open(out: &mut Vec<u8>, open: &Open) {
             put_length(out, source.functions.len());
             source.functions.iter().for_each(|function| put_bytes(out, function.as_bytes()));
             out.extend_from_slice(&milliseconds(source.connect).to_be_bytes());
+            out.push(u8::from(source.writable));
         }
     }
 }

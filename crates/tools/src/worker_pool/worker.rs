@@ -1,9 +1,12 @@
 //! One worker process and the stream to it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use countersign_sandbox::{Child, Spawn};
-use countersign_sql::{Request, Response, wire};
+use countersign_sql::{Open, Request, Response, wire};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -13,8 +16,8 @@ use tokio::{
 use super::{Inner, READ_AHEAD};
 use crate::database::EngineError;
 
-/// How long a worker may take to start and to open the database.
-const START: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a worker may take to start and to open a file; a source may take its own time to connect besides.
+const START: Duration = Duration::from_secs(5);
 
 /// A worker process. Dropping it kills the process.
 pub(super) struct Worker {
@@ -59,7 +62,11 @@ impl Worker {
             pool: Arc::downgrade(pool),
         };
         let open = Request::Open(pool.open.clone());
-        let ready = timeout(START, async {
+        let connecting = match &pool.open {
+            Open::Sqlite { .. } => Duration::ZERO,
+            Open::Odbc(source) => source.connect,
+        };
+        let ready = timeout(START.saturating_add(connecting), async {
             worker.send(&open).await?;
             worker.receive().await
         });

@@ -1,1 +1,216 @@
 //! Any source behind an ODBC driver, guarded by a parser that refuses what it cannot be sure to read as the source does.
+//!
+//! ODBC hands a driver a text and trusts it. So the text is judged here before the driver sees it (the guard), and what the driver
+//! and the source offer stands behind that: read-only transactions where the dialect has them, no autocommit, a rollback after every read, a
+//! query timeout. What neither stops, the master does: it kills the process.
+//!
+//! The safe interface of ODBC has no `SQL_ATTR_ACCESS_MODE` and no `SQLCancel`; the first is replaced by the dialect's own read-only
+//! transactions, the second by the kill.
+
+mod catalog;
+mod errors;
+mod guard;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use odbc_api::{Connection, ConnectionOptions, Environment};
+
+use super::{Sink, Statement};
+use crate::{
+    Action, ColumnInfo, Dialect, Done, Facts, OdbcSource, Operation, Refusal, Rule, TableDetail, TableInfo,
+};
+use catalog::Catalog;
+
+/// Connects to a source.
+///
+/// # Errors
+/// [`Rule::Database`] if it cannot be reached. The driver's own words may hold parts of the connection string: they are not passed on.
+pub(crate) fn connect(source: &OdbcSource) -> Result<Session, Refusal> {
+    let environment = odbc_api::environment().map_err(|error| errors::connecting(&error))?;
+    let mut session = Session {
+        environment,
+        source: source.clone(),
+        connection: None,
+        catalog: Catalog::default(),
+        recent: Vec::new(),
+    };
+    session.connected()?;
+    Ok(session)
+}
+
+/// Judges and runs statements on one connection, one at a time.
+pub(crate) struct Session {
+    environment: &'static Environment,
+    source: OdbcSource,
+    /// None after it broke; the next request connects anew.
+    connection: Option<Connection<'static>>,
+    catalog: Catalog,
+    /// Statements judged lately, the latest last.
+    recent: Vec<Prepared>,
+}
+
+/// A statement that passed the guard.
+#[derive(Clone, Debug)]
+struct Prepared {
+    sql: String,
+    write: bool,
+    /// The text that may run.
+    run: String,
+    facts: Facts,
+}
+
+/// Judgements kept, and the longest text of one: together they bound the memory.
+const RECENT: usize = 64;
+const RECENT_SQL: usize = 4 << 10;
+
+impl Session {
+    /// The connection, made anew if it broke.
+    fn connected(&mut self) -> Result<&Connection<'static>, Refusal> {
+        if self.connection.is_none() {
+            let seconds = u32::try_from(self.source.connect.as_secs()).unwrap_or(u32::MAX).max(1);
+            let options = ConnectionOptions { login_timeout_sec: Some(seconds), packet_size: None };
+            let connected =
+                self.environment.connect_with_connection_string(self.source.connection.expose(), options);
+            let connection = connected.map_err(|error| errors::connecting(&error))?;
+            // MUTATE(A7-odbc-transaction): what the dialect has against writes is not switched on
+            settle(&connection, self.source.dialect).map_err(|error| errors::connecting(&error))?;
+            self.connection = Some(connection);
+        }
+        self.connection.as_ref().ok_or_else(|| Refusal::new(Rule::Database, "the source cannot be reached"))
+    }
+
+    /// Runs `work` on the connection and gives up the connection if it broke.
+    fn on_connection<T>(
+        &mut self,
+        work: impl FnOnce(&Connection<'static>, &mut Catalog) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.connected()?;
+        let Some(connection) = &self.connection else {
+            return Err(Refusal::new(Rule::Database, "the source cannot be reached"));
+        };
+        let result = work(connection, &mut self.catalog);
+        // INVARIANT: no transaction outlives its request. A write has committed its own by now.
+        // MUTATE(A7-odbc-rollback): what a statement changed stays
+        let rolled_back = connection.rollback();
+        let broken = matches!(&result, Err(refusal) if refusal.rule == Rule::Database);
+        if rolled_back.is_err() || broken {
+            self.connection = None;
+            self.recent.clear();
+        }
+        result
+    }
+
+    fn prepared(&mut self, sql: &str, write: bool) -> Result<Prepared, Refusal> {
+        if write && !self.source.writable {
+            return Err(Refusal::new(Rule::ForbiddenAction, "this database takes no writes"));
+        }
+        if self.catalog.is_stale() {
+            self.recent.clear();
+        }
+        if let Some(recent) = self.recent.iter().find(|recent| recent.sql == sql && recent.write == write) {
+            return Ok(recent.clone());
+        }
+        let judged = guard::judge(sql, self.source.dialect, write, &self.source.functions)?;
+        let dialect = self.source.dialect;
+        let (accesses, columns) = self.on_connection(|connection, catalog| {
+            catalog.load(connection, dialect, &judged.found)?;
+            let accesses = guard::resolve(&judged.found, |parts| catalog.look_up(parts))?;
+            let columns = match judged.operation.writes() {
+                false => run::describe(connection, &judged.run)?,
+                true => vec![affected()],
+            };
+            Ok((accesses, columns))
+        })?;
+        let facts = Facts {
+            operation: judged.operation,
+            accesses,
+            // A driver does not tell which column of which table a result's column is.
+            projected: BTreeSet::new(),
+            columns,
+            parameters: judged.parameters,
+        };
+        let prepared = Prepared { sql: sql.to_owned(), write, run: judged.run, facts };
+        if sql.len() <= RECENT_SQL {
+            if self.recent.len() >= RECENT {
+                self.recent.remove(0);
+            }
+            self.recent.push(prepared.clone());
+        }
+        Ok(prepared)
+    }
+}
+
+impl super::Session for Session {
+    fn prepare(&mut self, sql: &str, write: bool, _deadline: Duration) -> Result<Facts, Refusal> {
+        Ok(self.prepared(sql, write)?.facts)
+    }
+
+    fn run(&mut self, statement: Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal> {
+        let write = statement.granted.iter().any(|access| access.action == Action::Write);
+        let prepared = self.prepared(statement.sql, write)?;
+        // MUTATE(A8-odbc-granted): a statement touches what was not granted
+        if !prepared.facts.accesses.is_subset(statement.granted) {
+            let message = "the schema changed since the statement was judged; prepare it again";
+            return Err(Refusal::new(Rule::SchemaChanged, message));
+        }
+        let (takes, given) = (prepared.facts.parameters, statement.params.len());
+        if u32::try_from(given) != Ok(takes) {
+            let message = format!("the statement takes {takes} parameters, and {given} were given");
+            return Err(Refusal::new(Rule::Parameters, message));
+        }
+        let dialect = self.source.dialect;
+        self.on_connection(|connection, _| match prepared.facts.operation {
+            Operation::Insert | Operation::Update | Operation::Delete => {
+                run::write(connection, dialect, &prepared.run, &statement, sink)
+            }
+            Operation::Select | Operation::Explain | Operation::Show => {
+                run::read(connection, dialect, &prepared.run, &statement, sink)
+            }
+        })
+    }
+
+    fn tables(&mut self, _deadline: Duration) -> Result<Vec<TableInfo>, Refusal> {
+        let dialect = self.source.dialect;
+        self.on_connection(|connection, catalog| {
+            catalog.refresh(connection, dialect)?;
+            Ok(catalog.tables())
+        })
+    }
+
+    fn describe(&mut self, table: &str, _deadline: Duration) -> Result<TableDetail, Refusal> {
+        let dialect = self.source.dialect;
+        self.on_connection(|connection, catalog| {
+            catalog.refresh(connection, dialect)?;
+            catalog.describe(connection, table)
+        })
+    }
+}
+
+/// The one column of a write's result.
+fn affected() -> ColumnInfo {
+    ColumnInfo { name: "affected_rows".into(), decl_type: Some("integer".into()) }
+}
+
+/// Our own statements on a new connection.
+fn settle(connection: &Connection<'static>, dialect: Dialect) -> Result<(), odbc_api::Error> {
+    for statement in read_only(dialect) {
+        connection.execute(statement, (), None)?;
+    }
+    connection.set_autocommit(false)
+}
+
+/// What makes the session's transactions read-only, for dialects that have it.
+fn read_only(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::Postgres => {
+            &["SET default_transaction_read_only = on", "SET idle_in_transaction_session_timeout = '60s'"]
+        }
+        Dialect::Mysql => &["SET SESSION TRANSACTION READ ONLY"],
+        Dialect::Sqlite => &["PRAGMA query_only = ON"],
+        // Oracle's holds for one transaction: see `run::read`.
+        Dialect::Ansi | Dialect::Mssql | Dialect::Oracle => &[],
+    }
+}

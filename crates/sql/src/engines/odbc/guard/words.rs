@@ -1,0 +1,243 @@
+//! Words and symbols: which begin a statement in some dialect, which an operand follows, which are operators.
+
+use crate::Dialect;
+
+/// What a word outside quotes may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Word {
+    /// Anything.
+    Plain,
+    /// Never allowed: it begins a statement in some dialect.
+    Hard,
+    /// The same, and also the name of a harmless function.
+    FunctionToo,
+    /// Begins a write.
+    Write,
+    /// Begins a write, and is a harmless function of MySQL.
+    Insert,
+    /// Belongs to a write.
+    WriteClause,
+    /// Begins a statement in some dialect and is a column's name in others: not allowed where a statement could begin.
+    Soft,
+}
+
+pub(super) fn kind(word: &str) -> Word {
+    if HARD.binary_search(&word).is_ok() {
+        Word::Hard
+    } else if SOFT.binary_search(&word).is_ok() {
+        Word::Soft
+    } else {
+        match word {
+            "DELETE" | "UPDATE" => Word::Write,
+            "INSERT" => Word::Insert,
+            "SET" | "INTO" => Word::WriteClause,
+            "REPLACE" | "TRUNCATE" => Word::FunctionToo,
+            _ => Word::Plain,
+        }
+    }
+}
+
+const HARD: &[&str] = &[
+    "ALTER",
+    "ANALYZE",
+    "ATTACH",
+    "BACKUP",
+    "BULK",
+    "CALL",
+    "COMMIT",
+    "CREATE",
+    "DBCC",
+    "DEALLOCATE",
+    "DECLARE",
+    "DENY",
+    "DETACH",
+    "DISCARD",
+    "DO",
+    "DROP",
+    "DUMPFILE",
+    "EXEC",
+    "EXECUTE",
+    "FLUSH",
+    "GRANT",
+    "HANDLER",
+    "KILL",
+    "LOCK",
+    "MERGE",
+    "NOTIFY",
+    "OPENDATASOURCE",
+    "OPENQUERY",
+    "OPENROWSET",
+    "OUTFILE",
+    "PRAGMA",
+    "PREPARE",
+    "RAISERROR",
+    "RECONFIGURE",
+    "REINDEX",
+    "RENAME",
+    "RESTORE",
+    "REVOKE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "SETUSER",
+    "SHUTDOWN",
+    "UNLOCK",
+    "UPSERT",
+    "VACUUM",
+    "WAITFOR",
+    "WRITETEXT",
+];
+
+const SOFT: &[&str] = &[
+    "ADD",
+    "BEGIN",
+    "BREAK",
+    "CACHE",
+    "CHECKPOINT",
+    "CLOSE",
+    "CLUSTER",
+    "COMMENT",
+    "CONTINUE",
+    "COPY",
+    "DISABLE",
+    "ENABLE",
+    "EXPLAIN",
+    "GET",
+    "GO",
+    "GOTO",
+    "IF",
+    "IMPORT",
+    "INSTALL",
+    "LINENO",
+    "LISTEN",
+    "LOAD",
+    "MOVE",
+    "OPEN",
+    "OPTIMIZE",
+    "PRINT",
+    "PURGE",
+    "READTEXT",
+    "RECEIVE",
+    "REFRESH",
+    "RELEASE",
+    "REPAIR",
+    "RESET",
+    "RETURN",
+    "REVERT",
+    "SAVE",
+    "SECURITY",
+    "SEND",
+    "SIGNAL",
+    "START",
+    "STOP",
+    "THROW",
+    "UNLISTEN",
+    "UPDATETEXT",
+    "USE",
+    "WHILE",
+    "XA",
+];
+
+/// Words after which an operand follows, so that no statement begins there.
+pub(super) const OPENERS: &[&str] = &[
+    "ALL",
+    "AND",
+    "ANY",
+    "AS",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CROSS",
+    "DISTINCT",
+    "ELSE",
+    "ESCAPE",
+    "EXCEPT",
+    "EXISTS",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "ILIKE",
+    "IN",
+    "INNER",
+    "INTERSECT",
+    "IS",
+    "JOIN",
+    "LATERAL",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NATURAL",
+    "NOT",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "RECURSIVE",
+    "REGEXP",
+    "RIGHT",
+    "RLIKE",
+    "SELECT",
+    "SET",
+    "SOME",
+    "THEN",
+    "TOP",
+    "UNION",
+    "USING",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WITH",
+];
+
+/// Words that the parser turns into a level of its tree.
+pub(super) const OPERATORS: &[&str] = &[
+    "AND",
+    "BETWEEN",
+    "COLLATE",
+    "DIV",
+    "EXCEPT",
+    "ILIKE",
+    "IN",
+    "INTERSECT",
+    "IS",
+    "LIKE",
+    "MINUS",
+    "MOD",
+    "NOT",
+    "OR",
+    "REGEXP",
+    "RLIKE",
+    "SIMILAR",
+    "UNION",
+    "XOR",
+];
+
+/// Words that may touch the string after them: national, hexadecimal and dates.
+pub(super) const PREFIXES: &[&str] = &["N", "X", "DATE", "TIME", "TIMESTAMP"];
+
+/// Operators, longest first, and the dialects that have them; all if none is named.
+pub(super) const SYMBOLS: &[(&str, &[Dialect])] = &[
+    ("->>", &[Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite]),
+    ("<=>", &[Dialect::Mysql]),
+    ("->", &[Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite]),
+    ("::", &[Dialect::Postgres]),
+    ("||", &[]),
+    ("<=", &[]),
+    (">=", &[]),
+    ("<>", &[]),
+    ("!=", &[]),
+    ("==", &[Dialect::Sqlite]),
+    ("=", &[]),
+    ("<", &[]),
+    (">", &[]),
+    ("+", &[]),
+    ("-", &[]),
+    ("*", &[]),
+    ("/", &[]),
+    ("%", &[]),
+    ("&", &[]),
+    ("|", &[]),
+];
