@@ -16,11 +16,7 @@ pub(crate) struct Door {
 }
 
 impl Authenticator for Door {
-    fn authenticate(
-        &self,
-        authorization: &[u8],
-        _peer: IpAddr,
-    ) -> Result<Arc<Principal>, NotAuthenticated> {
+    fn authenticate(&self, authorization: &[u8], _peer: IpAddr) -> Result<Arc<Principal>, NotAuthenticated> {
         if let (true, Some(anonymous)) = (authorization.is_empty(), &self.anonymous) {
             return Ok(Arc::clone(anonymous));
         }

@@ -76,7 +76,8 @@ impl Pipeline {
     }
 
     fn count(&self, event: &str, principal: Option<&Principal>, peer: &str, detail: &str) {
-        let host = peer.parse().map_or_else(|_| peer.to_owned(), |address: SocketAddr| address.ip().to_string());
+        let host =
+            peer.parse().map_or_else(|_| peer.to_owned(), |address: SocketAddr| address.ip().to_string());
         let key = format!("{event}\u{0}{host}\u{0}{}", principal.map_or(detail, Principal::key));
         let now = self.environment.unix_micros();
         let first = {

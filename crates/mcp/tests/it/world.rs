@@ -13,8 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    AuthMethod, CallQuestion, Decision, Label, Pipeline, Principal, PrincipalKind, RunId, Tool,
-    Verdict,
+    AuthMethod, CallQuestion, Decision, Label, Pipeline, Principal, PrincipalKind, RunId, Tool, Verdict,
     decision::PolicySet,
     limits::{LimitConfig, Limits, Rate},
     pipeline::{Parts, RunLabels},
@@ -158,11 +157,7 @@ pub(crate) struct Names {
 }
 
 impl Authenticator for Names {
-    fn authenticate(
-        &self,
-        authorization: &[u8],
-        _peer: IpAddr,
-    ) -> Result<Arc<Principal>, NotAuthenticated> {
+    fn authenticate(&self, authorization: &[u8], _peer: IpAddr) -> Result<Arc<Principal>, NotAuthenticated> {
         let token = authorization.strip_prefix(b"Bearer ").and_then(|token| std::str::from_utf8(token).ok());
         let found = token.and_then(|token| self.known.lock().unwrap().get(token).cloned());
         let nobody = self.anonymous.clone().filter(|_| authorization.is_empty());
