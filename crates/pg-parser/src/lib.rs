@@ -40,7 +40,8 @@ pub enum SyntaxError {
 ///
 /// The JSON is `{"version":…,"stmts":[{"stmt":{…},"stmt_location":…,"stmt_len":…},…]}`. A node is an object with one member, named after
 /// its type: `{"SelectStmt":{…}}`; fields whose type is fixed hold the node's fields directly. What is 0, false, null, an empty list or an
-/// empty string is left out, enumerations never are. Inside lists, `{}` stands for a null. Every other field of every node is there.
+/// empty string is left out, enumerations never are. Inside lists, `{}` stands for a null. Positions in the text (`location`) are left out. Every other
+/// field of every node is there.
 ///
 /// Call it on a thread with at least 1 MiB of free stack: recursion is stopped at what the thread has left, but never below 100 KiB.
 ///

@@ -11,7 +11,7 @@ const WRITER: &str = include_str!("../../vendor/libpg_query/src/include/pg_query
 const GRAMMAR: &str = include_str!("../../vendor/libpg_query/src/postgres/src_backend_parser_gram.c");
 const CASES: &str = include_str!("../../vendor/libpg_query/src/include/pg_query_outfuncs_conds.c");
 
-/// What the comparison cannot see or need not: `A_Const` is written by hand; `owner` and `cols` are filled in after parsing;
+/// What the comparison cannot see or need not: `A_Const` is written by hand, positions (`location`) by none; `owner` and `cols` are filled in after parsing;
 /// `PartitionBoundSpec`, of `CREATE TABLE` alone, is declared elsewhere.
 const EXEMPT: &[&str] = &[
     "A_Const.isnull",

@@ -3,7 +3,7 @@
 use super::WireError;
 
 /// Decodes all of `payload`.
-pub(super) fn whole<T>(
+pub(crate) fn whole<T>(
     payload: &[u8],
     read: impl FnOnce(&mut Reader<'_>) -> Result<T, WireError>,
 ) -> Result<T, WireError> {
@@ -13,12 +13,12 @@ pub(super) fn whole<T>(
 }
 
 /// A position in a payload.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], WireError> {
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], WireError> {
         let (head, rest) = self.rest.split_at_checked(length).ok_or(WireError::Malformed("it ends early"))?;
         self.rest = rest;
         Ok(head)
@@ -28,19 +28,19 @@ impl<'a> Reader<'a> {
         self.bytes(N)?.try_into().map_err(|_| WireError::Malformed("it ends early"))
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, WireError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, WireError> {
         Ok(u8::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, WireError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, WireError> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, WireError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, WireError> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn flag(&mut self) -> Result<bool, WireError> {
+    pub(crate) fn flag(&mut self) -> Result<bool, WireError> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -48,19 +48,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn blob(&mut self) -> Result<Vec<u8>, WireError> {
+    pub(crate) fn blob(&mut self) -> Result<Vec<u8>, WireError> {
         let length = self.length()?;
         Ok(self.bytes(length)?.to_vec())
     }
 
-    pub(super) fn text(&mut self) -> Result<String, WireError> {
+    pub(crate) fn text(&mut self) -> Result<String, WireError> {
         let length = self.length()?;
         let text =
             str::from_utf8(self.bytes(length)?).map_err(|_| WireError::Malformed("text is not UTF-8"))?;
         Ok(text.to_owned())
     }
 
-    pub(super) fn option<T>(
+    pub(crate) fn option<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, WireError>,
     ) -> Result<Option<T>, WireError> {
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
     }
 
     /// INVARIANT: memory grows only as items are read, each of at least one byte, so a claimed count allocates nothing by itself.
-    pub(super) fn sequence<T, C: FromIterator<T>>(
+    pub(crate) fn sequence<T, C: FromIterator<T>>(
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<T, WireError>,
     ) -> Result<C, WireError> {
@@ -85,16 +85,16 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends a length. INVARIANT: one above `u32` belongs to a payload above `MAX_PAYLOAD`, which `frame` refuses.
-pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
+pub(crate) fn put_length(out: &mut Vec<u8>, length: usize) {
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_length(out, bytes.len());
     out.extend_from_slice(bytes);
 }
 
-pub(super) fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl FnOnce(&mut Vec<u8>, T)) {
+pub(crate) fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl FnOnce(&mut Vec<u8>, T)) {
     out.push(u8::from(value.is_some()));
     if let Some(value) = value {
         put(out, value);

@@ -4,7 +4,7 @@
 //! request runs, the master may send the single byte [`INTERRUPT`], which is not 0: the worker stops the statement, or skips the byte if the
 //! answer had already been sent.
 
-mod codec;
+pub(crate) mod codec;
 mod read;
 mod write;
 

@@ -33,9 +33,12 @@
  * name and simply ignores `msgtype`.
  */
 
+/* Countersign: positions in the text are of no use to readers of the tree, and a third of its size */
+#define IS_POSITION(outname_json) (strcmp(CppAsString(outname_json), "location") == 0)
+
 /* Write an integer field */
 #define WRITE_INT_FIELD(msgtype, outname, outname_json, fldname) \
-	if (node->fldname != 0) { \
+	if (node->fldname != 0 && !IS_POSITION(outname_json)) { \
 		appendStringInfo(out, "\"" CppAsString(outname_json) "\":%d,", node->fldname); \
 	}
 
@@ -89,15 +92,15 @@
  */
 #define WRITE_STRING_FIELD(msgtype, outname, outname_json, fldname) \
 	if (node->fldname != NULL && node->fldname[0] != '\0') { \
-		appendStringInfo(out, "\"" CppAsString(outname_json) "\":"); \
+		appendStringInfoString(out, "\"" CppAsString(outname_json) "\":"); \
 	 	_outToken(out, node->fldname); \
-	 	appendStringInfo(out, ","); \
+	 	appendStringInfoString(out, ","); \
 	}
 
 #define WRITE_LIST_FIELD(msgtype, outname, outname_json, fldname) \
 	if (node->fldname != NULL) { \
 		const ListCell *lc; \
-		appendStringInfo(out, "\"" CppAsString(outname_json) "\":"); \
+		appendStringInfoString(out, "\"" CppAsString(outname_json) "\":"); \
 		appendStringInfoChar(out, '['); \
 		foreach(lc, node->fldname) { \
 			if (lfirst(lc) == NULL) \
@@ -107,29 +110,29 @@
 			if (lnext(node->fldname, lc)) \
 				appendStringInfoString(out, ","); \
 		} \
-		 appendStringInfo(out, "],"); \
+		 appendStringInfoString(out, "],"); \
     }
 
 #define WRITE_NODE_FIELD(msgtype, outname, outname_json, fldname) \
 	if (true) { \
-		 appendStringInfo(out, "\"" CppAsString(outname_json) "\":"); \
+		 appendStringInfoString(out, "\"" CppAsString(outname_json) "\":"); \
 	     _outNode(out, &node->fldname); \
-		 appendStringInfo(out, ","); \
+		 appendStringInfoString(out, ","); \
   	}
 
 #define WRITE_NODE_PTR_FIELD(msgtype, outname, outname_json, fldname) \
 	if (node->fldname != NULL) { \
-		 appendStringInfo(out, "\"" CppAsString(outname_json) "\":"); \
+		 appendStringInfoString(out, "\"" CppAsString(outname_json) "\":"); \
 		 _outNode(out, node->fldname); \
-		 appendStringInfo(out, ","); \
+		 appendStringInfoString(out, ","); \
 	}
 
 #define WRITE_SPECIFIC_NODE_FIELD(msgtype, typename, typename_underscore, outname, outname_json, fldname) \
 	{ \
-    	appendStringInfo(out, "\"" CppAsString(outname_json) "\":{"); \
+    	appendStringInfoString(out, "\"" CppAsString(outname_json) "\":{"); \
     	_out##typename(out, &node->fldname); \
 		removeTrailingDelimiter(out); \
- 		appendStringInfo(out, "},"); \
+ 		appendStringInfoString(out, "},"); \
   	}
 
 /*
@@ -140,26 +143,26 @@
 #define WRITE_SPECIFIC_NODE_PTR_FIELD(msgtype, typename, typename_underscore, outname, outname_json, fldname) \
 	if (node->fldname != NULL) { \
 		 check_stack_depth(); \
-		 appendStringInfo(out, "\"" CppAsString(outname_json) "\":{"); \
+		 appendStringInfoString(out, "\"" CppAsString(outname_json) "\":{"); \
 	   	 _out##typename(out, node->fldname); \
 		 removeTrailingDelimiter(out); \
- 		 appendStringInfo(out, "},"); \
+ 		 appendStringInfoString(out, "},"); \
 	}
 
 #define WRITE_BITMAPSET_FIELD(msgtype, outname, outname_json, fldname) \
 	if (!bms_is_empty(node->fldname)) \
 	{ \
 		int x = 0; \
-		appendStringInfo(out, "\"" CppAsString(outname_json) "\":["); \
+		appendStringInfoString(out, "\"" CppAsString(outname_json) "\":["); \
 		while ((x = bms_next_member(node->fldname, x)) >= 0) \
 			appendStringInfo(out, "%d,", x); \
 		removeTrailingDelimiter(out); \
-		appendStringInfo(out, "],"); \
+		appendStringInfoString(out, "],"); \
 	}
 
 /* Countersign: bytes of JSON at which writing stops. */
 #ifndef PG_QUERY_JSON_MAX
-#define PG_QUERY_JSON_MAX (16 << 20)
+#define PG_QUERY_JSON_MAX (1 << 20)
 #endif
 
 static void _outNode(StringInfo out, const void *obj);
@@ -169,7 +172,7 @@ _outList(StringInfo out, const List *node)
 {
 	const ListCell *lc;
 
-	appendStringInfo(out, "\"items\":");
+	appendStringInfoString(out, "\"items\":");
 	appendStringInfoChar(out, '[');
 
 	foreach(lc, node)
@@ -184,7 +187,7 @@ _outList(StringInfo out, const List *node)
 	}
 
 	appendStringInfoChar(out, ']');
-	appendStringInfo(out, ",");
+	appendStringInfoString(out, ",");
 }
 
 static void
@@ -192,7 +195,7 @@ _outIntList(StringInfo out, const List *node)
 {
 	const ListCell *lc;
 
-	appendStringInfo(out, "\"items\":");
+	appendStringInfoString(out, "\"items\":");
 	appendStringInfoChar(out, '[');
 
 	foreach(lc, node)
@@ -204,7 +207,7 @@ _outIntList(StringInfo out, const List *node)
 	}
 
 	appendStringInfoChar(out, ']');
-	appendStringInfo(out, ",");
+	appendStringInfoString(out, ",");
 }
 
 static void
@@ -212,7 +215,7 @@ _outOidList(StringInfo out, const List *node)
 {
 	const ListCell *lc;
 
-	appendStringInfo(out, "\"items\":");
+	appendStringInfoString(out, "\"items\":");
 	appendStringInfoChar(out, '[');
 
 	foreach(lc, node)
@@ -224,7 +227,7 @@ _outOidList(StringInfo out, const List *node)
 	}
 
 	appendStringInfoChar(out, ']');
-	appendStringInfo(out, ",");
+	appendStringInfoString(out, ",");
 }
 
 static void
@@ -245,21 +248,21 @@ _outBoolean(StringInfo out, const Boolean *node)
 static void
 _outFloat(StringInfo out, const Float *node)
 {
-	appendStringInfo(out, "\"fval\":");
+	appendStringInfoString(out, "\"fval\":");
 	_outToken(out, node->fval);
 }
 
 static void
 _outString(StringInfo out, const String *node)
 {
-	appendStringInfo(out, "\"sval\":");
+	appendStringInfoString(out, "\"sval\":");
 	_outToken(out, node->sval);
 }
 
 static void
 _outBitString(StringInfo out, const BitString *node)
 {
-	appendStringInfo(out, "\"bsval\":");
+	appendStringInfoString(out, "\"bsval\":");
 	_outToken(out, node->bsval);
 }
 
@@ -267,7 +270,7 @@ static void
 _outAConst(StringInfo out, const A_Const *node)
 {
 	if (node->isnull) {
-		appendStringInfo(out, "\"isnull\":true");
+		appendStringInfoString(out, "\"isnull\":true");
 	} else {
 		switch (node->val.node.type) {
 			case T_Integer:
@@ -299,8 +302,6 @@ _outAConst(StringInfo out, const A_Const *node)
 				Assert(false);
 		}
 	}
-
-	appendStringInfo(out, ",\"location\":%d", node->location);
 }
 
 #include "pg_query_enum_defs.c"
@@ -333,7 +334,7 @@ _outNode(StringInfo out, const void *obj)
 					 (int) nodeTag(obj));
 		}
 		removeTrailingDelimiter(out);
-		appendStringInfo(out, "}}");
+		appendStringInfoString(out, "}}");
 	}
 }
 

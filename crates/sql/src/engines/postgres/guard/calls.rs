@@ -76,7 +76,10 @@ fn relation_argument(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refu
         name: Name { schema: schema.map(str::to_owned), name: name.to_owned() },
         // An alias that no text can write: the relation's columns are not in scope.
         alias: Some(String::new()),
+        renamed: Vec::new(),
         whole: false,
+        // No scope: no `*` means its columns either.
+        scope: u32::MAX,
         outermost: false,
         written: false,
     });

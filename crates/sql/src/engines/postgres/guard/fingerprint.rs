@@ -8,7 +8,6 @@ use super::json::Json;
 
 /// Fields that hold positions in the text.
 const POSITIONS: &[&str] = &[
-    "location",
     "stmt_location",
     "stmt_len",
     "rexpr_list_start",
@@ -63,14 +62,17 @@ fn is_literal(json: &Json<'_>) -> bool {
     matches!(json, Json::Object(members) if matches!(members.as_slice(), [("A_Const", _)]))
 }
 
-/// FNV-1a of 128 bits, with lengths so that texts cannot run into each other.
+/// FNV-1a of 128 bits over groups of eight bytes, with lengths so that texts cannot run into each other.
 struct Hash(u128);
 
 impl Hash {
     fn bytes(&mut self, bytes: &[u8]) {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-        for byte in bytes {
-            self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(PRIME);
+        for group in bytes.chunks(8) {
+            let value = group.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+            self.0 = (self.0 ^ u128::from(value)).wrapping_mul(PRIME);
+            // The product carries upwards alone; this brings its upper half down.
+            self.0 ^= self.0 >> 64;
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) fn relation(walk: &mut Walk<'_>, fields: Fields<'_>, written: bool) -
     let name = fields.text("relname").unwrap_or_default();
     let alias = fields.object("alias");
     let aliased = alias.and_then(|alias| alias.text("aliasname"));
-    let renamed = alias.is_some_and(|alias| !alias.list("colnames").is_empty());
+    let renamed = alias.map(|alias| alias.names("colnames")).unwrap_or_default();
     if let Some(alias) = alias {
         column_names(walk, alias)?;
     }
@@ -33,11 +33,13 @@ pub(super) fn relation(walk: &mut Walk<'_>, fields: Fields<'_>, written: bool) -
         )
         .with_detail(name));
     }
-    let outermost = walk.outermost_from;
+    let (scope, outermost) = (walk.scope, walk.outermost_from);
     walk.found.relations.push(Relation {
         name: Name { schema: schema.map(str::to_owned), name: name.to_owned() },
         alias: aliased.map(str::to_owned),
-        whole: walk.whole || renamed,
+        renamed: renamed.into_iter().map(str::to_owned).collect(),
+        whole: walk.whole,
+        scope,
         outermost,
         written,
     });

@@ -11,6 +11,7 @@
 
 mod calls;
 mod catalogue;
+mod codec;
 mod fingerprint;
 mod from;
 mod json;

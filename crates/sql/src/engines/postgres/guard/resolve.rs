@@ -62,8 +62,12 @@ impl Found<'_> {
         self.relation.alias.as_deref().unwrap_or(&self.key.name) == name
     }
 
+    /// Whether the statement may call one of its columns so. A renamed column has its old name no more.
     fn has(&self, column: &str) -> bool {
-        self.info.is_none_or(|info| info.columns.iter().any(|known| known.name == column))
+        let Some(info) = self.info else { return true };
+        let renamed = &self.relation.renamed;
+        renamed.iter().any(|name| name == column)
+            || info.columns.iter().skip(renamed.len()).any(|known| known.name == column)
             || SYSTEM_COLUMNS.contains(&column)
     }
 }
@@ -80,7 +84,9 @@ impl<'a> Resolver<'a> {
         for relation in &syntax.relations {
             relations.push(self.relation(relation, syntax.operation, path, views)?);
         }
-        for relation in relations.iter().filter(|found| found.relation.whole) {
+        for relation in
+            relations.iter().filter(|found| found.relation.whole || !found.relation.renamed.is_empty())
+        {
             self.all_columns(relation, false);
         }
         for column in &syntax.columns {
@@ -185,15 +191,13 @@ impl<'a> Resolver<'a> {
         }
         match (&column.qualifier, &column.columns) {
             (None, Columns::All) => {
-                for relation in relations {
+                for relation in relations.iter().filter(|relation| relation.relation.scope == column.scope) {
                     self.all_columns(relation, column.projected);
                 }
                 Ok(())
             }
-            (None, Columns::Named(name)) => self.bare(name, column.projected, syntax, relations),
-            (Some(qualifier), columns) => {
-                self.qualified(qualifier, columns, column.projected, syntax, relations)
-            }
+            (None, Columns::Named(name)) => self.bare(name, column, syntax, relations),
+            (Some(qualifier), columns) => self.qualified(qualifier, columns, column, syntax, relations),
         }
     }
 
@@ -201,7 +205,7 @@ impl<'a> Resolver<'a> {
     fn bare(
         &mut self,
         name: &str,
-        projected: bool,
+        column: &ColumnUse,
         syntax: &Syntax,
         relations: &[Found<'_>],
     ) -> Result<(), Refusal> {
@@ -210,11 +214,13 @@ impl<'a> Resolver<'a> {
             || syntax.derived.contains(name)
             || syntax.joins.contains(name)
             || syntax.function_aliases.iter().any(|(alias, columns)| alias == name || columns.contains(name))
-            || syntax.functions.iter().any(|function| self.has_output(function, name));
-        for relation in relations {
+            || syntax.functions.iter().any(|function| self.has_output(function, name))
+            // A column of a subquery, or of the arms of a UNION: it counts where it was selected.
+            || relations.iter().any(|relation| relation.has(name));
+        for relation in relations.iter().filter(|relation| syntax.sees(column.scope, relation.relation.scope))
+        {
             if relation.has(name) {
-                known = true;
-                self.one_column(relation, name, projected);
+                self.one_column(relation, name, column.projected);
             }
             // MUTATE(A5-pg-whole-row): an alias as a value does not count as its columns
             if relation.is_named(name) {
@@ -225,6 +231,7 @@ impl<'a> Resolver<'a> {
         if syntax.joins.contains(name) {
             relations.iter().for_each(|relation| self.all_columns(relation, false));
         }
+        // MUTATE(A5-pg-unknown): names that the catalogue does not know pass
         if known { Ok(()) } else { Err(unknown("a column that does not exist", name)) }
     }
 
@@ -233,12 +240,13 @@ impl<'a> Resolver<'a> {
         &mut self,
         qualifier: &Name,
         columns: &Columns,
-        projected: bool,
+        column: &ColumnUse,
         syntax: &Syntax,
         relations: &[Found<'_>],
     ) -> Result<(), Refusal> {
         let named: Vec<&Found<'_>> = relations
             .iter()
+            .filter(|relation| syntax.sees(column.scope, relation.relation.scope))
             .filter(|relation| match &qualifier.schema {
                 Some(schema) => {
                     relation.relation.alias.is_none()
@@ -260,7 +268,7 @@ impl<'a> Resolver<'a> {
             return Err(unknown("a table or alias that is not there", &qualifier.name));
         }
         let Columns::Named(name) = columns else {
-            named.iter().for_each(|relation| self.all_columns(relation, projected));
+            named.iter().for_each(|relation| self.all_columns(relation, column.projected));
             if joined {
                 relations.iter().for_each(|relation| self.all_columns(relation, false));
             }
@@ -270,7 +278,7 @@ impl<'a> Resolver<'a> {
         for relation in &named {
             if relation.has(name) {
                 found = true;
-                self.one_column(relation, name, projected);
+                self.one_column(relation, name, column.projected);
             }
         }
         if joined {
@@ -329,6 +337,7 @@ impl<'a> Resolver<'a> {
     /// A read of one column, and of what a generated column is made of.
     fn one_column(&mut self, relation: &Found<'_>, name: &str, projected: bool) {
         let Some(info) = relation.info else { return };
+        // What is renamed counts as read whole already.
         let Some(column) = info.columns.iter().find(|column| column.name == name) else { return };
         let table = relation.key.written();
         self.accesses.insert(Access::table(&table));

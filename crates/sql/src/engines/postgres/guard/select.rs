@@ -21,17 +21,22 @@ pub(super) fn select(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refu
     let outermost = std::mem::take(&mut walk.outermost);
     let whole = std::mem::take(&mut walk.whole);
     let outermost_from = std::mem::take(&mut walk.outermost_from);
-    let scope = walk.ctes.len();
-    let done = inside(walk, fields, outermost);
-    walk.ctes.truncate(scope);
+    let visible = walk.ctes.len();
+    let around = walk.enter_scope();
+    let done = inside(walk, fields, outermost, around);
+    walk.scope = around;
+    walk.ctes.truncate(visible);
     walk.outermost_from = outermost_from;
     walk.whole = whole;
     done
 }
 
-fn inside(walk: &mut Walk<'_>, fields: Fields<'_>, outermost: bool) -> Result<(), Refusal> {
+fn inside(walk: &mut Walk<'_>, fields: Fields<'_>, outermost: bool, around: u32) -> Result<(), Refusal> {
     if let Some(clause) = fields.object("withClause") {
+        // Common table expressions do not see the FROM of their SELECT, but what is around it.
+        let scope = std::mem::replace(&mut walk.scope, around);
         with(walk, clause, stops_early(fields))?;
+        walk.scope = scope;
     }
     let plain = outermost && is_plain(fields);
     for item in fields.list("targetList") {

@@ -16,6 +16,8 @@ const MAX_LENGTH: f64 = 10_000.0;
 const MAX_REPEATS: f64 = 10_000.0;
 /// What the rows of all literal `generate_series` may come to, multiplied.
 const MAX_SERIES: f64 = 1_000_000.0;
+/// What both may come to together: `string_agg` over a series gathers it in memory.
+const MAX_GATHERED: f64 = 10_000_000.0;
 /// Largest literal exponent.
 const MAX_EXPONENT: f64 = 1_000.0;
 /// Digits of a number at most.
@@ -115,6 +117,9 @@ pub(super) fn call(walk: &mut Walk<'_>, name: &str, fields: Fields<'_>) -> Resul
             pattern(argument(1))?;
         }
         _ => {}
+    }
+    if walk.sizes.repeats * walk.sizes.series > MAX_GATHERED {
+        return Err(refusal("repeat and generate_series together exceed 10000000"));
     }
     Ok(())
 }

@@ -80,6 +80,11 @@ fn show(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
 fn insert(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
     walk.found.operation = Operation::Insert;
     clause(walk, fields)?;
+    // The source does not see the target.
+    if let Some(source) = fields.get("selectStmt") {
+        walk.any(source)?;
+    }
+    walk.enter_scope();
     targets(walk, fields)?;
     let columns = fields.list("cols");
     if columns.is_empty() {
@@ -100,7 +105,7 @@ fn insert(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
             }
         }
     }
-    walk.fields("InsertStmt", fields, &["withClause", "relation"])
+    walk.fields("InsertStmt", fields, &["withClause", "relation", "selectStmt"])
 }
 
 fn update(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
@@ -151,9 +156,11 @@ fn written(walk: &mut Walk<'_>, target: &super::json::Json<'_>) -> Result<(), Re
 }
 
 fn writes_all(walk: &mut Walk<'_>) {
+    let scope = walk.scope;
     walk.found.columns.insert(ColumnUse {
         qualifier: None,
         columns: Columns::All,
+        scope,
         projected: false,
         written: true,
     });
@@ -191,6 +198,7 @@ pub(super) fn empty(fingerprint: u128) -> Syntax {
     Syntax {
         operation: Operation::Select,
         parameters: 0,
+        scopes: vec![0],
         relations: Vec::new(),
         columns: Default::default(),
         functions: Default::default(),

@@ -20,9 +20,13 @@ pub struct Relation {
     pub name: Name,
     /// The name by which its columns are qualified, if it has another one.
     pub alias: Option<String>,
-    /// Whether all its columns count as read: an alias renames them, or a `NATURAL JOIN` compares them.
+    /// The names that its alias gives to its first columns. All its columns then count as read.
+    pub renamed: Vec<String>,
+    /// Whether all its columns count as read: a `NATURAL JOIN` compares them, or a join's alias renames them.
     pub whole: bool,
-    /// Whether it stands in the `FROM` of the outermost, plain `SELECT`.
+    /// The scope whose `FROM` it stands in.
+    pub scope: u32,
+    /// Whether that is the `FROM` of the outermost, plain `SELECT`.
     pub outermost: bool,
     /// Whether it is what an `INSERT`, `UPDATE` or `DELETE` writes.
     pub written: bool,
@@ -44,19 +48,24 @@ pub struct ColumnUse {
     pub qualifier: Option<Name>,
     /// What is used.
     pub columns: Columns,
+    /// The scope it stands in.
+    pub scope: u32,
     /// Whether the use is a whole item of the outermost select list, so that the value shows in the result and nowhere else.
     pub projected: bool,
     /// Whether the column is written (a target of `INSERT` or `UPDATE`), not read. It belongs to the written relation.
     pub written: bool,
 }
 
-/// What a statement names. Scopes are not resolved: where a name could mean several things, it counts as all of them.
+/// What a statement names. Where a name could mean several things, it counts as all of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Syntax {
     /// What kind of statement it is.
     pub operation: Operation,
     /// The highest number of a placeholder.
     pub parameters: u32,
+    /// The scopes: for each the one around it. The first is the statement's own and is around itself. A name can mean what stands in its
+    /// scope or in one around that, never what stands within.
+    pub scopes: Vec<u32>,
     /// The tables and views named.
     pub relations: Vec<Relation>,
     /// The columns used.
@@ -79,4 +88,22 @@ pub struct Syntax {
     pub setting: Option<String>,
     /// The same for statements that differ in literals, white space and comments alone; never the same for two schemas.
     pub fingerprint: u128,
+}
+
+impl Syntax {
+    /// Whether `inner` is `outer` or stands within it.
+    pub(super) fn sees(&self, inner: u32, outer: u32) -> bool {
+        let mut scope = inner;
+        // Scopes only ever stand within earlier ones, but what comes over a wire may claim anything.
+        for _ in 0..=self.scopes.len() {
+            if scope == outer {
+                return true;
+            }
+            match usize::try_from(scope).ok().and_then(|at| self.scopes.get(at)) {
+                Some(around) if *around != scope => scope = *around,
+                _ => return false,
+            }
+        }
+        false
+    }
 }

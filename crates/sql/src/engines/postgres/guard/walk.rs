@@ -88,6 +88,8 @@ pub(super) struct Walk<'c> {
     pub(super) found: Syntax,
     /// Names of common table expressions in scope, innermost last.
     pub(super) ctes: Vec<String>,
+    /// The scope that the walk is in.
+    pub(super) scope: u32,
     /// Whether the next `SELECT` is the outermost one, alone.
     pub(super) outermost: bool,
     /// Whether the walk is in the `FROM` of the outermost `SELECT`.
@@ -105,6 +107,7 @@ impl<'c> Walk<'c> {
             config,
             found,
             ctes: Vec::new(),
+            scope: 0,
             outermost: false,
             outermost_from: false,
             whole: false,
@@ -112,6 +115,15 @@ impl<'c> Walk<'c> {
             depth: 0,
             nodes: 0,
         }
+    }
+
+    /// Opens a scope within the current one and returns the latter.
+    pub(super) fn enter_scope(&mut self) -> u32 {
+        let around = self.scope;
+        // There are at most as many scopes as nodes, which are limited.
+        self.scope = u32::try_from(self.found.scopes.len()).unwrap_or(u32::MAX);
+        self.found.scopes.push(around);
+        around
     }
 
     /// Visits a node of any type.
@@ -235,14 +247,16 @@ impl<'c> Walk<'c> {
             [schema, name] => Some(Name { schema: Some((*schema).to_owned()), name: (*name).to_owned() }),
             _ => return Err(unsupported("a column qualified with a database", "ColumnRef")),
         };
-        self.found.columns.insert(ColumnUse { qualifier, columns, projected, written: false });
+        let scope = self.scope;
+        self.found.columns.insert(ColumnUse { qualifier, columns, scope, projected, written: false });
         Ok(())
     }
 
     /// A column that is named without an expression, as in `USING (c)`.
     pub(super) fn bare_column(&mut self, name: &str, written: bool) {
         let columns = Columns::Named(name.to_owned());
-        self.found.columns.insert(ColumnUse { qualifier: None, columns, projected: false, written });
+        let scope = self.scope;
+        self.found.columns.insert(ColumnUse { qualifier: None, columns, scope, projected: false, written });
     }
 
     pub(super) fn label(&mut self, name: Option<&str>) {
