@@ -18,6 +18,8 @@ pub enum Subsystem {
     State,
     /// The sandbox or a worker process.
     Sandbox,
+    /// A database's server.
+    Database,
     /// The server itself, while it drains or starts.
     Server,
 }
@@ -30,6 +32,7 @@ impl Subsystem {
             Subsystem::Audit => "audit log",
             Subsystem::State => "state",
             Subsystem::Sandbox => "sandbox",
+            Subsystem::Database => "database",
             Subsystem::Server => "server",
         }
     }

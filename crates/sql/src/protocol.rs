@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{Access, ColumnInfo, Facts, Object, Open, Refusal, Value};
+use crate::{Access, ColumnInfo, Facts, Object, Open, Refusal, Value, engines::postgres::guard::Syntax};
 
 /// What a worker is asked. It handles one request at a time; the first must be [`Request::Open`].
 #[derive(Clone, PartialEq, Debug)]
@@ -60,6 +60,8 @@ pub enum Response {
     Ready,
     /// The statement passed the guard.
     Facts(Facts),
+    /// The statement's text passed the guard; what its names mean is for the master to find out.
+    Syntax(Box<Syntax>),
     /// The statement was refused or failed. After [`Response::Rows`] it ends the answer and the rows before it are void.
     Refused(Refusal),
     /// Some rows.

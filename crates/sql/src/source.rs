@@ -1,6 +1,8 @@
-//! What a worker opens: a SQLite file, or a source behind an ODBC driver.
+//! What a worker opens: a SQLite file, a source behind an ODBC driver, or nothing, to judge statements alone.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
+
+use crate::engines::postgres::guard::GuardConfig;
 
 /// Which database a worker opens.
 #[derive(Clone, PartialEq, Debug)]
@@ -12,6 +14,8 @@ pub enum Open {
     },
     /// A source behind an ODBC driver. Answered by a worker that was built with the feature `odbc`.
     Odbc(OdbcSource),
+    /// No database: the worker judges the text of PostgreSQL statements and answers [`Response::Syntax`](crate::Response::Syntax).
+    PostgresGuard(GuardConfig),
 }
 
 /// A source behind an ODBC driver.

@@ -14,6 +14,7 @@ use crate::{
     ColumnInfo, Done, OdbcSource, Open, Refusal, Request, Response, Rows, Rule, Value,
     engines::{
         Session, Sink, Statement,
+        postgres::guard::{self, GuardConfig},
         sqlite::{Database, Interrupt},
     },
     wire::{self, WireError},
@@ -55,6 +56,7 @@ pub fn serve(stream: UnixStream) -> Result<(), ServeError> {
             }
         }
         Open::Odbc(source) => odbc(&mut master, &source),
+        Open::PostgresGuard(config) => judge_all(&mut master, &config),
     }
 }
 
@@ -70,6 +72,21 @@ fn odbc(master: &mut Master, source: &OdbcSource) -> Result<(), ServeError> {
 fn odbc(master: &mut Master, _source: &OdbcSource) -> Result<(), ServeError> {
     let message = "this program was built without ODBC; build it with `--features odbc`";
     master.refuse(Refusal::new(Rule::Database, message))
+}
+
+/// Judges the text of PostgreSQL statements: the parser is C, and meets hostile text here and nowhere else.
+fn judge_all(master: &mut Master, config: &GuardConfig) -> Result<(), ServeError> {
+    master.answer(&Response::Ready)?;
+    while let Some(request) = master.next()? {
+        let judged = match request {
+            Request::Prepare { sql, write: false } => guard::judge(&sql, config),
+            Request::Prepare { sql, write: true } => guard::judge_write(&sql, config),
+            _ => Err(Refusal::new(Rule::Database, "this worker has no database")),
+        };
+        let response = judged.map(|syntax| Response::Syntax(Box::new(syntax)));
+        master.answer(&response.unwrap_or_else(Response::Refused))?;
+    }
+    Ok(())
 }
 
 fn answer_all(master: &mut Master, session: &mut dyn Session) -> Result<(), ServeError> {

@@ -87,6 +87,8 @@ pub enum EngineError {
     Killed,
     /// No worker can be had, or it broke; the cause is for the log.
     Broken(String),
+    /// The database's server cannot be reached or ended the session; the cause is for the log.
+    Unreachable(String),
 }
 
 /// Where results are cut.
@@ -351,6 +353,9 @@ fn tool_error(error: EngineError, field: &str) -> ToolError {
         EngineError::Killed => failed(Failure::Deadline, "stopped: the statement ran past its deadline"),
         EngineError::Broken(cause) => {
             ToolError { denied: Denied::Unavailable(Subsystem::Sandbox), cause: Some(cause), detail: None }
+        }
+        EngineError::Unreachable(cause) => {
+            ToolError { denied: Denied::Unavailable(Subsystem::Database), cause: Some(cause), detail: None }
         }
     }
 }

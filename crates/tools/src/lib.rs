@@ -19,6 +19,7 @@ pub use database::{Caller, Database, DatabaseLimits, Engine, EngineError, Engine
 pub use odbc_pool::{OdbcConfig, OdbcPool};
 pub use postgres_pool::{
     GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, RoleReport,
+    WriteSession,
 };
 pub use sqlite_pool::SqlitePool;
 pub use worker_pool::PoolConfig;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::{WireError, codec::Reader};
 use crate::{
-    Access, Action, ColumnDetail, ColumnInfo, ConnectionString, Dialect, Done, Facts, ForeignKey, Object, OdbcSource, Open, Operation, Refusal,
-    Request, Response, Rows, Rule, Run, RunLimits, TableDetail, TableInfo, TableKind, Truncated, Value,
+    Access, Action, ColumnDetail, ColumnInfo, ConnectionString, Dialect, Done, Facts, ForeignKey, Object,
+    OdbcSource, Open, Operation, Refusal, Request, Response, Rows, Rule, Run, RunLimits, TableDetail,
+    TableInfo, TableKind, Truncated, Value,
+    engines::postgres::guard::{GuardConfig, Syntax},
 };
 
 const UNKNOWN: WireError = WireError::Malformed("a tag is unknown");
@@ -31,8 +33,22 @@ fn open(r: &mut Reader<'_>) -> Result<Open, WireError> {
             connect: Duration::from_millis(r.u64()?),
             writable: r.flag()?,
         }),
+        3 => Open::PostgresGuard(GuardConfig {
+            functions: r.sequence(Reader::text)?,
+            operators: r.sequence(Reader::text)?,
+            types: r.sequence(Reader::text)?,
+            settings: r.sequence(Reader::text)?,
+            allow_unfiltered: r.flag()?,
+            max_bytes: size(r)?,
+            max_nodes: size(r)?,
+            max_depth: size(r)?,
+        }),
         _ => return Err(UNKNOWN),
     })
+}
+
+fn size(r: &mut Reader<'_>) -> Result<usize, WireError> {
+    usize::try_from(r.u32()?).map_err(|_| WireError::TooLong)
 }
 
 fn dialect(r: &mut Reader<'_>) -> Result<Dialect, WireError> {
@@ -58,6 +74,7 @@ pub(super) fn response(r: &mut Reader<'_>) -> Result<Response, WireError> {
         4 => Response::Rows(rows(r)?),
         5 => Response::Tables(r.sequence(|r| Ok(TableInfo { name: r.text()?, kind: kind(r)? }))?),
         6 => Response::Table(table(r)?),
+        7 => Response::Syntax(Box::new(Syntax::decode(&r.blob()?)?)),
         _ => return Err(UNKNOWN),
     })
 }

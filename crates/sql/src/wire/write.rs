@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::codec::{put_bytes, put_length, put_option};
 use crate::{
-    Access, Action, ColumnInfo, Dialect, Facts, Object, Open, Operation, Refusal, Request, Response, Rows, Run, TableDetail,
-    TableKind, Truncated, Value,
+    Access, Action, ColumnInfo, Dialect, Facts, Object, Open, Operation, Refusal, Request, Response, Rows,
+    Run, TableDetail, TableKind, Truncated, Value,
 };
 
 pub(super) fn request(out: &mut Vec<u8>, request: &Request) {
@@ -48,6 +48,17 @@ fn open(out: &mut Vec<u8>, open: &Open) {
             out.extend_from_slice(&milliseconds(source.connect).to_be_bytes());
             out.push(u8::from(source.writable));
         }
+        Open::PostgresGuard(config) => {
+            out.push(3);
+            for names in [&config.functions, &config.operators, &config.types, &config.settings] {
+                put_length(out, names.len());
+                names.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+            }
+            out.push(u8::from(config.allow_unfiltered));
+            for size in [config.max_bytes, config.max_nodes, config.max_depth] {
+                put_length(out, size);
+            }
+        }
     }
 }
 
@@ -74,6 +85,10 @@ pub(super) fn response(out: &mut Vec<u8>, response: &Response) {
         Response::Facts(facts) => {
             out.push(2);
             self::facts(out, facts);
+        }
+        Response::Syntax(syntax) => {
+            out.push(7);
+            put_bytes(out, &syntax.encode());
         }
         Response::Refused(refusal) => {
             out.push(3);

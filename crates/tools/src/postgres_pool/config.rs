@@ -17,6 +17,8 @@ pub struct PostgresConfig {
     pub tls: PostgresTls,
     /// Who logs in for whom.
     pub logins: PostgresLogins,
+    /// Who logs in to write, where that is allowed; none for the same logins. A tenant without one writes as it reads.
+    pub write_logins: Option<PostgresLogins>,
     /// Schemas that names without one are looked up in, after `pg_catalog`, and whose tables are listed.
     pub schemas: Vec<String>,
     /// Functions beyond the built-in list that statements may call: `schema.name`.
@@ -83,6 +85,16 @@ pub enum PostgresLogins {
     PerTenant(BTreeMap<String, PostgresLogin>),
 }
 
+impl PostgresLogins {
+    /// The login of a tenant.
+    pub(super) fn of(&self, tenant: &str) -> Option<&PostgresLogin> {
+        match self {
+            PostgresLogins::Shared(login) => Some(login),
+            PostgresLogins::PerTenant(logins) => logins.get(tenant),
+        }
+    }
+}
+
 /// A role and its password.
 #[derive(Clone)]
 pub struct PostgresLogin {
@@ -137,6 +149,7 @@ impl PostgresConfig {
             addresses: AddressPolicy::operator_named(),
             tls: PostgresTls::UnlessLocal,
             logins,
+            write_logins: None,
             schemas: vec!["public".to_owned()],
             functions: Vec::new(),
             cost_limit: None,

@@ -24,7 +24,9 @@ use std::{
     time::Duration,
 };
 
-use countersign_sql::{Facts, Open, Request, Response, Run, TableDetail, TableInfo, wire};
+use countersign_sql::{
+    Facts, Open, Request, Response, Run, TableDetail, TableInfo, engines::postgres::guard::Syntax, wire,
+};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -298,6 +300,15 @@ impl WorkerPool {
         let request = Request::Prepare { sql: sql.to_owned(), write: purpose == Purpose::Write };
         match self.ask(&request).await? {
             Response::Facts(facts) => Ok(facts),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Judges the text of a PostgreSQL statement, on workers that were opened for that.
+    pub(crate) async fn judge(&self, purpose: Purpose, sql: &str) -> Result<Syntax, EngineError> {
+        let request = Request::Prepare { sql: sql.to_owned(), write: purpose == Purpose::Write };
+        match self.ask(&request).await? {
+            Response::Syntax(syntax) => Ok(*syntax),
             _ => Err(unexpected()),
         }
     }

@@ -1,0 +1,200 @@
+//! One tenant's sessions: bounded, waited for in turn, given up together when the server is gone.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+use super::{
+    config::PostgresLogin,
+    session::{Dialer, Duty, Session},
+    snapshot::Snapshots,
+};
+use crate::database::EngineError;
+
+/// Failed attempts to connect after which callers are refused at once for a while.
+const FAILURES: u32 = 3;
+/// That while, at first; it doubles up to the last.
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Sessions older than this are closed when they are returned: their server process has grown with use.
+const OLD: Duration = Duration::from_secs(1800);
+
+/// A tenant's login and its sessions.
+pub(super) struct Tenant {
+    pub(super) login: PostgresLogin,
+    pub(super) writer: PostgresLogin,
+    pub(super) dialer: Arc<Dialer>,
+    pub(super) snapshots: Snapshots,
+    slots: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    /// Idle sessions, the one used last at the end: it has the statement prepared.
+    idle: Mutex<Vec<Session>>,
+    breaker: Mutex<Breaker>,
+}
+
+#[derive(Default)]
+struct Breaker {
+    failures: u32,
+    closed_until: Option<Instant>,
+    cause: String,
+}
+
+impl Tenant {
+    pub(super) fn new(login: PostgresLogin, writer: PostgresLogin, dialer: Arc<Dialer>) -> Tenant {
+        Tenant {
+            login,
+            writer,
+            slots: Arc::new(Semaphore::new(dialer.config.connections.max(1))),
+            dialer,
+            snapshots: Snapshots::default(),
+            waiting: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            breaker: Mutex::default(),
+        }
+    }
+
+    /// A session of one's own, in turn.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, EngineError> {
+        let permit = self.slot().await?;
+        let warm = self.idle().pop();
+        let session = match warm {
+            Some(session) => session,
+            None => self.open(Duty::Read).await?,
+        };
+        Ok(Lease { tenant: Arc::clone(self), session: Some(session), permit: Some(permit), duty: Duty::Read })
+    }
+
+    /// A session that may write, new and never used again.
+    pub(super) async fn lease_writer(self: &Arc<Self>) -> Result<Lease, EngineError> {
+        let permit = self.slot().await?;
+        let session = self.open(Duty::Write).await?;
+        Ok(Lease { tenant: Arc::clone(self), session: Some(session), permit: Some(permit), duty: Duty::Write })
+    }
+
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, EngineError> {
+        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let config = &self.dialer.config;
+        let busy = || EngineError::Busy { retry_after: config.queue_wait };
+        let waiting = Waiting::enter(&self.waiting);
+        // MUTATE(I1-pg-queue): any number of callers may wait
+        if waiting.ahead >= config.queue {
+            return Err(busy());
+        }
+        match timeout(config.queue_wait, Arc::clone(&self.slots).acquire_owned()).await {
+            Ok(permit) => permit.map_err(|_| EngineError::Broken("the pool is closed".into())),
+            Err(_) => Err(busy()),
+        }
+    }
+
+    /// Opens a session, unless the last attempts failed a moment ago.
+    async fn open(&self, duty: Duty) -> Result<Session, EngineError> {
+        {
+            let breaker = self.breaker();
+            // MUTATE(I3-pg-breaker): every caller waits for a server that is gone
+            if breaker.closed_until.is_some_and(|until| Instant::now() < until) {
+                let cause = format!("not tried again yet; the last attempt: {}", breaker.cause);
+                return Err(EngineError::Unreachable(cause));
+            }
+        }
+        let login = if duty == Duty::Read { &self.login } else { &self.writer };
+        let opened = self.dialer.open(login, duty).await;
+        let mut breaker = self.breaker();
+        match &opened {
+            Ok(_) => *breaker = Breaker::default(),
+            Err(EngineError::Unreachable(cause)) => {
+                breaker.failures = breaker.failures.saturating_add(1);
+                breaker.cause.clone_from(cause);
+                if let Some(beyond) = breaker.failures.checked_sub(FAILURES) {
+                    let pause = PAUSE.saturating_mul(1 << beyond.min(6)).min(LONGEST_PAUSE);
+                    breaker.closed_until = Some(Instant::now() + pause);
+                }
+            }
+            Err(_) => {}
+        }
+        opened
+    }
+
+    /// Forgets idle sessions: one of them was found dead.
+    pub(super) fn forget_idle(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a waiting caller for as long as it waits.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    ahead: usize,
+}
+
+impl Waiting<'_> {
+    fn enter(count: &AtomicUsize) -> Waiting<'_> {
+        Waiting { ahead: count.fetch_add(1, Ordering::AcqRel), count }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A session in use, and the slot it takes. However the use ends, the session is returned, or ended before the slot is free.
+pub(super) struct Lease {
+    tenant: Arc<Tenant>,
+    session: Option<Session>,
+    permit: Option<OwnedSemaphorePermit>,
+    duty: Duty,
+}
+
+impl Lease {
+    pub(super) fn session(&mut self) -> Result<&mut Session, EngineError> {
+        self.session.as_mut().ok_or_else(|| EngineError::Broken("the session is gone".into()))
+    }
+
+    /// Ends the session: it is of no use any more.
+    pub(super) fn discard(&mut self) {
+        self.session = None;
+    }
+
+    /// Opens another session in the same slot.
+    pub(super) async fn renew(&mut self) -> Result<(), EngineError> {
+        self.session = None;
+        self.session = Some(self.tenant.open(self.duty).await?);
+        Ok(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else { return };
+        if !session.connection.is_reusable() {
+            // INVARIANT: what is half answered is never another caller's.
+            self.tenant.dialer.abandon(session, self.permit.take());
+            return;
+        }
+        session.fresh = false;
+        // A session that wrote may hold what a rollback leaves; it ends here.
+        if self.duty == Duty::Read && session.opened.elapsed() < OLD {
+            self.tenant.idle().push(session);
+        }
+    }
+}
