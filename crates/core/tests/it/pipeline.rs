@@ -110,10 +110,10 @@ async fn a_call_that_needs_approval_is_refused_and_recorded_as_held() {
 #[tokio::test]
 async fn a_policy_that_errs_or_is_absent_refuses_everything() {
     let world = world();
-    world.policy.error.store(true, SeqCst);
+    world.policy.error.lock().unwrap().push("call".into());
     let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
     assert_eq!(refused.denied, Denied::Unavailable(Subsystem::Policy));
-    world.policy.error.store(false, SeqCst);
+    world.policy.error.lock().unwrap().clear();
     world.policy.absent.store(true, SeqCst);
     let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
     assert_eq!(refused.denied, Denied::Unavailable(Subsystem::Policy));
@@ -124,7 +124,8 @@ async fn a_policy_that_errs_or_is_absent_refuses_everything() {
 async fn an_optional_access_whose_policy_errs_refuses_the_call() {
     let world = world();
     *world.tool.accesses.lock().unwrap() = vec![Access::filter(Action::Read, table("a"))];
-    world.policy.error.store(true, SeqCst);
+    // The call itself is allowed: only the decision on the access errs.
+    world.policy.error.lock().unwrap().push(table("a").to_string());
     assert!(world.pipeline.run(probe(GOOD)).await.is_err());
     assert!(!world.events().contains(&"execute".to_owned()));
 }

@@ -83,7 +83,7 @@ pub struct Rules {
     pub hidden: AtomicBool,
     pub deny: Mutex<Vec<String>>,
     pub hold: Mutex<Vec<(String, u8)>>,
-    pub error: AtomicBool,
+    pub error: Mutex<Vec<String>>,
     pub absent: AtomicBool,
 }
 
@@ -92,7 +92,7 @@ pub struct View(pub Arc<Rules>);
 impl View {
     fn decide(&self, object: &str) -> Decision {
         let named = |verdict| Decision { verdict, policies: vec!["rule".into()], error: None };
-        if self.0.error.load(SeqCst) {
+        if self.0.error.lock().unwrap().iter().any(|o| o == object) {
             return Decision {
                 verdict: Verdict::Deny,
                 policies: vec![],
