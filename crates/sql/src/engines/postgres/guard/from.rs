@@ -20,7 +20,7 @@ pub(super) fn relation(walk: &mut Walk<'_>, fields: Fields<'_>, written: bool) -
     if let Some(alias) = alias {
         column_names(walk, alias)?;
     }
-    // MUTATE(A5-pg-cte-scope): a name of a common table expression hides a table everywhere
+    // MUTATE(A8-pg-cte-scope): a name of a common table expression hides a table everywhere
     if schema.is_none() && !written && walk.ctes.iter().any(|cte| cte == name) {
         walk.found.derived.insert(aliased.unwrap_or(name).to_owned());
         return Ok(());
@@ -62,7 +62,7 @@ pub(super) fn join(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusa
     for name in using {
         walk.bare_column(name, false);
     }
-    // MUTATE(A5-pg-natural): columns that a NATURAL JOIN compares do not count as read
+    // MUTATE(A8-pg-natural): columns that a NATURAL JOIN compares do not count as read
     let outer = walk.whole;
     walk.whole = outer || natural || renamed;
     let sides = walk.fields("JoinExpr", fields, &["alias", "join_using_alias", "usingClause", "quals"]);

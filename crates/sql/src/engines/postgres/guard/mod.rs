@@ -117,7 +117,7 @@ fn judged(sql: &str, config: &GuardConfig, mode: Mode) -> Result<Syntax, Refusal
     let statement = match statements {
         [] => return Err(Refusal::new(Rule::Empty, "the text holds no statement")),
         [statement] => statement,
-        // MUTATE(A6-pg-one): of several statements the first is judged
+        // MUTATE(A3-pg-one): of several statements the first is judged
         _ => return Err(Refusal::new(Rule::OneStatement, "the text holds more than one statement")),
     };
     let json::Json::Object(statement) = statement else { return Err(unread(Unread::Malformed)) };

@@ -153,7 +153,7 @@ impl<'a> Resolver<'a> {
                 format!("views are nested more than {MAX_VIEWS} deep"),
             ));
         }
-        // MUTATE(A5-pg-views): what views read does not count
+        // MUTATE(A8-pg-views): what views read does not count
         match &info.body {
             Some(Ok(body)) => {
                 views.push(key.clone());
@@ -222,7 +222,7 @@ impl<'a> Resolver<'a> {
             if relation.has(name) {
                 self.one_column(relation, name, column.projected);
             }
-            // MUTATE(A5-pg-whole-row): an alias as a value does not count as its columns
+            // MUTATE(A8-pg-whole-row): an alias as a value does not count as its columns
             if relation.is_named(name) {
                 known = true;
                 self.all_columns(relation, false);
@@ -231,7 +231,7 @@ impl<'a> Resolver<'a> {
         if syntax.joins.contains(name) {
             relations.iter().for_each(|relation| self.all_columns(relation, false));
         }
-        // MUTATE(A5-pg-unknown): names that the catalogue does not know pass
+        // MUTATE(A8-pg-unknown): names that the catalogue does not know pass
         if known { Ok(()) } else { Err(unknown("a column that does not exist", name)) }
     }
 

@@ -75,7 +75,7 @@ fn target(walk: &mut Walk<'_>, item: &Json<'_>, select: Fields<'_>, plain: bool)
             walk.label(target.text("name"));
             walk.fields("ResTarget", target, &["val"])?;
             let sorted = target.text("name").is_some_and(|label| sorts_by_label(select, label));
-            // MUTATE(B3-pg-projected): a column that sorts the result counts as only projected
+            // MUTATE(A16-pg-projected): a column that sorts the result counts as only projected
             walk.column(column, plain && !sorted)
         }
         _ => walk.any(item),

@@ -71,7 +71,7 @@ pub(super) fn call(walk: &mut Walk<'_>, name: &str, fields: Fields<'_>) -> Resul
     match name {
         "repeat" => {
             let count = argument(1).and_then(constant_number);
-            // MUTATE(A7-pg-repeat): repeat may have any count
+            // MUTATE(A9-pg-repeat): repeat may have any count
             walk.sizes.repeats *= count.ok_or_else(|| refusal("repeat needs a literal count"))?.max(1.0);
             if walk.sizes.repeats > MAX_REPEATS {
                 return Err(refusal("the counts of repeat, multiplied, exceed 10000"));
@@ -91,7 +91,7 @@ pub(super) fn call(walk: &mut Walk<'_>, name: &str, fields: Fields<'_>) -> Resul
         },
         "generate_series" => {
             let rows = series_rows(args);
-            // MUTATE(A7-pg-series): generate_series may have any number of rows
+            // MUTATE(A9-pg-series): generate_series may have any number of rows
             walk.sizes.series *= rows.max(1.0);
             if walk.sizes.series > MAX_SERIES {
                 return Err(refusal("the rows of generate_series, multiplied, exceed 1000000"));

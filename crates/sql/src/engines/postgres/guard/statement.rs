@@ -28,7 +28,7 @@ pub(super) fn judge(walk: &mut Walk<'_>, name: &str, fields: Fields<'_>, mode: M
         (Mode::Write, "InsertStmt") => insert(walk, fields),
         (Mode::Write, "UpdateStmt") => update(walk, fields),
         (Mode::Write, "DeleteStmt") => delete(walk, fields),
-        // MUTATE(A6-pg-kinds): every kind of statement passes
+        // MUTATE(A2-pg-kinds): every kind of statement passes
         (Mode::Read, _) => {
             Err(Refusal::new(Rule::NotAQuery, "only SELECT, VALUES, EXPLAIN of these, and SHOW are allowed")
                 .with_detail(name))
@@ -47,7 +47,7 @@ fn explain(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
             Some(("DefElem", option)) => option.text("defname").unwrap_or_default(),
             _ => "",
         };
-        // MUTATE(A6-pg-explain): EXPLAIN ANALYZE, which executes, passes
+        // MUTATE(A2-pg-explain): EXPLAIN ANALYZE, which executes, passes
         if !lists::is_explain_option(name) {
             return Err(Refusal::new(
                 Rule::ExplainOption,
@@ -169,7 +169,7 @@ fn writes_all(walk: &mut Walk<'_>) {
 /// `UPDATE` and `DELETE` need a `WHERE` that looks at a column: `WHERE true` is none.
 fn filtered(config: &GuardConfig, fields: Fields<'_>) -> Result<(), Refusal> {
     let filters = fields.get("whereClause").is_some_and(mentions_column);
-    // MUTATE(B2-pg-unfiltered): an UPDATE or DELETE may lack a WHERE
+    // MUTATE(A5-pg-unfiltered): an UPDATE or DELETE may lack a WHERE
     if !filters && !config.allow_unfiltered {
         return Err(Refusal::new(
             Rule::Unfiltered,

@@ -147,7 +147,7 @@ impl<'c> Walk<'c> {
     pub(super) fn visit(&mut self, name: &str, fields: Fields<'_>) -> Result<(), Refusal> {
         self.depth += 1;
         self.nodes += 1;
-        // MUTATE(A7-pg-depth): statements may nest without limit
+        // MUTATE(A9-pg-depth): statements may nest without limit
         if self.depth > self.config.max_depth || self.nodes > self.config.max_nodes {
             return Err(Refusal::new(
                 Rule::TooComplex,
@@ -207,7 +207,7 @@ impl<'c> Walk<'c> {
             return Err(unsupported("a kind of expression or clause that is not on the list", name));
         };
         for (field, value) in fields.0 {
-            // MUTATE(A7-pg-fields): fields that the table does not know are skipped
+            // MUTATE(A8-pg-fields): fields that the table does not know are skipped
             let Some((_, kind)) = table.iter().find(|(known, _)| known == field) else {
                 return Err(unsupported("a clause that is not on the list", &format!("{name}.{field}")));
             };
@@ -280,7 +280,7 @@ impl<'c> Walk<'c> {
 fn indirection(fields: Fields<'_>) -> Result<(), Refusal> {
     let subscripts =
         fields.list("indirection").iter().all(|part| matches!(node(part), Some(("A_Indices", _))));
-    // MUTATE(A7-pg-indirection): a field may be selected from an expression
+    // MUTATE(A8-pg-indirection): a field may be selected from an expression
     if !subscripts {
         return Err(Refusal::new(
             Rule::FieldSelection,
