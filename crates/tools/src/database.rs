@@ -48,6 +48,11 @@ pub trait Engine: Send + Sync {
         false
     }
 
+    /// The tenants that have a login, where each has its own.
+    fn tenants(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Judges a statement: no row is read.
     async fn prepare(&self, caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError>;
 
@@ -109,6 +114,7 @@ pub struct Database {
     name: Arc<str>,
     engine: Arc<dyn Engine>,
     limits: DatabaseLimits,
+    raw: bool,
     judged: Mutex<HashMap<Judged, Arc<Facts>>>,
 }
 
@@ -126,7 +132,18 @@ const REMEMBERED: usize = 1024;
 impl Database {
     /// A database under its configured name.
     pub fn new(name: &str, engine: Arc<dyn Engine>, limits: DatabaseLimits) -> Database {
-        Database { name: name.into(), engine, limits, judged: Mutex::default() }
+        Database { name: name.into(), engine, limits, raw: true, judged: Mutex::default() }
+    }
+
+    /// Takes raw SQL away: no tool runs or explains a statement that a caller wrote, only queries of the catalog.
+    #[must_use]
+    pub fn catalog_only(self) -> Database {
+        Database { raw: false, ..self }
+    }
+
+    /// Whether callers may send statements of their own.
+    pub fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// The configured name.
@@ -160,6 +177,21 @@ impl Database {
         Ok(facts)
     }
 
+    /// The tenants to judge a statement for ahead of all calls: each that has a login, or any one if they see the same.
+    pub(crate) fn tenants(&self) -> Vec<String> {
+        if self.engine.is_per_tenant() { self.engine.tenants() } else { vec![String::new()] }
+    }
+
+    /// Judges a statement of the catalog before anybody calls.
+    pub(crate) async fn judge_ahead(
+        &self,
+        tenant: &str,
+        purpose: Purpose,
+        sql: &str,
+    ) -> Result<Arc<Facts>, EngineError> {
+        self.engine.prepare(Caller { tenant, call: None }, purpose, sql).await.map(Arc::new)
+    }
+
     fn key(&self, principal: &Principal, purpose: Purpose, sql: &str) -> Judged {
         let tenant = self.engine.is_per_tenant().then(|| principal.tenant().into());
         Judged { purpose, tenant, sql: sql.into() }
@@ -177,13 +209,24 @@ impl Database {
         sql: &str,
         params: Vec<Value>,
     ) -> Result<RowSet, ToolError> {
+        self.run_rows(permit, sql, params, self.limits.rows).await
+    }
+
+    /// As [`Database::run`], cut at `rows` rows if that is less than the database's own limit.
+    pub(crate) async fn run_rows(
+        &self,
+        permit: &Permit,
+        sql: &str,
+        params: Vec<Value>,
+        rows: u64,
+    ) -> Result<RowSet, ToolError> {
         let granted = permit.granted();
         let run = Run {
             sql: sql.to_owned(),
             params,
             granted: granted.iter().filter_map(|access| self.to_engine(access)).collect(),
             masked: granted.iter().filter_map(|access| self.to_mask(access)).collect(),
-            limits: RunLimits { rows: self.limits.rows, bytes: self.limits.bytes, time: self.limits.time },
+            limits: RunLimits { rows: rows.min(self.limits.rows), bytes: self.limits.bytes, time: self.limits.time },
         };
         let principal = permit.principal();
         let caller = Caller { tenant: principal.tenant(), call: Some(permit.call()) };

@@ -1,6 +1,7 @@
 //! Countersign's own tools. One tool, one file; [`database_tools`] is the list.
 #![forbid(unsafe_code)]
 
+pub mod catalog;
 mod database;
 mod describe_table;
 mod list_tables;
@@ -24,10 +25,10 @@ pub use postgres_pool::{
 pub use sqlite_pool::SqlitePool;
 pub use worker_pool::PoolConfig;
 
-/// All tools for these databases: `query_NAME` for each, and `list_tables` and `describe_table` for all. None without a database.
+/// All tools for these databases: `query_NAME` for each that takes raw SQL, and `list_tables` and `describe_table` for all. None without a database.
 pub fn database_tools(databases: &[Arc<Database>]) -> Vec<Arc<dyn Tool>> {
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
-    for database in databases {
+    for database in databases.iter().filter(|database| database.is_raw()) {
         tools.push(Arc::new(query::Query::new(Arc::clone(database))));
     }
     if !databases.is_empty() {

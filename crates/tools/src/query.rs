@@ -24,7 +24,7 @@ struct Statement {
 }
 
 /// Time for planning, queueing and encoding beyond the statement's own.
-const SLACK: Duration = Duration::from_millis(150);
+pub(crate) const SLACK: Duration = Duration::from_millis(150);
 
 impl Query {
     pub(crate) fn new(database: Arc<Database>) -> Query {
@@ -120,7 +120,8 @@ fn parameter((position, value): (usize, &serde_json::Value)) -> Result<Value, To
     })
 }
 
-fn output_schema() -> serde_json::Value {
+/// JSON Schema of a result set as the pipeline encodes it.
+pub(crate) fn output_schema() -> serde_json::Value {
     json!({
         "type": "object",
         "properties": {

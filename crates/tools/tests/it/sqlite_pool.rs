@@ -43,7 +43,7 @@ const HEAVY: &[&str] = &[
     "SELECT strftime(replace(hex(zeroblob(1000000)), '00', '%J'), 'now')",
 ];
 
-const ROLE: &str = "TOOLS_TEST_ROLE";
+pub(crate) const ROLE: &str = "TOOLS_TEST_ROLE";
 
 /// What a started process does: it serves on descriptor 0. The role is an argument, because workers get no environment.
 #[test]

@@ -1,0 +1,52 @@
+//! `[answer.NAME]`: a tool whose answer is written in the catalog. It reaches no database.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use countersign_core::{
+    Arguments, CallIo, Confidentiality, Digest, Integrity, Label, Output, Part, Permit, Planned, PowerClass, Principal, Sensitivity, Tool,
+    ToolError, ToolSpec,
+};
+use serde_json::{Value as Json, json};
+
+use super::entry::Answer;
+
+pub(super) struct FixedAnswer {
+    spec: Arc<ToolSpec>,
+    value: Json,
+}
+
+impl FixedAnswer {
+    pub(super) fn new(answer: Answer) -> FixedAnswer {
+        let spec = ToolSpec {
+            name: answer.name,
+            server: "countersign".into(),
+            title: answer.title,
+            description: answer.description,
+            purpose: "gives an answer that the operator wrote down",
+            input_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+            output_schema: Some(json!({"type": "object"})),
+            power: PowerClass::ReadLow,
+            sensitivity: Sensitivity::Internal,
+            deadline: Duration::from_secs(5),
+            digest: Digest([0; 32]),
+        };
+        FixedAnswer { spec: Arc::new(spec.pinned()), value: answer.value }
+    }
+}
+
+#[async_trait]
+impl Tool for FixedAnswer {
+    fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+
+    async fn plan(&self, _principal: &Principal, _arguments: &Arguments) -> Result<Planned, ToolError> {
+        Ok(Planned::nothing())
+    }
+
+    async fn execute(&self, _permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
+        let label = Label { integrity: Integrity::Trusted, confidentiality: Confidentiality::Internal };
+        Ok(Output::new(label, vec![Part::Json(self.value.clone())]))
+    }
+}

@@ -1,0 +1,70 @@
+//! One call of a catalog query, whichever tool it came through: planned as its statement, run as it was judged.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use countersign_core::{
+    Effect, Label, Output, Part, Permit, Planned, Principal, RowSet, ToolError,
+};
+use serde_json::Value as Json;
+
+use super::{
+    entry::Rows,
+    prepared::PreparedQuery,
+    schemas::{self, Bound},
+};
+
+/// The parsed call: what was authorized is what runs.
+struct Ready {
+    query: Arc<PreparedQuery>,
+    bound: Bound,
+}
+
+/// Plans a call. `prefix` is where in the tool's arguments those of the query are, for messages.
+pub(super) async fn plan(
+    query: &Arc<PreparedQuery>,
+    principal: &Principal,
+    arguments: &Json,
+    prefix: &str,
+) -> Result<Planned, ToolError> {
+    let bound = schemas::bind(query, principal, arguments, prefix)?;
+    let entry = &query.entry;
+    Ok(Planned {
+        accesses: query.accesses(principal).await?,
+        effect: if entry.write { Effect::Write } else { Effect::Read },
+        destinations: Vec::new(),
+        facts: BTreeMap::from([
+            ("operation", query.facts.operation.name().to_owned()),
+            ("query", entry.name.to_string()),
+        ]),
+        detail: Box::new(Ready { query: Arc::clone(query), bound }),
+    })
+}
+
+/// Runs what was planned.
+pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
+    let ready = permit.plan().detail::<Ready>();
+    let Ready { query, bound } =
+        ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+    let entry = &query.entry;
+    if entry.write {
+        return Err(ToolError::failed("queries of the catalog that write cannot run yet"));
+    }
+    // One row answers a question for one; a second shows that there were more.
+    let single = entry.result.as_ref().is_some_and(|result| result.rows != Rows::Objects);
+    let limit = if single { 1 } else { bound.rows.unwrap_or(u64::MAX) };
+    let mut rows = query.database.run_rows(&permit, &query.sql, bound.values.clone(), limit).await?;
+    mask(&mut rows, &entry.mask);
+    let part = match &entry.result {
+        Some(result) => Part::Shaped(rows, schemas::shape(result, bound.echo.clone())),
+        None => Part::Rows(rows),
+    };
+    Ok(Output::new(Label::RETRIEVED, vec![part]))
+}
+
+/// INVARIANT: a column that the entry masks is masked in every result, whatever the letters of its name in this one.
+fn mask(rows: &mut RowSet, masked: &[String]) {
+    for column in &mut rows.columns {
+        // MUTATE(A16-catalog-mask): the entry's masks are not applied
+        column.masked |= masked.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+    }
+}

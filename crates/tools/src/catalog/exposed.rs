@@ -1,0 +1,51 @@
+//! An entry with `expose = true`: a tool of its own, with the entry's name, schemas and power class.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::{
+    Arguments, CallIo, Digest, Output, Permit, Planned, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+};
+
+use super::{call, prepared::PreparedQuery};
+use crate::query::SLACK;
+
+pub(super) struct Exposed {
+    spec: Arc<ToolSpec>,
+    query: Arc<PreparedQuery>,
+}
+
+impl Exposed {
+    pub(super) fn new(query: Arc<PreparedQuery>) -> Exposed {
+        let entry = &query.entry;
+        let spec = ToolSpec {
+            name: Arc::clone(&entry.name),
+            server: "countersign".into(),
+            title: entry.title.clone(),
+            description: entry.description.clone(),
+            purpose: "answers one question that the operator wrote down",
+            input_schema: query.input.clone(),
+            output_schema: Some(query.output.clone()),
+            power: entry.power,
+            sensitivity: Sensitivity::Private,
+            deadline: query.database.limits().time.saturating_add(SLACK),
+            digest: Digest([0; 32]),
+        };
+        Exposed { spec: Arc::new(spec.pinned()), query }
+    }
+}
+
+#[async_trait]
+impl Tool for Exposed {
+    fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+
+    async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
+        call::plan(&self.query, principal, arguments.value(), "").await
+    }
+
+    async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
+        call::execute(permit).await
+    }
+}

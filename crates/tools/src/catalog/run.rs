@@ -1,0 +1,69 @@
+//! `run_catalog_query {name, params}`: runs one entry of class read-low. Policy decides on the entry and on all that its statement touches.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use countersign_core::{
+    Arguments, CallIo, Digest, Output, Permit, Planned, PowerClass, Principal, Sensitivity, Tool, ToolError,
+    ToolSpec,
+};
+use serde_json::{Map, Value as Json, json};
+
+use super::{call, prepared::PreparedQuery};
+use crate::query::SLACK;
+
+pub(super) struct RunCatalogQuery {
+    spec: Arc<ToolSpec>,
+    queries: Vec<Arc<PreparedQuery>>,
+}
+
+impl RunCatalogQuery {
+    /// `queries` are those of class read-low.
+    pub(super) fn new(queries: Vec<Arc<PreparedQuery>>) -> RunCatalogQuery {
+        let time = queries.iter().map(|query| query.database.limits().time).max();
+        let spec = ToolSpec {
+            name: "run_catalog_query".into(),
+            server: "countersign".into(),
+            title: "Run catalog query".into(),
+            description: "Runs one predefined query by its name. list_catalog shows the queries that you may run and their parameters; give \
+                          values for them in `params`."
+                .into(),
+            purpose: "answers the questions that the operator wrote down",
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "description": "a query's name, as list_catalog gives it"},
+                    "params": {"type": "object", "maxProperties": 64, "description": "the query's parameters by name"}
+                },
+                "required": ["name"],
+                "additionalProperties": false
+            }),
+            output_schema: Some(json!({"type": "object"})),
+            power: PowerClass::ReadLow,
+            sensitivity: Sensitivity::Private,
+            deadline: time.unwrap_or(Duration::from_secs(5)).saturating_add(SLACK),
+            digest: Digest([0; 32]),
+        };
+        RunCatalogQuery { spec: Arc::new(spec.pinned()), queries }
+    }
+}
+
+#[async_trait]
+impl Tool for RunCatalogQuery {
+    fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+
+    async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
+        let name = arguments.str("name").unwrap_or_default();
+        let query = self.queries.iter().find(|query| *query.entry.name == *name);
+        let query =
+            query.ok_or_else(|| ToolError::invalid("/name", "must name a query that list_catalog shows"))?;
+        let none = Json::Object(Map::new());
+        call::plan(query, principal, arguments.value().get("params").unwrap_or(&none), "/params").await
+    }
+
+    async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
+        call::execute(permit).await
+    }
+}

@@ -1,0 +1,105 @@
+//! Reading catalogs: what is accepted, and every problem with its place.
+
+use super::*;
+
+const GOOD: &str = r#"
+[query.find_customers]
+title = "Find customers"
+description = "Customers of a state, and of a city if one is given"
+database = "shop"
+sql = "SELECT id, name FROM customers WHERE state = :state AND (:city IS NULL OR city = :city) AND tenant = :tenant"
+rows = { param = "max_rows" }
+mask = ["name"]
+expose = true
+result = { key = "results", count = "count", truncated = "truncated", echo = ["state"] }
+
+[query.find_customers.params.state]
+type = "string"
+pattern = "[A-Z]{2}"
+aliases = { virginia = "VA", "new york" = "NY" }
+
+[query.find_customers.params.city]
+type = "string"
+required = false
+
+[query.find_customers.params.max_rows]
+type = "integer"
+min = 1
+max = 1000
+default = 100
+
+[query.find_customers.params.tenant]
+type = "string"
+bind = "tenant"
+
+[entity.customers]
+aliases = ["Customer", "clients"]
+database = "shop"
+table = "main.customers"
+description = "Who buys"
+
+[answer.describe_server]
+description = "What this server is"
+value = { server = "shop", mode = "read-only", capabilities = ["a", "b"] }
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    let errors = Catalog::parse(&[("shop.toml", text)]).expect_err("the catalog has problems");
+    errors.problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_good_catalog_is_read() {
+    let catalog = Catalog::parse(&[("shop.toml", GOOD)]).unwrap();
+    let query = &catalog.queries[0];
+    assert_eq!(&*query.name, "find_customers");
+    assert_eq!(query.rows, RowLimit::Param("max_rows".into()));
+    assert_eq!(query.place().line, 2);
+    let names: Vec<_> = query.params.iter().map(|p| (p.name.as_str(), p.origin.clone())).collect();
+    assert_eq!(
+        names,
+        [
+            ("city", Origin::Optional),
+            ("max_rows", Origin::Default(100.into())),
+            ("state", Origin::Required),
+            ("tenant", Origin::Identity(Bind::Tenant)),
+        ]
+    );
+    assert_eq!(query.params[2].schema["pattern"], "^(?:[A-Z]{2})$");
+    assert_eq!(query.params[2].aliases["new york"], "NY");
+    assert_eq!(catalog.entities[0].aliases, ["customer", "clients"]);
+    assert_eq!(catalog.answers[0].value["capabilities"][1], "b");
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place() {
+    let text = r#"
+[query.find]
+descripton = "typo"
+database = "shop"
+sql = "SELECT 1"
+power = "read-hgh"
+
+[query.find.params.state]
+type = "strin"
+
+[query.find.params.n]
+type = "integer"
+min = 5
+max = 1
+
+[query.Bad-Name]
+description = "x"
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "shop.toml:2:1: `query.find.description` is missing\n  help: add `description = \"...\"`",
+            "shop.toml:3:1: unknown key `query.find.descripton`\n  help: did you mean `description`?",
+            "shop.toml:6:9: `query.find.power` must be one of \"read-low\", \"read-high\", \"write-low\", \"write-high\"\n  help: did you mean \"read-high\"?",
+            "shop.toml:9:8: `query.find.params.state.type` must be one of \"string\", \"integer\", \"number\", \"boolean\", \"date\", \"timestamp\", \"uuid\", \"array\"\n  help: did you mean \"string\"?",
+            "shop.toml:13:7: `query.find.params.n.min` must not be greater than `max`",
+            "shop.toml:16:1: `query.Bad-Name` must be a name of 1-64 lower-case letters, digits and `_` that starts with a letter",
+        ]
+    );
+}
