@@ -237,6 +237,10 @@ const REFUSED: &[(&str, Rule)] = &[
     ("SELECT 1 OPERATOR(public.+) 2", Rule::ForbiddenOperator),
     ("SELECT name FROM customers ORDER BY name USING OPERATOR(public.<)", Rule::ForbiddenOperator),
     ("SELECT 1 WHERE 1 ### ANY (SELECT 2)", Rule::ForbiddenOperator),
+    ("SELECT 1 WHERE 1 OPERATOR(public.###) ANY (SELECT 2)", Rule::ForbiddenOperator),
+    ("SELECT 1 OPERATOR(pg_catalog.###) 2", Rule::ForbiddenOperator),
+    ("SELECT name FROM customers ORDER BY name USING @#@", Rule::ForbiddenOperator),
+    ("SELECT @#@ 1", Rule::ForbiddenOperator),
     ("SELECT 'customers'::regclass", Rule::ForbiddenType),
     ("SELECT 1::oid", Rule::ForbiddenType),
     ("SELECT 1::pg_catalog.regproc", Rule::ForbiddenType),
@@ -440,6 +444,7 @@ const ALLOWED: &[&str] = &[
     "SELECT encode(sha256('x'), 'hex'), md5('x'), gen_random_uuid()",
     "SELECT inet '10.0.0.1' << inet '10.0.0.0/8', host(last_login) FROM (SELECT inet '1.2.3.4' AS last_login) u",
     "SELECT * FROM (VALUES (1, 'a')) v WHERE v.column1 = 1",
+    "SELECT 'a=>1'::hstore, name <-> 'x', name OPERATOR(public.<->) 'x' FROM customers",
     "SELECT o.status, o.status::text FROM orders o WHERE o.status <> 'deleted'",
 ];
 

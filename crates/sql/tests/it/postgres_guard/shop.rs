@@ -134,8 +134,14 @@ pub(super) fn catalogue() -> Catalogue {
     }
     catalogue.operators.insert(("public".to_owned(), "###".to_owned()), false);
     catalogue.operators.insert(("public".to_owned(), "<->".to_owned()), true);
-    for (name, enumeration, casts) in [("order_status", true, false), ("money_tag", false, true)] {
-        catalogue.types.insert(("public".to_owned(), name.to_owned()), TypeInfo { enumeration, casts });
+    for (name, enumeration, casts, extension) in [
+        ("order_status", true, false, false),
+        ("money_tag", false, true, false),
+        ("hstore", false, false, true),
+    ] {
+        catalogue
+            .types
+            .insert(("public".to_owned(), name.to_owned()), TypeInfo { enumeration, casts, extension });
     }
     catalogue
 }

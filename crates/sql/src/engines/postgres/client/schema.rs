@@ -118,7 +118,10 @@ const OPERATORS: &str = "SELECT n.nspname, o.oprname,
     FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'";
 
 const TYPES: &str = "SELECT n.nspname, t.typname, t.typtype = 'e',
-    EXISTS (SELECT 1 FROM pg_cast k WHERE (k.castsource = t.oid OR k.casttarget = t.oid) AND k.castmethod = 'f'), t.oid, format_type(t.oid, NULL)
+    EXISTS (SELECT 1 FROM pg_cast k WHERE (k.castsource = t.oid OR k.casttarget = t.oid) AND k.castmethod = 'f'
+      AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_cast'::regclass AND d.objid = k.oid AND d.deptype = 'e')),
+    t.typtype = 'b' AND EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'),
+    t.oid, format_type(t.oid, NULL)
     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'";
 
 impl Connection {
@@ -153,8 +156,8 @@ impl Connection {
             }
         }
         for row in types {
-            if let [Some(namespace), Some(name), Some(enumeration), Some(casts), Some(oid), Some(written)] = row.as_slice() {
-                let info = TypeInfo { enumeration: is(enumeration), casts: is(casts) };
+            if let [Some(namespace), Some(name), Some(enumeration), Some(casts), Some(extension), Some(oid), Some(written)] = row.as_slice() {
+                let info = TypeInfo { enumeration: is(enumeration), casts: is(casts), extension: is(extension) };
                 schema.types.insert((namespace.clone(), name.clone()), info);
                 schema.type_names.insert(oid.parse().unwrap_or(0), written.clone());
             }

@@ -101,7 +101,7 @@ pub(super) fn value_function(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<
 pub(super) fn operator(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
     let kind = fields.text("kind").unwrap_or_default();
     if kind.contains("BETWEEN") {
-        walk.found.operators.extend(["<", "<=", ">", ">="].map(str::to_owned));
+        ["<", "<=", ">", ">="].into_iter().for_each(|symbol| walk.operator(None, symbol));
         return Ok(());
     }
     let known = matches!(
@@ -128,7 +128,7 @@ pub(super) fn operator(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Re
 pub(super) fn sublink(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
     match fields.names("operName").as_slice() {
         [] => {
-            walk.found.operators.insert("=".to_owned());
+            walk.operator(None, "=");
             Ok(())
         }
         parts => named_operator(walk, parts).map(drop),
@@ -143,19 +143,23 @@ pub(super) fn sort(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusa
     }
 }
 
+/// Built-in operators by the list; others are for the catalogue to know.
 fn named_operator(walk: &mut Walk<'_>, parts: &[&str]) -> Result<String, Refusal> {
-    let refusal = |detail: &str| {
-        Err(Refusal::new(Rule::ForbiddenOperator, "the statement uses an operator that is not allowed")
-            .with_detail(detail))
-    };
     match parts {
-        [name] if lists::is_operator(name) || walk.config.operators.contains(*name) => {
-            walk.found.operators.insert((*name).to_owned());
-            Ok((*name).to_owned())
+        [symbol] => {
+            walk.operator(None, symbol);
+            Ok((*symbol).to_owned())
         }
-        ["pg_catalog", name] if lists::is_operator(name) => Ok((*name).to_owned()),
-        // MUTATE(A8-pg-operators): every operator may be used, of every schema
-        _ => refusal(&parts.join(".")),
+        ["pg_catalog", symbol] if lists::is_operator(symbol) => Ok((*symbol).to_owned()),
+        ["pg_catalog", ..] => {
+            Err(Refusal::new(Rule::ForbiddenOperator, "the statement uses an operator that is not allowed")
+                .with_detail(parts.join(".")))
+        }
+        [schema, symbol] => {
+            walk.operator(Some(schema), symbol);
+            Ok((*symbol).to_owned())
+        }
+        _ => Err(unsupported("an operator of an unexpected form", "A_Expr.name")),
     }
 }
 

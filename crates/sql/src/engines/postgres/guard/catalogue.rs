@@ -15,7 +15,8 @@ pub struct Catalogue {
     pub relations: BTreeMap<RelationKey, RelationInfo>,
     /// Functions, aggregates and procedures: one entry for all that share schema and name.
     pub functions: BTreeMap<FunctionKey, Function>,
-    /// Operators as (schema, symbol), and whether every one of that symbol belongs to an extension.
+    /// Operators as (schema, symbol), and whether every one of that symbol belongs to an extension. Those may be used: extensions are
+    /// installed by the database's owner, and their operators compute.
     pub operators: BTreeMap<(String, String), bool>,
     /// Types as (schema, name).
     pub types: BTreeMap<(String, String), TypeInfo>,
@@ -117,6 +118,8 @@ pub struct Function {
 pub struct TypeInfo {
     /// Whether it is an enumeration.
     pub enumeration: bool,
-    /// Whether any cast to or from it calls a function.
+    /// Whether any cast to or from it calls a function, casts of extensions aside.
     pub casts: bool,
+    /// Whether it is a base type that belongs to an extension, such as `vector` or `hstore`.
+    pub extension: bool,
 }

@@ -52,7 +52,8 @@ impl Syntax {
         });
         sequence(out, &self.functions, put_name);
         sequence(out, &self.types, put_name);
-        for texts in [&self.operators, &self.derived, &self.joins, &self.labels] {
+        sequence(out, &self.operators, put_name);
+        for texts in [&self.derived, &self.joins, &self.labels] {
             sequence(out, texts, |out, text| put_text(out, text));
         }
         sequence(out, &self.function_aliases, |out, (alias, columns)| {
@@ -99,7 +100,7 @@ impl Syntax {
                 })?,
                 functions: reader.sequence(name)?,
                 types: reader.sequence(name)?,
-                operators: reader.sequence(Reader::text)?,
+                operators: reader.sequence(name)?,
                 derived: reader.sequence(Reader::text)?,
                 joins: reader.sequence(Reader::text)?,
                 labels: reader.sequence(Reader::text)?,

@@ -57,7 +57,7 @@ pub(super) fn join(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusa
     }
     let using = fields.names("usingClause");
     if natural || !using.is_empty() {
-        walk.found.operators.insert("=".to_owned());
+        walk.operator(None, "=");
     }
     for name in using {
         walk.bare_column(name, false);

@@ -43,9 +43,10 @@ use walk::{Walk, node};
 pub struct GuardConfig {
     /// Functions that are not built in, as `schema.name`: all functions of that name.
     pub functions: BTreeSet<String>,
-    /// Operators that are not built in, by symbol.
+    /// Operators that are neither built in nor of an extension, by symbol.
     pub operators: BTreeSet<String>,
-    /// Types that are not built in, as `schema.name`. Enumerations without casts of their own need not be named.
+    /// Types that are not built in, as `schema.name`. Enumerations and types of extensions need not be named, unless a cast that is not
+    /// the extension's calls a function.
     pub types: BTreeSet<String>,
     /// Settings that `SHOW` and `current_setting` may name, in lower case.
     pub settings: BTreeSet<String>,

@@ -380,24 +380,36 @@ impl<'a> Resolver<'a> {
         if found { Ok(()) } else { Err(unknown("a function that does not exist", &name.name)) }
     }
 
-    fn operator(&self, symbol: &str, path: &[String]) -> Result<(), Refusal> {
-        let shadowed = path.iter().any(|schema| {
-            self.catalogue
-                .operators
-                .get(&(schema.clone(), symbol.to_owned()))
-                .is_some_and(|extension| !extension)
-        });
-        // MUTATE(A8-pg-operator-shadow): an operator of the user may stand in for a built-in one
-        if shadowed && !self.config.operators.contains(symbol) {
+    /// An operator: built in, of an extension, or configured. One without a schema must be so in every schema where it is looked for.
+    fn operator(&self, operator: &Name, path: &[String]) -> Result<(), Refusal> {
+        let symbol = &operator.name;
+        let listed = self.config.operators.contains(symbol);
+        let known = |schema: &String| self.catalogue.operators.get(&(schema.clone(), symbol.clone()));
+        let found: Vec<&bool> = match &operator.schema {
+            Some(schema) => known(schema).into_iter().collect(),
+            None => path.iter().filter_map(known).collect(),
+        };
+        let built_in = operator.schema.is_none() && lists::is_operator(symbol);
+        // MUTATE(A8-pg-operators): every operator may be used
+        if !(built_in || listed || !found.is_empty()) {
             return Err(Refusal::new(
                 Rule::ForbiddenOperator,
-                "an operator that is not allowed has the symbol of one that is used; write OPERATOR(pg_catalog.…) for a built-in one",
+                "the statement uses an operator that is not allowed",
+            )
+            .with_detail(symbol));
+        }
+        // MUTATE(A8-pg-operator-shadow): an operator of the user may stand in for a built-in one
+        if !listed && found.iter().any(|extension| !**extension) {
+            return Err(Refusal::new(
+                Rule::ForbiddenOperator,
+                "an operator that is not allowed is used, or has the symbol of one that is; write OPERATOR(pg_catalog.…) for a built-in one",
             )
             .with_detail(symbol));
         }
         Ok(())
     }
 
+    /// A type that is not built in: configured, or one whose input and casts run nothing of the database's own.
     fn type_name(&self, name: &Name, path: &[String]) -> Result<(), Refusal> {
         let key = match &name.schema {
             Some(schema) => Some((schema.clone(), name.name.clone())),
@@ -408,7 +420,12 @@ impl<'a> Resolver<'a> {
         };
         let allowed = key.is_some_and(|key| {
             let listed = self.config.types.contains(&RelationKey::new(&key.0, &key.1).written());
-            listed || self.catalogue.types.get(&key).is_some_and(|info| info.enumeration && !info.casts)
+            listed
+                || self
+                    .catalogue
+                    .types
+                    .get(&key)
+                    .is_some_and(|info| (info.enumeration || info.extension) && !info.casts)
         });
         if allowed {
             return Ok(());

@@ -72,8 +72,8 @@ pub struct Syntax {
     pub columns: BTreeSet<ColumnUse>,
     /// The functions called; `current_user` and its like are among them.
     pub functions: BTreeSet<Name>,
-    /// The operators used without a schema, also those behind `BETWEEN`, `IN`, `LIKE` and `USING`.
-    pub operators: BTreeSet<String>,
+    /// The operators used, also those behind `BETWEEN`, `IN`, `LIKE` and `USING`; built-in ones with their schema are left out.
+    pub operators: BTreeSet<Name>,
     /// The types named that are not PostgreSQL's own.
     pub types: BTreeSet<Name>,
     /// Aliases of subqueries, and names and aliases of common table expressions.

@@ -186,7 +186,7 @@ impl<'c> Walk<'c> {
             "SubLink" => calls::sublink(self, fields)?,
             "SortBy" => calls::sort(self, fields)?,
             "CaseExpr" if fields.get("arg").is_some() => {
-                self.found.operators.insert("=".to_owned());
+                self.operator(None, "=");
             }
             "TypeName" => return calls::type_name(self, fields),
             "CollateClause" => calls::collation(fields)?,
@@ -257,6 +257,10 @@ impl<'c> Walk<'c> {
         let columns = Columns::Named(name.to_owned());
         let scope = self.scope;
         self.found.columns.insert(ColumnUse { qualifier: None, columns, scope, projected: false, written });
+    }
+
+    pub(super) fn operator(&mut self, schema: Option<&str>, symbol: &str) {
+        self.found.operators.insert(Name { schema: schema.map(str::to_owned), name: symbol.to_owned() });
     }
 
     pub(super) fn label(&mut self, name: Option<&str>) {
