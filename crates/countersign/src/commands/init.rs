@@ -55,7 +55,10 @@ pub(crate) fn run(command: &InitPostgres, file: &Path, printer: Printer) -> Outc
             line(&without.join(", "))
         ));
     }
-    printer.say(&format!("\n{}", printer.styled(Style::Title, "Put these first into pg_hba.conf, and reload the server")));
+    printer.say(&format!(
+        "\n{}",
+        printer.styled(Style::Title, "Put these first into pg_hba.conf, and reload the server")
+    ));
     access.lines().for_each(|text| printer.say(&format!("  {}", line(text))));
     printer.say(&format!("\n{}", printer.styled(Style::Title, "Then")));
     printer.say(&format!("  countersign doctor --config {}", config.file.display()));
@@ -75,23 +78,33 @@ fn chosen<'c>(
             _ => None,
         })
         .collect();
-    let names = || match all.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") {
+    let names = || {
+        match all.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") {
         names if names.is_empty() => "the configuration names no PostgreSQL database; add a `[databases.NAME]` with `url = \"postgres://…\"`".to_owned(),
         names => format!("there are: {names}"),
+    }
     };
     let mut of_any = all.iter();
     match (name, of_any.next(), of_any.next()) {
         (Some(name), ..) => match all.get_key_value(name) {
             Some((name, (database, postgres))) => Ok((name, database, postgres)),
-            None => Err(Failure::usage(format!("`{}` is no PostgreSQL database of the configuration", line(name)))
-                .help(names())),
+            None => Err(Failure::usage(format!(
+                "`{}` is no PostgreSQL database of the configuration",
+                line(name)
+            ))
+            .help(names())),
         },
         (None, Some((name, (database, postgres))), None) => Ok((name, database, postgres)),
         _ => Err(Failure::usage("`--database NAME` is needed").help(names())),
     }
 }
 
-fn plan(command: &InitPostgres, name: &str, database: &Database, postgres: &Postgres) -> Result<Plan, Failure> {
+fn plan(
+    command: &InitPostgres,
+    name: &str,
+    database: &Database,
+    postgres: &Postgres,
+) -> Result<Plan, Failure> {
     let mut values = BTreeMap::new();
     for given in &command.tenants {
         let (tenant, value) = given.split_once('=').unwrap_or((given, given));
@@ -106,7 +119,9 @@ fn plan(command: &InitPostgres, name: &str, database: &Database, postgres: &Post
     }
     if !per_tenant && (command.tenant_column.is_some() || !values.is_empty()) {
         return Err(Failure::usage(format!("`{name}` has one login for all tenants, which reads every row"))
-            .help(format!("give each tenant a login: `[databases.{name}.tenants.TENANT]` with `user` and `password`")));
+            .help(format!(
+                "give each tenant a login: `[databases.{name}.tenants.TENANT]` with `user` and `password`"
+            )));
     }
     if !command.writable.is_empty() && !database.allow_writes {
         return Err(Failure::usage("`--writable` contradicts the configuration")
@@ -115,16 +130,21 @@ fn plan(command: &InitPostgres, name: &str, database: &Database, postgres: &Post
     let mut logins = Vec::new();
     for (tenant, login) in postgres.logins.iter() {
         if login.user.len() > MAX_ROLE {
-            return Err(Failure::usage(format!("the role `{}` has more than {MAX_ROLE} bytes", line(&login.user))));
+            return Err(Failure::usage(format!(
+                "the role `{}` has more than {MAX_ROLE} bytes",
+                line(&login.user)
+            )));
         }
-        let tenant = tenant.map(|tenant| {
-            (tenant.to_owned(), values.remove(tenant).unwrap_or(tenant).to_owned())
-        });
+        let tenant =
+            tenant.map(|tenant| (tenant.to_owned(), values.remove(tenant).unwrap_or(tenant).to_owned()));
         logins.push(PlannedLogin { role: login.user.clone(), tenant, verifier: None });
     }
     if let Some(unknown) = values.keys().next() {
-        return Err(Failure::usage(format!("`--tenant {}` has no login in the configuration", line(unknown)))
-            .help(format!("add `[databases.{name}.tenants.{}]` with `user` and `password`", line(unknown))));
+        return Err(Failure::usage(format!(
+            "`--tenant {}` has no login in the configuration",
+            line(unknown)
+        ))
+        .help(format!("add `[databases.{name}.tenants.{}]` with `user` and `password`", line(unknown))));
     }
     Ok(Plan {
         name: name.to_owned(),

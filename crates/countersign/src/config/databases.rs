@@ -329,10 +329,8 @@ impl Reader<'_> {
     fn secret(&mut self, key: &str) -> Option<Secret> {
         let full = self.key(key);
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let name: String = format!("{}_{}", self.name, key.trim_start_matches("tenants."))
-            .chars()
-            .map(plain)
-            .collect();
+        let name: String =
+            format!("{}_{}", self.name, key.trim_start_matches("tenants.")).chars().map(plain).collect();
         self.vault.fetch(self.raw, &full, &name, self.dir, self.environment)
     }
 

@@ -218,9 +218,9 @@ impl Kind {
             Kind::OneOf(words) => words.contains(&text),
             Kind::Login => (1..=63).contains(&text.len()) && !text.chars().any(char::is_control),
             Kind::Schemas => identifier(text),
-            Kind::Functions => {
-                text.split_once('.').map_or_else(|| identifier(text), |(s, name)| identifier(s) && identifier(name))
-            }
+            Kind::Functions => text
+                .split_once('.')
+                .map_or_else(|| identifier(text), |(s, name)| identifier(s) && identifier(name)),
             Kind::Hosts => host(text),
             Kind::Origins => {
                 text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).is_some_and(|rest| {

@@ -14,9 +14,9 @@ mod schema;
 mod secret;
 pub(crate) mod settings;
 mod show;
-mod url;
 #[cfg(test)]
 mod tests;
+mod url;
 
 use std::{
     collections::BTreeMap,

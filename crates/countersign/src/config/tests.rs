@@ -86,9 +86,10 @@ anonymous_roles = ["tester"]
     let local = config.identity.local.as_ref().unwrap();
     assert_eq!((local.uid, local.user.as_str(), local.tenant.as_str()), (1000, "alice", "acme"));
     let shop = &config.databases["shop"];
+    assert!(matches!(&shop.source, Source::Sqlite { file, workers: 4 } if *file == fixture.path("shop.db")));
     assert_eq!(
-        (shop.file.clone(), shop.tenant.as_deref(), shop.rows),
-        (fixture.path("shop.db"), Some("acme"), 10)
+        (shop.tenant.as_deref(), shop.rows, shop.raw, shop.allow_writes),
+        (Some("acme"), 10, true, false)
     );
     assert_eq!(config.limits.max_result, 64 << 10);
     assert_eq!(config.secrets[0].reveal(), "correct horse battery staple");
@@ -128,7 +129,7 @@ listen = 1
       DIR/countersign.toml:2:11: `version` must be 1
         help: this program reads version 1 of the format; another version needs another program
       DIR/countersign.toml:3:1: unknown key `colour`
-        help: known here: `audit`, `danger`, `databases`, `identity`, `limits`, `policy`, `redact`, `server`, `state`, `version`
+        help: known here: `audit`, `catalog`, `danger`, `databases`, `identity`, `limits`, `policy`, `redact`, `server`, `state`, `version`
       DIR/countersign.toml:5:1: unknown key `server.listne`
         help: did you mean `listen`?
       DIR/countersign.toml:6:9: `server.drain` must be a time such as "500ms", "10s" or "5m", from 0s to 10m
@@ -147,10 +148,10 @@ listen = 1
       DIR/countersign.toml:14:5: `redact.secrets.C`: cannot read the secret file `DIR/nowhere`: No such file or directory (os error 2)
         help: paths are relative to the directory of the configuration
       DIR/countersign.toml:15:12: `databases.Shop` must be a name of 1-32 lower-case letters, digits and `_` that starts with a letter
-      DIR/countersign.toml:16:7: `databases.Shop.url` names a `postgres` database, which this version cannot open
-        help: this version opens `sqlite:FILE`
+      DIR/countersign.toml:16:7: `databases.Shop.url` must not hold a password
+        help: configuration files are copied, committed and shown; write `password = "env:NAME"` or `"file:PATH"` beside the url
       DIR/countersign.toml:17:12: `databases.stock.url` is missing
-        help: add `url = ...`: `sqlite:` and the path of a database file, such as "sqlite:shop.db"
+        help: add `url = ...`: where a database is: `sqlite:FILE`, `postgres://user@host:port/database` or `odbc:CONNECTION-STRING`
       DIR/countersign.toml:18:8: `databases.stock.rows` must be a whole number from 1 to 1000000
       DIR/countersign.toml:19:1: unknown key `databases.stock.listen`
         help: `listen` belongs in `[server]`
@@ -285,4 +286,126 @@ fn every_default_is_read_by_its_own_kind() {
             assert!(setting.kind.read(value.get_ref()).is_ok(), "{}", setting.key);
         }
     }
+}
+
+/// A PostgreSQL database with these lines in its table.
+fn shop(lines: &str) -> String {
+    format!("version = 1\n[databases.shop]\nurl = \"postgres://reader@127.0.0.1:5433/shop\"\n{lines}\n")
+}
+
+fn postgres(config: &Config) -> &Postgres {
+    match &config.databases["shop"].source {
+        Source::Postgres(postgres) => postgres,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_postgresql_database_has_safe_defaults() {
+    let fixture = Fixture::new();
+    let config = fixture.load(&shop("password = \"env:SET\"")).unwrap();
+    let found = postgres(&config);
+    assert_eq!((&found.target.host, found.target.port), (&Host::Tcp("127.0.0.1".into()), 5433));
+    assert_eq!(
+        (found.schemas.clone(), found.functions.len(), found.max_cost, found.pool, &found.tls),
+        (vec!["public".to_owned()], 0, 1_000_000, 8, &Tls::UnlessLocal)
+    );
+    assert_eq!(config.secrets[0].name, "shop_password", "a password is removed from every result");
+    let shown = show(&config.shown);
+    assert!(shown.contains("url = \"postgres://reader@127.0.0.1:5433/shop\""), "{shown}");
+    assert!(!shown.contains("workers") && !format!("{config:?}{shown}").contains("correct horse"), "{shown}");
+}
+
+#[test]
+fn tenants_have_logins_of_their_own() {
+    let fixture = Fixture::new();
+    let url = "version = 1\n[databases.shop]\nurl = \"postgres://db.internal/shop\"\nca = \"shop.db\"\n";
+    let tenants = "[databases.shop.tenants.acme]\nuser = \"shop_acme\"\npassword = \"env:SET\"\n\
+                   [databases.shop.tenants.\"b@globex\"]\nuser = \"shop_globex\"\n";
+    let config = fixture.load(&format!("{url}{tenants}")).unwrap();
+    let found = postgres(&config);
+    let logins: Vec<_> =
+        found.logins.iter().map(|(tenant, login)| (tenant.unwrap(), login.user.as_str())).collect();
+    assert_eq!(logins, [("acme", "shop_acme"), ("b@globex", "shop_globex")]);
+    assert_eq!(found.tls, Tls::Verify { ca: Some(fixture.path("shop.db")) });
+    assert_eq!(config.secrets[0].name, "shop_acme_password");
+    assert!(show(&config.shown).contains("[databases.shop.tenants.\"b@globex\"]"));
+    let message = fixture.refused(&format!("{url}{}", tenants.replace("shop_globex", "shop_acme")));
+    assert!(
+        message.contains("`databases.shop.tenants.b@globex.user` is the login of another tenant as well"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_a_database_must_not_be() {
+    let fixture = Fixture::new();
+    let message = fixture.refused(
+        r#"
+version = 1
+[databases.plain]
+url = "postgres://reader@db.internal/shop"
+tls = "off"
+[databases.password]
+url = "postgres://reader:hunter2@127.0.0.1/shop"
+[databases.parameters]
+url = "postgres://reader@127.0.0.1/shop?sslmode=disable"
+[databases.nobody]
+url = "postgres://127.0.0.1/shop"
+[databases.both]
+url = "postgres://reader@127.0.0.1/shop"
+schemas = ["pg_catalog"]
+functions = ["tax_rate"]
+tenant = "acme"
+[databases.both.tenants.acme]
+password = "env:SET"
+[databases.both.tenants."a b"]
+user = "x"
+[databases.source]
+url = "odbc:DSN=Sales;UID=reader;Pwd=hunter2"
+[databases.file]
+url = "sqlite:shop.db"
+schemas = ["public"]
+[databases.file.tenants.acme]
+user = "x"
+[databases.mystery]
+url = "mysql://root@127.0.0.1/shop"
+allow_writes = "env:NOT A NAME"
+"#,
+    );
+    insta::assert_snapshot!(message, @"");
+}
+
+#[test]
+fn plaintext_beyond_this_machine_is_a_danger() {
+    let fixture = Fixture::new();
+    let text = "version = 1\n[databases.shop]\nurl = \"postgres://reader@10.0.0.9/shop\"\ntls = \"off\"\n";
+    assert!(fixture.refused(text).contains("must be on"));
+    let config = fixture.load(&format!("{text}[danger]\nplaintext_databases = true\n")).unwrap();
+    assert_eq!(
+        (&postgres(&config).tls, config.danger.switches()),
+        (&Tls::Plaintext, vec!["danger.plaintext_databases"])
+    );
+    let config = fixture.load(&text.replace("tls = \"off\"\n", "")).unwrap();
+    assert_eq!(postgres(&config).tls, Tls::Verify { ca: None });
+    let socket = "version = 1\n[databases.shop]\nurl = \"postgres://reader@%2Frun%2Fpostgresql:5433/shop\"\n";
+    let config = fixture.load(socket).unwrap();
+    let found = postgres(&config);
+    assert_eq!((&found.target.host, &found.tls), (&Host::Unix("/run/postgresql".into()), &Tls::UnlessLocal));
+}
+
+#[test]
+fn the_environment_may_switch_writes_on() {
+    let fixture = Fixture::new();
+    let writes = |value: Option<&'static str>| {
+        let file = fixture.path("countersign.toml");
+        fs::write(&file, shop("allow_writes = \"env:CONNX_ALLOW_WRITES\"")).unwrap();
+        let environment = move |name: &str| (name == "CONNX_ALLOW_WRITES").then_some(value?.to_owned());
+        load_with(&file, &environment)
+            .map(|config| config.databases["shop"].allow_writes)
+            .map_err(|e| e.to_string())
+    };
+    assert_eq!(writes(Some("True")), Ok(true));
+    assert_eq!((writes(Some("false")), writes(Some("")), writes(None)), (Ok(false), Ok(false), Ok(false)));
+    assert!(writes(Some("maybe")).unwrap_err().contains("`CONNX_ALLOW_WRITES`"));
 }

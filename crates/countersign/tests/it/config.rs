@@ -80,15 +80,21 @@ fn show_says_where_every_setting_comes_from() {
 
       [databases.shop]
       url = "sqlite:shop.db"                   # line 34
+      raw = true                               # default
+      allow_writes = false                     # default
       rows = 1000                              # line 35
       timeout = "10s"                          # line 36
       workers = 4                              # default
+
+      [catalog]
+      dir = "catalog"                          # default
 
       [danger]
       anonymous = false                        # default
       anonymous_tenant = "anonymous"           # default
       anonymous_roles = []                     # default
       audit_off = false                        # default
+      plaintext_databases = false              # default
       fixtures = false                         # default
     "#);
 }

@@ -56,7 +56,10 @@ fn odbc(name: &str, database: &Database, settings: &Odbc, runtime: &Runtime) -> 
     let Ok(binary) = std::env::current_exe() else { return Vec::new() };
     match runtime.block_on(engines::start(database, &binary)) {
         Ok(_) => vec![
-            Check::good("database", format!("{name}: the ODBC driver answers ({} SQL)", settings.dialect.name())),
+            Check::good(
+                "database",
+                format!("{name}: the ODBC driver answers ({} SQL)", settings.dialect.name()),
+            ),
             Check::warning(
                 "database",
                 format!("{name}: ODBC does not tell what a login may do"),
@@ -75,9 +78,8 @@ fn postgres(name: &str, database: &Database, settings: &Postgres, runtime: &Runt
     let target = &settings.target;
     let place = format!("{}:{}/{}", target.host, target.port, target.database);
     let Ok(binary) = std::env::current_exe() else { return Vec::new() };
-    let reports = runtime.block_on(async {
-        engines::postgres(settings, database.timeout, &binary).await?.inspect().await
-    });
+    let reports = runtime
+        .block_on(async { engines::postgres(settings, database.timeout, &binary).await?.inspect().await });
     let reports = match reports {
         Ok(reports) => reports,
         Err(e) => {
@@ -93,7 +95,8 @@ fn postgres(name: &str, database: &Database, settings: &Postgres, runtime: &Runt
     for report in &reports {
         let found = judge.role(report);
         if found.is_empty() {
-            let whom = report.tenant.as_ref().map_or(String::new(), |tenant| format!(" for the tenant {tenant}"));
+            let whom =
+                report.tenant.as_ref().map_or(String::new(), |tenant| format!(" for the tenant {tenant}"));
             let rows = if report.tenant.is_some() { ", row security included" } else { "" };
             checks.push(Check::good(
                 "database",
@@ -119,15 +122,25 @@ fn version(name: &str, place: &str, reports: &[RoleReport]) -> Check {
     };
     let found = format!("{name}: PostgreSQL {} at {place}, {protection}", first.server_version);
     if !first.tls && first.peer.is_some_and(|peer| !peer.ip().is_loopback()) {
-        return Check::bad("database", found, "leave `tls` out, and name the authority in `ca`: passwords and rows can be read on the way");
+        return Check::bad(
+            "database",
+            found,
+            "leave `tls` out, and name the authority in `ca`: passwords and rows can be read on the way",
+        );
     }
     // A certificate says nothing on a socket of this machine, and everything beyond it.
     if first.public_address {
-        return Check::warning("database", format!("{found}; the address is a public one"), "let the server listen on a private address only, and admit Countersign's alone in pg_hba.conf");
+        return Check::warning(
+            "database",
+            format!("{found}; the address is a public one"),
+            "let the server listen on a private address only, and admit Countersign's alone in pg_hba.conf",
+        );
     }
     match major {
         Some(major) if major >= OLDEST => Check::good("database", found),
-        Some(_) => Check::warning("database", found, format!("versions before {OLDEST} get no security fixes")),
+        Some(_) => {
+            Check::warning("database", found, format!("versions before {OLDEST} get no security fixes"))
+        }
         None => Check::warning("database", format!("{found}: the version is unknown"), ""),
     }
 }
@@ -144,10 +157,14 @@ impl Judge<'_> {
         let mut checks = Vec::new();
         let mut bad = |found: String, help: String| checks.push(Check::bad("database", found, help));
         let who = format!("{}: `{}`", self.name, report.user);
-        let own = format!("use a login of its own; `countersign init postgres --database {}` makes it", self.name);
+        let own =
+            format!("use a login of its own; `countersign init postgres --database {}` makes it", self.name);
         // MUTATE(A15-doctor): an administrator's login counts as sound
         if report.superuser {
-            bad(format!("{who} is a superuser: it can do everything, on the server's machine too"), own.clone());
+            bad(
+                format!("{who} is a superuser: it can do everything, on the server's machine too"),
+                own.clone(),
+            );
             return checks;
         }
         let attributes = [
@@ -168,10 +185,16 @@ impl Judge<'_> {
             report.member_of.iter().partition(|role| self.logins.iter().any(|login| login.user == **role));
         if !tenants.is_empty() {
             let revoke = format!("REVOKE {} FROM {}", names(&tenants), quoted(&report.user));
-            bad(format!("{who} is a member of another tenant's role, and can become it: {}", names(&tenants)), revoke);
+            bad(
+                format!("{who} is a member of another tenant's role, and can become it: {}", names(&tenants)),
+                revoke,
+            );
         }
         if !report.owned.is_empty() {
-            bad(format!("{who} owns {}: row security does not bind an owner", several(&report.owned)), own.clone());
+            bad(
+                format!("{who} owns {}: row security does not bind an owner", several(&report.owned)),
+                own.clone(),
+            );
         }
         let mut warn = |found: String, help: String| checks.push(Check::warning("database", found, help));
         if !others.is_empty() {
@@ -180,7 +203,10 @@ impl Judge<'_> {
         }
         let again = format!("`countersign init postgres --database {}` takes it back", self.name);
         if !self.database.allow_writes && !report.writable.is_empty() {
-            warn(format!("{who} may write {}, although writes are off", several(&report.writable)), again.clone());
+            warn(
+                format!("{who} may write {}, although writes are off", several(&report.writable)),
+                again.clone(),
+            );
         }
         if !report.may_create_in.is_empty() {
             warn(format!("{who} may create objects in {}", several(&report.may_create_in)), again.clone());

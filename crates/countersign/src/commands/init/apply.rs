@@ -17,6 +17,7 @@ use tokio::{
 use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls,
     config::SslMode,
+    error::SqlState,
     tls::{ChannelBinding, TlsConnect},
 };
 use zeroize::Zeroizing;
@@ -81,7 +82,11 @@ impl Administrator {
     /// No connection, or the statement that failed; nothing of the script is in force then.
     pub(super) async fn run(&self, script: &str) -> Result<Vec<String>, Failure> {
         let unreachable = |e: &dyn std::fmt::Display| {
-            Failure::unavailable(anyhow::anyhow!("cannot connect to {}:{}: {e}", self.target.host, self.target.port))
+            Failure::unavailable(anyhow::anyhow!(
+                "cannot connect to {}:{}: {e}",
+                self.target.host,
+                self.target.port
+            ))
         };
         let endpoint = engines::endpoint(&self.target.host, self.target.port);
         let deadline = Instant::now() + CONNECT;
@@ -126,8 +131,14 @@ impl Administrator {
 async fn execute(client: &Client, script: &str) -> Result<(), Failure> {
     client.batch_execute(script).await.map_err(|e| {
         let failure = Failure::unavailable(anyhow::anyhow!("nothing was changed: {}", refused(&e)));
-        match e.as_db_error().and_then(|e| e.hint()) {
+        let refusal = e.as_db_error();
+        match refusal.and_then(|refusal| refusal.hint()) {
             Some(hint) => failure.help(line(hint)),
+            None if refusal
+                .is_some_and(|refusal| *refusal.code() == SqlState::INVALID_TEXT_REPRESENTATION) =>
+            {
+                failure.help("`--tenant TENANT=VALUE` says what the tenant's rows hold in the tenant column")
+            }
             None => failure,
         }
     })
@@ -202,13 +213,21 @@ impl tokio_postgres::tls::TlsStream for Encrypted {
 }
 
 impl AsyncRead for Encrypted {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Encrypted {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, bytes)
     }
 

@@ -47,7 +47,8 @@ pub(super) struct PlannedLogin {
 
 /// Columns that hold what opens doors, as a regular expression of PostgreSQL, matched without regard to case. The default policy forbids the
 /// same ones (`secret-columns`).
-pub(super) const SECRET_COLUMNS: &str = "password|passwd|passphrase|secret|token$|token_hash$|api_key|apikey|private_key|access_key|credential";
+pub(super) const SECRET_COLUMNS: &str =
+    "password|passwd|passphrase|secret|token$|token_hash$|api_key|apikey|private_key|access_key|credential";
 
 const BODY: &str = include_str!("least_privilege.sql");
 
@@ -102,7 +103,9 @@ pub(super) fn access_lines(plan: &Plan, from: &From) -> String {
     let (roles, database) = (roles.join(","), hba(&plan.database));
     let first = match from {
         From::Socket => format!("local    {database}  {roles}  scram-sha-256\n"),
-        From::Loopback => format!("host     {database}  {roles}  127.0.0.1/32  scram-sha-256\nhost     {database}  {roles}  ::1/128  scram-sha-256\n"),
+        From::Loopback => format!(
+            "host     {database}  {roles}  127.0.0.1/32  scram-sha-256\nhost     {database}  {roles}  ::1/128  scram-sha-256\n"
+        ),
         From::Network(client) => format!("hostssl  {database}  {roles}  {client}  scram-sha-256\n"),
     };
     format!("{first}local    all  {roles}  reject\nhost     all  {roles}  all  reject\n")

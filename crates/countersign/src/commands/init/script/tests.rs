@@ -41,7 +41,8 @@ fn the_body_is_closed_to_text_of_the_operator() {
 
 #[test]
 fn columns_that_the_default_policy_forbids_are_granted_to_nobody() {
-    let policy = countersign_policy::DEFAULT_POLICIES.iter().find(|(name, _)| *name == "default.cedar").unwrap().1;
+    let policy =
+        countersign_policy::DEFAULT_POLICIES.iter().find(|(name, _)| *name == "default.cedar").unwrap().1;
     let rule = policy.split("@id(\"secret-columns\")").nth(1).unwrap().split("};").next().unwrap();
     let mut patterns = 0;
     for pattern in rule.split("like \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
