@@ -46,7 +46,7 @@ pub(crate) async fn start(database: &Database, binary: &Path) -> Result<Arc<dyn 
                 dialect: settings.dialect,
                 functions: settings.functions.iter().cloned().collect(),
                 connect: ODBC_CONNECT,
-                writable: false,
+                writable: database.allow_writes,
             };
             let mut config = OdbcConfig::new(binary.to_owned(), worker(), source);
             config.pool.workers = settings.workers;

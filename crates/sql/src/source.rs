@@ -105,18 +105,6 @@ impl Dialect {
     pub fn from_name(name: &str) -> Option<Dialect> {
         Dialect::ALL.iter().copied().find(|dialect| dialect.name() == name)
     }
-
-    /// What people call it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Dialect::Ansi => "standard SQL",
-            Dialect::Postgres => "PostgreSQL",
-            Dialect::Mssql => "SQL Server",
-            Dialect::Mysql => "MySQL",
-            Dialect::Oracle => "Oracle",
-            Dialect::Sqlite => "SQLite",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -79,7 +79,15 @@ impl OdbcPool {
 #[async_trait]
 impl Engine for OdbcPool {
     fn dialect(&self) -> &'static str {
-        self.dialect.title()
+        // INVARIANT: never the name of an engine of our own: what holds for its texts and placeholders does not hold here.
+        match self.dialect {
+            Dialect::Ansi => "standard SQL over ODBC",
+            Dialect::Postgres => "PostgreSQL over ODBC",
+            Dialect::Mssql => "SQL Server over ODBC",
+            Dialect::Mysql => "MySQL over ODBC",
+            Dialect::Oracle => "Oracle over ODBC",
+            Dialect::Sqlite => "SQLite over ODBC",
+        }
     }
 
     fn placeholder(&self) -> &'static str {

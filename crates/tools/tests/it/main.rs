@@ -8,4 +8,8 @@
 )]
 
 mod catalog;
+#[cfg(feature = "odbc")]
+mod connx;
+#[cfg(feature = "odbc")]
+mod odbc_pool;
 mod sqlite_pool;

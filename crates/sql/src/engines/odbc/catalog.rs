@@ -37,7 +37,7 @@ struct Entry {
     name: [String; 3],
     /// The parts that are there, folded.
     parts: Vec<String>,
-    /// Its name in policies and records: without the connection's own catalog.
+    /// Its name in policies and records: without the database in PostgreSQL.
     public: String,
     kind: TableKind,
 }
@@ -119,7 +119,6 @@ impl Catalog {
     }
 
     fn reload(&mut self, connection: &Connection<'_>, dialect: Dialect) -> Result<(), Refusal> {
-        let own = connection.current_catalog().unwrap_or_default();
         let statement = connection.preallocate().map_err(|error| errors::running(&error))?;
         let mut cursor =
             statement.into_tables_cursor("", "%", "%", "").map_err(|error| errors::running(&error))?;
@@ -136,7 +135,8 @@ impl Catalog {
             if guard::is_system(dialect, &parts) {
                 continue;
             }
-            let local = usize::from(!name[0].is_empty() && name[0] == own && parts.len() > 1);
+            // INVARIANT: a table's public name depends on nothing but the table: PostgreSQL's queries cannot leave their database.
+            let local = usize::from(dialect == Dialect::Postgres && parts.len() == 3);
             let public = parts.iter().skip(local).map(String::as_str).collect::<Vec<_>>().join(".");
             if tables.len() >= MOST {
                 return Err(Refusal::new(

@@ -276,10 +276,10 @@ fn columns_are_never_fewer_than_those_that_are_read() {
     }
 }
 
-/// What costs a parser or a walk most. Each is decided or refused in time; unoptimised code gets four times the budget.
+/// What costs a parser or a walk most. Each is decided or refused in time: 50 ms, and what unoptimised code on a busy machine needs.
 #[test]
 fn large_and_deep_texts_are_decided_in_time() {
-    let budget = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 50 });
+    let budget = Duration::from_millis(if cfg!(debug_assertions) { 3_000 } else { 50 });
     let repeat = |head: &str, part: &str, tail: &str| {
         let count = (limits() - head.len() - tail.len()) / part.len();
         format!("{head}{}{tail}", part.repeat(count))
@@ -304,6 +304,10 @@ fn large_and_deep_texts_are_decided_in_time() {
         repeat("SELECT a", ", a", " FROM t"),
         repeat("SELECT * FROM t", ", t", ""),
         repeat("SELECT * FROM t", " JOIN t", ""),
+        format!("SELECT * FROM t{}", " JOIN t".repeat(100)),
+        format!("SELECT * FROM t{} ON 1 = 1", " JOIN t".repeat(100)),
+        format!("SELECT 1{}", " + 1".repeat(1000)),
+        format!("SELECT * FROM t{}", " JOIN t ON 1 = 1".repeat(100)),
         repeat("SELECT f(", "f(", ""),
         repeat("WITH ", "a AS (SELECT 1), ", "b AS (SELECT 1) SELECT 1"),
         "x".repeat(limits()),

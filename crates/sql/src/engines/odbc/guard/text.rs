@@ -26,6 +26,8 @@ pub(super) mod limits {
     pub(crate) const DEPTH: usize = 32;
     /// Operators and set operations: each is a level of the parsed tree.
     pub(crate) const OPERATORS: usize = 1_000;
+    /// Joins: the parser takes some of them one within the other.
+    pub(crate) const JOINS: usize = 100;
     /// Placeholders.
     pub(crate) const PARAMETERS: u32 = 1_000;
 }
@@ -50,6 +52,7 @@ pub(super) fn read(sql: &str, dialect: Dialect, write: bool) -> Result<Text, Ref
         depth: 0,
         escapes: Vec::new(),
         operators: 0,
+        joins: 0,
         parameters: 0,
         ended: false,
     };
@@ -85,6 +88,7 @@ struct Reader<'a> {
     /// Escapes that are open, and the depth of parentheses at which each was opened.
     escapes: Vec<(escape::Kind, usize)>,
     operators: usize,
+    joins: usize,
     parameters: u32,
     /// Whether the final semicolon was read.
     ended: bool,
@@ -308,6 +312,12 @@ impl Reader<'_> {
         let opens = self.before != Before::Dot && words::OPENERS.contains(&word.as_str());
         if self.before != Before::Dot && words::OPERATORS.contains(&word.as_str()) {
             self.count_operator()?;
+        }
+        if self.before != Before::Dot && matches!(word.as_str(), "JOIN" | "APPLY") {
+            self.joins += 1;
+            if self.joins > limits::JOINS {
+                return Err(Refusal::new(Rule::TooComplex, "the statement has too many joins"));
+            }
         }
         self.before = if opens { Before::Open } else { Before::Ends };
         self.word = Some(word);
