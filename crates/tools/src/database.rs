@@ -13,6 +13,8 @@ use countersign_core::{
 };
 use countersign_sql::{Facts, Refusal, Rule, Run, RunLimits, TableDetail, TableInfo, Truncated, Value};
 
+use crate::table_stats::TableStats;
+
 /// On whose behalf an engine works: engines with a login for each tenant choose it by this, and by nothing that a model wrote.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
@@ -64,6 +66,21 @@ pub trait Engine: Send + Sync {
 
     /// Describes one table or view.
     async fn describe(&self, caller: Caller<'_>, table: &str) -> Result<TableDetail, EngineError>;
+
+    /// What makes a query its own explanation when it is put before it; none where there is no such thing.
+    fn explain(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether [`Engine::stats`] has something to tell.
+    fn keeps_stats(&self) -> bool {
+        false
+    }
+
+    /// The name and the statistics of a table or view that [`Engine::describe`] finds.
+    async fn stats(&self, caller: Caller<'_>, table: &str) -> Result<(String, TableStats), EngineError> {
+        Ok((self.describe(caller, table).await?.name, TableStats::default()))
+    }
 }
 
 /// A whole result as an engine delivers it.
@@ -253,6 +270,14 @@ impl Database {
         self.engine.describe(planning(principal), table).await.map_err(|e| tool_error(e, "table"))
     }
 
+    pub(crate) async fn stats(
+        &self,
+        principal: &Principal,
+        table: &str,
+    ) -> Result<(String, TableStats), ToolError> {
+        self.engine.stats(planning(principal), table).await.map_err(|e| tool_error(e, "table"))
+    }
+
     /// The accesses of a statement in the pipeline's words.
     pub(crate) fn accesses(&self, facts: &Facts) -> Vec<Access> {
         facts.accesses.iter().map(|access| self.required(access, &facts.projected)).collect()
@@ -406,6 +431,11 @@ fn tool_error(error: EngineError, field: &str) -> ToolError {
 fn refused(refusal: Refusal, field: &str) -> ToolError {
     let Refusal { rule, message, detail } = refusal;
     let error = match rule {
+        // `/params/N must …`: the argument to blame is one of the parameters.
+        Rule::Parameters if message.starts_with("/params/") => match message.split_once(' ') {
+            Some((field, must)) => ToolError::invalid(field, must),
+            None => ToolError::invalid("/params", message),
+        },
         Rule::Deadline => failed(Failure::Deadline, &message),
         Rule::Cancelled => failed(Failure::Cancelled, &message),
         Rule::SchemaChanged => ToolError::failed(format!("{message}; try again")),

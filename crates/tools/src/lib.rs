@@ -4,12 +4,14 @@
 pub mod catalog;
 mod database;
 mod describe_table;
+mod explain_query;
 mod list_tables;
 mod odbc_pool;
 mod postgres_pool;
 mod query;
 mod resources;
 mod sqlite_pool;
+mod table_stats;
 mod worker_pool;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ pub use postgres_pool::{
     WriteSession,
 };
 pub use sqlite_pool::SqlitePool;
+pub use table_stats::TableStats;
 pub use worker_pool::PoolConfig;
 
 /// All tools for these databases: `query_NAME` for each that takes raw SQL, and `list_tables` and `describe_table` for all. None without a database.
@@ -34,6 +37,14 @@ pub fn database_tools(databases: &[Arc<Database>]) -> Vec<Arc<dyn Tool>> {
     if !databases.is_empty() {
         tools.push(Arc::new(list_tables::ListTables::new(databases)));
         tools.push(Arc::new(describe_table::DescribeTable::new(databases)));
+        let explain = explain_query::ExplainQuery::new(databases);
+        if explain.is_useful() {
+            tools.push(Arc::new(explain));
+        }
+        let stats = table_stats::TableStatsTool::new(databases);
+        if stats.is_useful() {
+            tools.push(Arc::new(stats));
+        }
     }
     tools
 }

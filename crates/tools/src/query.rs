@@ -76,12 +76,7 @@ impl Tool for Query {
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let sql = arguments.str("query").ok_or_else(|| ToolError::invalid("/query", "is required"))?;
-        let params = match arguments.value().get("params") {
-            Some(serde_json::Value::Array(items)) => {
-                items.iter().enumerate().map(parameter).collect::<Result<_, _>>()?
-            }
-            _ => Vec::new(),
-        };
+        let params = parameters(arguments)?;
         let facts = self.database.judge(principal, Purpose::Read, sql).await?;
         Ok(Planned {
             accesses: self.database.accesses(&facts),
@@ -101,11 +96,19 @@ impl Tool for Query {
     }
 }
 
+/// The values of the argument `params`.
+pub(crate) fn parameters(arguments: &Arguments) -> Result<Vec<Value>, ToolError> {
+    match arguments.value().get("params") {
+        Some(serde_json::Value::Array(items)) => items.iter().enumerate().map(parameter).collect(),
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn parameter((position, value): (usize, &serde_json::Value)) -> Result<Value, ToolError> {
     let refuse = |rule: &str| ToolError::invalid(format!("/params/{position}"), rule);
     Ok(match value {
         serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(truth) => Value::Integer(i64::from(*truth)),
+        serde_json::Value::Bool(truth) => Value::Boolean(*truth),
         serde_json::Value::String(text) => Value::Text(text.clone()),
         serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => Value::Integer(integer),

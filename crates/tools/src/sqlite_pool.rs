@@ -40,6 +40,10 @@ impl Engine for SqlitePool {
         "?"
     }
 
+    fn explain(&self) -> Option<&'static str> {
+        Some("EXPLAIN QUERY PLAN")
+    }
+
     fn fold(&self, name: &str) -> String {
         countersign_sql::engines::sqlite::fold(name)
     }

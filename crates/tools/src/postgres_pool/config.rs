@@ -23,6 +23,12 @@ pub struct PostgresConfig {
     pub schemas: Vec<String>,
     /// Functions beyond the built-in list that statements may call: `schema.name`.
     pub functions: Vec<String>,
+    /// Operators beyond those of `pg_catalog`, by symbol; those of extensions need not be named.
+    pub operators: Vec<String>,
+    /// Types beyond those of `pg_catalog`: `schema.name`; enumerations need not be named.
+    pub types: Vec<String>,
+    /// Settings beyond the built-in list that `SHOW` and `current_setting` may name.
+    pub settings: Vec<String>,
     /// The planner's estimate above which a statement is not run; none for no limit.
     pub cost_limit: Option<f64>,
     /// How long a statement may run at most, whatever its caller has.
@@ -152,6 +158,9 @@ impl PostgresConfig {
             write_logins: None,
             schemas: vec!["public".to_owned()],
             functions: Vec::new(),
+            operators: Vec::new(),
+            types: Vec::new(),
+            settings: Vec::new(),
             cost_limit: None,
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(1),

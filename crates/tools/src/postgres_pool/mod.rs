@@ -13,6 +13,7 @@ mod inspect;
 mod report;
 mod session;
 mod snapshot;
+mod stats;
 mod tenant;
 mod writer;
 
@@ -29,10 +30,14 @@ use countersign_sql::{
         guard::{GuardConfig, Syntax},
     },
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     database::{Caller, Engine, EngineError, EngineRows, Purpose},
+    table_stats::TableStats,
     worker_pool::{PoolConfig, WorkerPool},
 };
 pub use config::{GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresTls};
@@ -49,6 +54,8 @@ pub struct PostgresPool {
     judge: WorkerPool,
     /// Judgements of texts: they depend on nothing else, so tenants share them.
     judged: Mutex<HashMap<(Purpose, Box<str>), Arc<Syntax>>>,
+    /// As many as there are guard processes.
+    turns: Semaphore,
     dialer: Arc<Dialer>,
 }
 
@@ -66,14 +73,22 @@ impl PostgresPool {
     /// # Errors
     /// If the configuration cannot be used: no certificate authority to be read, no guard process to be started.
     pub async fn start(config: PostgresConfig) -> Result<PostgresPool, EngineError> {
-        let guard =
-            GuardConfig { functions: config.functions.iter().cloned().collect(), ..GuardConfig::default() };
+        let guard = GuardConfig {
+            functions: config.functions.iter().cloned().collect(),
+            operators: config.operators.iter().cloned().collect(),
+            types: config.types.iter().cloned().collect(),
+            settings: config.settings.iter().cloned().collect(),
+            ..GuardConfig::default()
+        };
         let workers = PoolConfig {
             workers: config.guard.workers,
             limits: config.guard.limits.clone(),
             judging: config.judging,
+            queue: config.queue.saturating_mul(4),
+            queue_wait: config.queue_wait,
             ..PoolConfig::new(config.guard.program.clone(), config.guard.args.clone())
         };
+        let turns = Semaphore::new(config.guard.workers.max(1));
         let judge = WorkerPool::start(workers, Open::PostgresGuard(guard.clone())).await?;
         let dialer = Arc::new(Dialer::new(config)?);
         let tenant = |login: &PostgresLogin, writer: Option<&PostgresLogin>| {
@@ -90,7 +105,7 @@ impl PostgresPool {
                 Tenants::PerTenant(logins.iter().map(one).collect())
             }
         };
-        Ok(PostgresPool { tenants, guard, judge, judged: Mutex::default(), dialer })
+        Ok(PostgresPool { tenants, guard, judge, judged: Mutex::default(), turns, dialer })
     }
 
     /// Logs in as each role and reads what it could do. In order of tenants.
@@ -131,6 +146,11 @@ impl PostgresPool {
     /// The judgement of a text.
     async fn syntax(&self, purpose: Purpose, sql: &str) -> Result<Arc<Syntax>, EngineError> {
         let key = (purpose, Box::from(sql));
+        if let Some(syntax) = self.judged().get(&key) {
+            return Ok(Arc::clone(syntax));
+        }
+        // Callers who ask the same at once wait for one judgement.
+        let _turn = self.turns.acquire().await;
         if let Some(syntax) = self.judged().get(&key) {
             return Ok(Arc::clone(syntax));
         }
@@ -294,6 +314,13 @@ impl Engine for PostgresPool {
         matches!(self.tenants, Tenants::PerTenant(_))
     }
 
+    fn tenants(&self) -> Vec<String> {
+        match &self.tenants {
+            Tenants::Shared(_) => Vec::new(),
+            Tenants::PerTenant(tenants) => tenants.keys().cloned().collect(),
+        }
+    }
+
     async fn prepare(&self, caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError> {
         self.facts(caller, purpose, sql).await.map(|(_, facts)| Facts::clone(&facts))
     }
@@ -343,6 +370,23 @@ impl Engine for PostgresPool {
         }
     }
 
+    fn explain(&self) -> Option<&'static str> {
+        Some("EXPLAIN (FORMAT JSON)")
+    }
+
+    fn keeps_stats(&self) -> bool {
+        true
+    }
+
+    async fn stats(&self, caller: Caller<'_>, table: &str) -> Result<(String, TableStats), EngineError> {
+        let tenant = self.tenant(caller)?;
+        let snapshot = snapshot::of(tenant, &self.judge).await?;
+        let found = snapshot.schema.readable(table, &self.dialer.config.schemas);
+        let relation = found.ok_or_else(|| EngineError::Refused(unknown_table()))?;
+        let stats = stats::stats(tenant, relation.oid).await?;
+        Ok((relation.key.written(), stats))
+    }
+
     async fn tables(&self, caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError> {
         let snapshot = snapshot::of(self.tenant(caller)?, &self.judge).await?;
         Ok(snapshot.schema.tables(&self.dialer.config.schemas))
@@ -351,8 +395,12 @@ impl Engine for PostgresPool {
     async fn describe(&self, caller: Caller<'_>, table: &str) -> Result<TableDetail, EngineError> {
         let snapshot = snapshot::of(self.tenant(caller)?, &self.judge).await?;
         let found = snapshot.schema.describe(table, &self.dialer.config.schemas);
-        found.ok_or_else(|| EngineError::Refused(Refusal::new(Rule::UnknownTable, "no such table or view")))
+        found.ok_or_else(|| EngineError::Refused(unknown_table()))
     }
+}
+
+fn unknown_table() -> Refusal {
+    Refusal::new(Rule::UnknownTable, "no such table or view")
 }
 
 fn rows(prepared: &Prepared, masked: Vec<usize>, outcome: ReadOutcome, schema: &Schema) -> EngineRows {

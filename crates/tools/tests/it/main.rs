@@ -12,4 +12,5 @@ mod catalog;
 mod connx;
 #[cfg(feature = "odbc")]
 mod odbc_pool;
+mod postgres;
 mod sqlite_pool;
