@@ -2,12 +2,15 @@
 //!
 //! `cargo deny` reads the same file and checks more (licence texts, advisories); this needs nothing installed and runs in seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use toml::Value;
 
-use crate::workspace::{self, Package};
+use crate::{
+    process,
+    workspace::{self, Package},
+};
 
 struct Rules {
     licenses: Vec<String>,
@@ -18,7 +21,9 @@ struct Rules {
 /// Prints what is wrong; duplicates are only warned of.
 pub(crate) fn main() -> Result<()> {
     let rules = rules()?;
-    let packages = workspace::all_packages()?;
+    let built = built()?;
+    let mut packages = workspace::all_packages()?;
+    packages.retain(|package| built.contains(&format!("{} v{}", package.name, package.version)));
     let mut errors = Vec::new();
     for package in packages.iter().filter(|package| package.source.is_some()) {
         errors.extend(license(package, &rules));
@@ -40,6 +45,15 @@ pub(crate) fn main() -> Result<()> {
     }
     println!("deny: {} packages, licences, bans and sources ok", packages.len());
     Ok(())
+}
+
+/// Every package that some build with all features contains, as `NAME vVERSION`. The lock file, and so `cargo metadata`, also names packages
+/// that a feature of a dependency could bring in and none does.
+fn built() -> Result<BTreeSet<String>> {
+    let graph = ["tree", "--workspace", "--all-features", "--target", "all", "--edges", "normal,build,dev"];
+    let text = process::capture(workspace::cargo(&graph).args(["--prefix", "none", "--format", "{p}"]))?;
+    let package = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    Ok(text.lines().map(package).collect())
 }
 
 fn rules() -> Result<Rules> {
