@@ -3,15 +3,17 @@
 //! INVARIANT: [`Output`] has no `Debug`, `Display` or `Serialize`, and no public accessor of its content; [`Reply`] has no public
 //! constructor. `tests/compile-fail` proves both.
 
+mod rows;
 mod shape;
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
-use base64::Engine as _;
 use countersign_redact::{Redactor, delimit, keys};
 use serde_json::Value;
 
 pub use shape::{RowShape, Shape};
+
+use rows::{push_cell, push_json_string, rows_json};
 
 use crate::{
     ids::CallId,
@@ -320,80 +322,4 @@ fn redact_json(value: &mut Value, redactor: &Redactor) {
         }
         Value::Null | Value::Bool(_) => {}
     }
-}
-
-/// The largest integer that every JSON reader keeps exactly.
-const EXACT: u64 = (1 << 53) - 1;
-
-/// `{"columns":[{"name","type","masked"?}],"rows":[[…]],"row_count":n,"truncated":bool,"truncated_by":…}`, each string redacted.
-fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
-    let mut out = String::with_capacity(64 + set.cells.len() * 12);
-    out.push_str("{\"columns\":[");
-    let mut masked = Vec::with_capacity(set.columns.len());
-    for (position, column) in set.columns.iter().enumerate() {
-        out.push_str(if position == 0 { "{\"name\":" } else { ",{\"name\":" });
-        push_json_string(&mut out, &redactor.text(&column.name));
-        out.push_str(",\"type\":");
-        push_json_string(&mut out, &redactor.text(&column.kind));
-        if column.masked {
-            out.push_str(",\"masked\":true");
-        }
-        out.push('}');
-        masked.push(keys::is_sensitive_key(&column.name));
-    }
-    out.push_str("],\"rows\":[");
-    for (position, row) in set.cells.chunks_exact(set.columns.len().max(1)).enumerate() {
-        out.push_str(if position == 0 { "[" } else { ",[" });
-        for (index, ((cell, hide), column)) in row.iter().zip(&masked).zip(&set.columns).enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            match column.masked {
-                // INVARIANT: no value of a masked column is encoded, whatever its type; not even whether it is null.
-                true => push_json_string(&mut out, keys::MASK),
-                false => push_cell(&mut out, cell, *hide, redactor),
-            }
-        }
-        out.push(']');
-    }
-    let _ = write!(out, "],\"row_count\":{},\"truncated\":{}", set.rows(), set.truncated.is_some());
-    if let Some(reason) = set.truncated {
-        let _ = write!(out, ",\"truncated_by\":\"{}\"", reason.name());
-    }
-    out.push('}');
-    out
-}
-
-fn push_cell(out: &mut String, cell: &Cell, hide: bool, redactor: &Redactor) {
-    match cell {
-        Cell::Null => out.push_str("null"),
-        Cell::Integer(n) if n.unsigned_abs() <= EXACT => push_number(out, format_args!("{n}"), redactor),
-        Cell::Integer(n) => push_json_string(out, &redactor.text(&n.to_string())),
-        Cell::Real(x) if x.is_finite() => push_number(out, format_args!("{x:?}"), redactor),
-        Cell::Real(_) => out.push_str("null"),
-        Cell::Boolean(truth) => out.push_str(if *truth { "true" } else { "false" }),
-        Cell::Text(_) | Cell::Blob(_) | Cell::Decimal(_) if hide => push_json_string(out, keys::MASK),
-        Cell::Text(text) | Cell::Decimal(text) => push_json_string(out, &redactor.text(text)),
-        Cell::Blob(bytes) => push_json_string(out, &redactor.text(&base64(bytes))),
-    }
-}
-
-/// A number, unless its digits are a known secret: then it is what redaction makes of it, as a string.
-fn push_number(out: &mut String, number: std::fmt::Arguments<'_>, redactor: &Redactor) {
-    let start = out.len();
-    let _ = out.write_fmt(number);
-    let clean = match redactor.text(out.get(start..).unwrap_or_default()) {
-        std::borrow::Cow::Borrowed(_) => return,
-        std::borrow::Cow::Owned(clean) => clean,
-    };
-    out.truncate(start);
-    push_json_string(out, &clean);
-}
-
-fn push_json_string(out: &mut String, text: &str) {
-    crate::json::push_string(out, text);
-}
-
-fn base64(bytes: &[u8]) -> String {
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

@@ -49,30 +49,32 @@ fn write(value: &Value<'_>, out: &mut String) {
 
 /// Appends `text` as a JSON string, escaping only what RFC 8259 §7 requires.
 pub fn push_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)) {
-        let (clean, tail) = rest.split_at(at);
-        out.push_str(clean);
-        let mut chars = tail.chars();
-        match chars.next() {
-            Some('"') => out.push_str("\\\""),
-            Some('\\') => out.push_str("\\\\"),
-            Some('\n') => out.push_str("\\n"),
-            Some('\r') => out.push_str("\\r"),
-            Some('\t') => out.push_str("\\t"),
-            Some(control) => {
+    let mut clean = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        // What is escaped is one byte of ASCII, so both sides of it are whole characters.
+        out.push_str(text.get(clean..at).unwrap_or_default());
+        clean = at + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => {
                 const HEX: [char; 16] =
                     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
                 out.push_str("\\u00");
-                out.push(if control as u32 >= 16 { '1' } else { '0' });
-                out.push(HEX.get((control as usize) & 15).copied().unwrap_or('0'));
+                out.push(if control >= 16 { '1' } else { '0' });
+                out.push(HEX.get(usize::from(control & 15)).copied().unwrap_or('0'));
             }
-            None => {}
         }
-        rest = chars.as_str();
     }
-    out.push_str(rest);
+    out.push_str(text.get(clean..).unwrap_or_default());
     out.push('"');
 }
 
