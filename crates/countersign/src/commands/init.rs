@@ -169,6 +169,7 @@ fn set_verifiers(plan: &mut Plan, postgres: &Postgres) {
         planned.verifier = login
             .password
             .as_ref()
+            // MUTATE(K1-verifier): the server, and its log, get the password in the clear
             .map(|password| postgres_protocol::password::scram_sha_256(password.reveal().as_bytes()));
     }
 }

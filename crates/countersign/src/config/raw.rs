@@ -203,6 +203,7 @@ impl Raw {
             let names: Vec<&str> = setting.engines.iter().map(|engine| engine.name()).collect();
             let message = format!("`{full}` means nothing to {} database", scheme.with_article());
             let help = format!("it is a setting of {} databases", names.join(" and "));
+            // MUTATE(P3-engine): a setting of another kind of database is passed over in silence
             (!self.applies(setting, full)).then_some((read.place?, message, help))
         };
         let found: Vec<_> = self.values.iter().filter_map(misplaced).collect();

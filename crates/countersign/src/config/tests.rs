@@ -373,7 +373,38 @@ url = "mysql://root@127.0.0.1/shop"
 allow_writes = "env:NOT A NAME"
 "#,
     );
-    insta::assert_snapshot!(message, @"");
+    insta::assert_snapshot!(message, @r#"
+      15 problems in the configuration
+      DIR/countersign.toml:5:7: `databases.plain.tls` must be on: this database is beyond this machine, and passwords and rows could be read on the way
+        help: leave `tls` out, and name the authority in `ca`; for tests only there is `danger.plaintext_databases`
+      DIR/countersign.toml:7:7: `databases.password.url` must not hold a password
+        help: configuration files are copied, committed and shown; write `password = "env:NAME"` or `"file:PATH"` beside the url
+      DIR/countersign.toml:9:7: `databases.parameters.url` must have no parameters
+        help: `tls`, `ca`, `timeout` and `schemas` are settings of the database; others are decided by Countersign
+      DIR/countersign.toml:11:7: `databases.nobody.url` names no login
+        help: write `postgres://user@host:port/database`, or add `[databases.NAME.tenants.TENANT]` with a login for each tenant
+      DIR/countersign.toml:13:7: `databases.both.url` names a login, although tenants have logins of their own
+        help: take `user@` out of the url; `tenants` says who logs in for whom
+      DIR/countersign.toml:14:11: `databases.both.schemas` must name at least one schema, and none of PostgreSQL's own
+        help: `list_tables` and `describe_table` answer what callers may know of the catalogue
+      DIR/countersign.toml:15:13: `databases.both.functions` must name the schema of each function
+        help: for example `app.tax_rate`: which function a bare name means depends on the search path
+      DIR/countersign.toml:16:10: `databases.both.tenant` contradicts the logins for tenants
+        help: leave it out: only the tenants with a login are served
+      DIR/countersign.toml:17:25: `databases.both.tenants.acme.user` is missing
+        help: add `user = ...`: the name of a database role: 1-63 bytes without control characters
+      DIR/countersign.toml:19:25: `databases.both.tenants.a b` must be the name of a tenant: 1-64 characters of A-Z, a-z, 0-9, `_`, `@` or `-`
+      DIR/countersign.toml:22:7: `databases.source.url` must not hold a password or another secret
+        help: write `password = "env:NAME"` or `"file:PATH"` beside the url: it is added as `PWD` when Countersign connects
+      DIR/countersign.toml:25:11: `databases.file.schemas` means nothing to an SQLite database
+        help: it is a setting of PostgreSQL databases
+      DIR/countersign.toml:27:8: `databases.file.tenants.acme.user` means nothing to an SQLite database
+        help: it is a setting of PostgreSQL databases
+      DIR/countersign.toml:29:7: `databases.mystery.url` must begin with `sqlite:`, `postgres://` or `odbc:`
+        help: for example `sqlite:shop.db` or `postgres://reader@db.internal:5432/shop`
+      DIR/countersign.toml:30:16: `databases.mystery.allow_writes` must be true, false, or "env:NAME" for an environment variable that says so
+    "#);
+    assert!(!message.contains("hunter2"), "values are never quoted");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use countersign_testbed::{Login, Postgres};
+use countersign_testbed::{Login, Options, Postgres};
 use serde_json::{Value, json};
 
 use crate::world::*;
@@ -89,7 +89,8 @@ fn count(result: &Value) -> &Value {
 
 #[test]
 fn the_road_of_the_readme() {
-    let cluster = Postgres::start();
+    let settings = "log_statement = 'all'".to_owned();
+    let cluster = Postgres::start_with(&Options { settings, ..Options::default() });
     let unguarded = cluster.shop("t1");
     cluster.run("shop", LEGACY_APPLICATION);
     let attack = cluster.psql_as(&unguarded, "shop", BY_SETTING);
@@ -114,7 +115,9 @@ fn the_road_of_the_readme() {
     ] {
         assert!(said.contains(line), "{line} is not in\n{said}");
     }
-    assert!(!cluster.log().contains("correct horse"), "a password reached the server's log");
+    let log = cluster.log();
+    assert!(log.contains("ALTER ROLE") || log.contains("countersign_login"), "the script is in the log: {log}");
+    assert!(!log.contains("correct horse"), "a password reached the server's log");
 
     let again = init(&cluster, &world, &["--apply", "--as", "postgres"]);
     assert_eq!(
@@ -246,10 +249,11 @@ fn a_login_that_is_somebody_elses_is_not_touched() {
 fn doctor_names_every_mistake_of_a_login() {
     let cluster = Postgres::start();
     let mut found = Vec::new();
-    for user in ["bypasser", "file_reader", "both_tenants", "shop_owner", "w1"] {
+    for user in ["postgres", "bypasser", "file_reader", "both_tenants", "shop_owner", "w1"] {
         let other = cluster.shop("t2");
         let world = world(&cluster, [user, "t2"], "");
-        for login in [cluster.shop(user), other] {
+        let mistaken = if user == "postgres" { cluster.superuser().clone() } else { cluster.shop(user) };
+        for login in [mistaken, other] {
             std::fs::write(world.dir.path().join(format!("{}.password", login.user)), login.password)
                 .unwrap();
         }
@@ -257,6 +261,7 @@ fn doctor_names_every_mistake_of_a_login() {
     }
     let all = found.join("\n");
     for expected in [
+        "bad: pg: `postgres` is a superuser: it can do everything, on the server's machine too",
         "bad: pg: `bypasser` has BYPASSRLS: it sees every tenant's rows",
         "bad: pg: `file_reader` is a member of pg_read_server_files, which reaches beyond its grants",
         "bad: pg: `both_tenants` is a member of another tenant's role, and can become it: t2",

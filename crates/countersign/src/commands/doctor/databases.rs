@@ -86,7 +86,9 @@ fn postgres(name: &str, database: &Database, settings: &Postgres, runtime: &Runt
             return vec![Check::bad(
                 "database",
                 format!("{name}: {place} cannot be used: {}", engine_error(&e)),
-                "calls are refused until it can; is the server running, and are login and password right?",
+                format!(
+                    "calls are refused until it can; is the server running, and are login and password right? `countersign init postgres --database {name}` makes the logins"
+                ),
             )];
         }
     };
