@@ -304,6 +304,8 @@ const REFUSED: &[(&str, Rule)] = &[
     ("SELECT nothing FROM customers", Rule::UnknownName),
     ("SELECT x.name FROM customers", Rule::UnknownName),
     ("SELECT d.public.customers.name FROM customers", Rule::UnsupportedSyntax),
+    ("SELECT * FROM shop.public.customers", Rule::UnsupportedSyntax),
+    ("SELECT 1::setof int", Rule::UnsupportedSyntax),
     ("SELECT $70000", Rule::Parameters),
     ("SELECT * FROM customers TABLESAMPLE evil (5)", Rule::ForbiddenFunction),
     ("SELECT pg_relation_size(name) FROM customers", Rule::ForbiddenFunction),
@@ -357,6 +359,14 @@ fn size_and_depth_are_limited() {
             judged.as_ref().map(|_| ()).map_err(|e| e.rule)
         );
         assert_eq!(judged.unwrap_err().rule, Rule::TooComplex, "{:.60}", text);
+    }
+    // The limits are the configuration's.
+    let sum = format!("SELECT 1{}", " + 1".repeat(25));
+    assert_eq!(judge(&sum, &config).err(), None);
+    for config in
+        [GuardConfig { max_depth: 20, ..config.clone() }, GuardConfig { max_nodes: 20, ..config.clone() }]
+    {
+        assert_eq!(judge(&sum, &config).unwrap_err().rule, Rule::TooComplex);
     }
     // What people and programs do write passes.
     let list: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
