@@ -80,6 +80,9 @@ Only the user of [identity.local] is served. Standard output belongs to the prot
     /// List the tools that somebody would see
     #[command(subcommand)]
     Tools(ToolsCommand),
+    /// Check or list the catalog of predefined queries
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Show what was recorded about one call
     #[command(after_help = "\
 Example:
@@ -203,6 +206,17 @@ The statement is planned, never run. Exit code 1 when the call would not run.")]
         #[command(flatten)]
         principal: As,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum CatalogCommand {
+    /// Have every query judged by its database, and show parameters, result columns and what each touches
+    #[command(after_help = "\
+No query is run. Exit code 3 when the catalog has problems, each with its file, line and key; 4 when a database cannot be reached or there
+is no catalog.")]
+    Check,
+    /// List the queries of the catalog; needs no database
+    List,
 }
 
 #[derive(Subcommand, Debug)]

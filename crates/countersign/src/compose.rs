@@ -1,6 +1,10 @@
 //! Puts the parts together: the only file that knows every crate.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -10,16 +14,19 @@ use countersign_core::{
     limits::Limits,
     pipeline::Parts,
     ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
-    registry::Registry,
+    registry::{Registry, RegistryError},
 };
 use countersign_identity::{KeyRing, danger};
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
 use countersign_redact::{Redactor, delimit};
-use countersign_tools::{Database, DatabaseLimits, EngineError, database_resources, database_tools};
+use countersign_tools::{
+    Database, DatabaseLimits, EngineError, catalog::Prepared, database_resources, database_tools,
+};
 
 use crate::{
-    config::Config,
+    catalog,
+    config::{self, Config},
     door::Door,
     engines,
     runtime::{FileRates, Host, MemoryLabels},
@@ -44,15 +51,29 @@ pub(crate) struct Composed {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) audit: Option<Arc<Log>>,
     pub(crate) changes: Changes,
+    /// What a reload of the catalog builds on.
+    pub(crate) base: Base,
 }
 
-/// The tools of a configuration and what policies may say of them.
-pub(crate) struct Toolset {
-    pub(crate) tools: Vec<Arc<dyn Tool>>,
-    databases: Vec<Arc<Database>>,
-    pub(crate) facts: RegistryFacts,
+/// The databases, and all tools but those of the catalog: what lasts as long as the process.
+pub(crate) struct Base {
+    pub(crate) databases: Vec<Arc<Database>>,
+    tools: Vec<Arc<dyn Tool>>,
+    /// The only tenant of a database, if it has one.
+    tenants: BTreeMap<String, Arc<str>>,
+    names: Vec<String>,
+    /// The directory of the catalog; it need not exist.
+    pub(crate) catalog: PathBuf,
+    #[cfg(feature = "fixtures")]
+    fixtures: bool,
     /// What tools announce changes on.
     changes: Changes,
+}
+
+/// All tools and what policies may say of them.
+pub(crate) struct Toolset {
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) facts: RegistryFacts,
 }
 
 /// Builds everything but the listener. Fails when any part that must work does not.
@@ -63,7 +84,8 @@ pub(crate) async fn build(
     mode: Mode,
 ) -> anyhow::Result<Composed> {
     create_private(&config.state.dir)?;
-    let toolset = toolset(config).await?;
+    let base = base(config).await?;
+    let toolset = base.toolset(catalog::load(&base.catalog, &base.databases).await?.as_ref());
     let policy = Arc::new(PolicyStore::open(&config.policy.dir, toolset.facts)?);
     let keys = KeyRing::open(&config.identity.keys).context("the API keys cannot be read")?;
     let (audit, log): (Arc<dyn AuditLog>, _) = if config.danger.audit_off {
@@ -81,13 +103,8 @@ pub(crate) async fn build(
             Some(Arc::new(rates) as Arc<dyn countersign_core::limits::RateStore>)
         }
     };
-    let mut resources = database_resources(&toolset.databases);
-    #[cfg(feature = "fixtures")]
-    if config.danger.fixtures {
-        resources.extend(countersign_mcp::fixtures::resources());
-    }
     let pipeline = Pipeline::new(Parts {
-        registry: Registry::new(toolset.tools, std::mem::take(&mut resources))?,
+        registry: base.registry(toolset.tools)?,
         policy: Arc::clone(&policy) as _,
         audit,
         limits: Limits::new(config.limits.calls, rates),
@@ -102,7 +119,8 @@ pub(crate) async fn build(
         policy,
         keys: Arc::new(keys),
         audit: log,
-        changes: toolset.changes,
+        changes: base.changes.clone(),
+        base,
     })
 }
 
@@ -137,9 +155,15 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
     Ok(server)
 }
 
-/// The tools of a configuration. One worker of each SQLite and ODBC database is started, which proves that it can be read; a PostgreSQL
-/// server that is down is an error of calls, and of `doctor`, since it may come back without us.
+/// The tools of a configuration, with those of its catalog.
 pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
+    let base = base(config).await?;
+    Ok(base.toolset(catalog::load(&base.catalog, &base.databases).await?.as_ref()))
+}
+
+/// The databases of a configuration and their tools. One worker of each SQLite and ODBC database is started, which proves that it can be read; a PostgreSQL
+/// server that is down is an error of calls, and of `doctor`, since it may come back without us.
+pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
     let binary = std::env::current_exe().context("cannot find this program's own file")?;
     let mut databases = Vec::new();
     for (name, settings) in &config.databases {
@@ -152,9 +176,14 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
             time: settings.timeout,
             query_chars: QUERY_CHARS,
         };
-        databases.push(Arc::new(Database::new(name, engine, limits)));
+        let database = Database::new(name, engine, limits);
+        databases.push(Arc::new(if settings.raw { database } else { database.catalog_only() }));
     }
     let changes = Changes::default();
+    #[cfg_attr(
+        not(any(feature = "fixtures", feature = "bench")),
+        expect(unused_mut, reason = "only these features add tools")
+    )]
     let mut tools = database_tools(&databases);
     #[cfg(feature = "fixtures")]
     if config.danger.fixtures {
@@ -162,29 +191,68 @@ pub(crate) async fn toolset(config: &Config) -> anyhow::Result<Toolset> {
     }
     #[cfg(feature = "bench")]
     tools.extend(countersign_mcp::bench::tools());
-    tools.sort_by(|a, b| a.spec().name.cmp(&b.spec().name));
-    let tenant = |name: &str| config.databases.get(name)?.tenant.as_deref().map(Arc::from);
-    let tool_fact = |tool: &Arc<dyn Tool>| {
-        let spec = Arc::clone(tool.spec());
-        let tenant = spec.name.strip_prefix("query_").and_then(tenant);
-        ToolFact { spec, tenant }
+    let own = |(name, settings): (&String, &config::Database)| {
+        Some((name.clone(), Arc::from(settings.tenant.as_deref()?)))
     };
-    let facts = RegistryFacts {
-        tools: tools.iter().map(tool_fact).collect(),
-        databases: config
-            .databases
-            .keys()
-            .map(|name| DatabaseFact { name: name.as_str().into(), tenant: tenant(name) })
-            .collect(),
-    };
-    Ok(Toolset { tools, databases, facts, changes })
+    Ok(Base {
+        databases,
+        tools,
+        tenants: config.databases.iter().filter_map(own).collect(),
+        names: config.databases.keys().cloned().collect(),
+        catalog: config.catalog.dir.clone(),
+        #[cfg(feature = "fixtures")]
+        fixtures: config.danger.fixtures,
+        changes,
+    })
+}
+
+impl Base {
+    /// All tools, with those of a catalog, and what policies may say of them.
+    pub(crate) fn toolset(&self, catalog: Option<&Prepared>) -> Toolset {
+        let tenant = |name: &str| self.tenants.get(name).map(Arc::clone);
+        let own = |tool: &Arc<dyn Tool>| {
+            let database = tool.spec().name.strip_prefix("query_").and_then(tenant);
+            (Arc::clone(tool), database)
+        };
+        let mut tools: Vec<(Arc<dyn Tool>, Option<Arc<str>>)> = self.tools.iter().map(own).collect();
+        for one in catalog.into_iter().flat_map(Prepared::tools) {
+            // MUTATE(A14-catalog-tenant): a query of a tenant's database is shown to other tenants
+            let owner = one.database.as_deref().and_then(tenant);
+            tools.push((one.tool, owner));
+        }
+        tools.sort_by(|(a, _), (b, _)| a.spec().name.cmp(&b.spec().name));
+        let fact = |(tool, tenant): &(Arc<dyn Tool>, Option<Arc<str>>)| ToolFact {
+            spec: Arc::clone(tool.spec()),
+            tenant: tenant.clone(),
+        };
+        let database = |name: &String| DatabaseFact { name: name.as_str().into(), tenant: tenant(name) };
+        let facts = RegistryFacts {
+            tools: tools.iter().map(fact).collect(),
+            databases: self.names.iter().map(database).collect(),
+        };
+        Toolset { tools: tools.into_iter().map(|(tool, _)| tool).collect(), facts }
+    }
+
+    /// The registry of these tools and of all resources.
+    ///
+    /// # Errors
+    /// If two tools share a name.
+    pub(crate) fn registry(&self, tools: Vec<Arc<dyn Tool>>) -> Result<Registry, RegistryError> {
+        let resources = database_resources(&self.databases);
+        #[cfg(feature = "fixtures")]
+        let resources = match self.fixtures {
+            true => [resources, countersign_mcp::fixtures::resources()].concat(),
+            false => resources,
+        };
+        Registry::new(tools, resources)
+    }
 }
 
 /// What an operator is told about an engine that does not start.
 pub(crate) fn engine_error(error: &EngineError) -> String {
     match error {
         EngineError::Refused(refusal) => refusal.message.clone(),
-        EngineError::Broken(cause) => cause.clone(),
+        EngineError::Broken(cause) | EngineError::Unreachable(cause) => cause.clone(),
         EngineError::Busy { .. } | EngineError::Killed => "its worker does not answer".into(),
     }
 }

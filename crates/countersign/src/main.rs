@@ -4,6 +4,7 @@
 //! decisions, and only `print` prints.
 #![forbid(unsafe_code)]
 
+mod catalog;
 mod cli;
 mod commands;
 mod compose;
@@ -29,15 +30,16 @@ use crate::{
 fn main() -> ExitCode {
     // INVARIANT: a worker is recognised by its first argument alone, before anything is read or parsed.
     let first = std::env::args_os().nth(1);
-    let exit = if first.is_some_and(|first| first == engines::DATABASE_WORKER || first == engines::GUARD_WORKER) {
-        worker::run()
-    } else {
-        let cli = Cli::parse();
-        #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let printer = Printer::new(cli.json, no_colour);
-        dispatch(&cli, printer).unwrap_or_else(|failure| failure.report(printer))
-    };
+    let exit =
+        if first.is_some_and(|first| first == engines::DATABASE_WORKER || first == engines::GUARD_WORKER) {
+            worker::run()
+        } else {
+            let cli = Cli::parse();
+            #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
+            let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let printer = Printer::new(cli.json, no_colour);
+            dispatch(&cli, printer).unwrap_or_else(|failure| failure.report(printer))
+        };
     ExitCode::from(exit as u8)
 }
 
@@ -52,6 +54,7 @@ fn dispatch(cli: &Cli, printer: Printer) -> Outcome {
         Command::Config(command) => commands::config::run(command, file, printer),
         Command::Policy(command) => commands::policy::run(command, file, printer),
         Command::Tools(command) => commands::tools::run(command, file, printer),
+        Command::Catalog(command) => commands::catalog::run(command, file, printer),
         Command::Why { log, call } => commands::why::run(log, call, file, printer),
         Command::Audit(command) => commands::audit::run(command, file, printer),
         Command::Token(TokenCommand::Key(command)) => commands::token::run(command, file, printer),

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    catalog,
     compose::{self, Composed, Mode},
     config::{self, Config},
 };
@@ -119,7 +120,7 @@ async fn upkeep(composed: Arc<Composed>, file: std::path::PathBuf, notice: impl 
     }
 }
 
-/// Policies, keys and secrets are read again; what does not validate changes nothing. Everything is recorded.
+/// The catalog, policies, keys and secrets are read again; what does not validate changes nothing. Everything is recorded.
 async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&str)) {
     let report = async |event: &str, detail: &str| {
         notice(&format!("{event}: {detail}"));
@@ -127,6 +128,17 @@ async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&s
             notice(&format!("the reload could not be recorded: {}", e.cause));
         }
     };
+    // Before the policies, since a policy may name a tool that only the new catalog has.
+    match catalog::reload(composed).await {
+        Ok(done) => {
+            report("catalog-reload", &done).await;
+            composed.changes.announce(Change::Tools);
+        }
+        Err(e) => {
+            notice(&format!("{e:#}"));
+            report("catalog-rejected", "the catalog in force stays").await;
+        }
+    }
     match composed.policy.reload() {
         Reload::Unchanged { digest } => report("policy-unchanged", &digest).await,
         Reload::Accepted { old, new, .. } => {

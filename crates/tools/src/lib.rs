@@ -31,6 +31,7 @@ pub use worker_pool::PoolConfig;
 /// All tools for these databases: `query_NAME` for each that takes raw SQL, and `list_tables` and `describe_table` for all. None without a database.
 pub fn database_tools(databases: &[Arc<Database>]) -> Vec<Arc<dyn Tool>> {
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
+    // MUTATE(A13-raw): a database that is for the catalog alone has a tool for raw SQL
     for database in databases.iter().filter(|database| database.is_raw()) {
         tools.push(Arc::new(query::Query::new(Arc::clone(database))));
     }

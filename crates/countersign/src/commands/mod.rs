@@ -1,6 +1,7 @@
 //! The commands, one file each, and what several of them need.
 
 pub(crate) mod audit;
+pub(crate) mod catalog;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod init;

@@ -19,6 +19,7 @@ fn the_first_page() {
         config      Show, check or describe the configuration
         policy      Check policies, or explain what they say to a call
         tools       List the tools that somebody would see
+        catalog     Check or list the catalog of predefined queries
         why         Show what was recorded about one call
         audit       Verify, read and search the record of calls
         token       Mint, list, renew and revoke credentials

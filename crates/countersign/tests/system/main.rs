@@ -12,6 +12,7 @@
 )]
 
 mod cancel;
+mod catalog;
 mod corpus;
 mod crash;
 mod disk;

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Confidentiality, Digest, Integrity, Label, Output, Part, Permit, Planned, PowerClass, Principal, Sensitivity, Tool,
-    ToolError, ToolSpec,
+    Arguments, CallIo, Confidentiality, Digest, Integrity, Label, Output, Part, Permit, Planned, PowerClass,
+    Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use serde_json::{Value as Json, json};
 

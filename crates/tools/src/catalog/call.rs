@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use countersign_core::{
-    Effect, Label, Output, Part, Permit, Planned, Principal, RowSet, ToolError,
-};
+use countersign_core::{Effect, Label, Output, Part, Permit, Planned, Principal, RowSet, ToolError};
 use serde_json::Value as Json;
 
 use super::{
@@ -43,8 +41,7 @@ pub(super) async fn plan(
 /// Runs what was planned.
 pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
     let ready = permit.plan().detail::<Ready>();
-    let Ready { query, bound } =
-        ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+    let Ready { query, bound } = ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
     let entry = &query.entry;
     if entry.write {
         return Err(ToolError::failed("queries of the catalog that write cannot run yet"));

@@ -162,7 +162,10 @@ impl Tool for CountEntities {
             accesses: accesses(entity, principal).await?,
             effect: Effect::Read,
             destinations: Vec::new(),
-            facts: BTreeMap::from([("operation", "select".to_owned()), ("entity", entity.entity.name.to_string())]),
+            facts: BTreeMap::from([
+                ("operation", "select".to_owned()),
+                ("entity", entity.entity.name.to_string()),
+            ]),
             detail: Box::new(Arc::clone(entity)),
         })
     }

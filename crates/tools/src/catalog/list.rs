@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Arguments, CallIo, Digest, Effect, Label, Need, Output, Part, Permit, Planned, PowerClass,
-    Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Action, Arguments, CallIo, Digest, Effect, Label, Need, Output, Part, Permit, Planned,
+    PowerClass, Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use serde_json::json;
 

@@ -25,7 +25,9 @@ use std::sync::Arc;
 
 use countersign_core::{PowerClass, Tool};
 
-pub use entry::{Answer, Bind, Catalog, Entity, Kind, Origin, Param, Query, ResultShape, RowLimit, Rows, Scalar};
+pub use entry::{
+    Answer, Bind, Catalog, Entity, Kind, Origin, Param, Query, ResultShape, RowLimit, Rows, Scalar,
+};
 pub use prepared::{Prepared, PreparedQuery};
 pub use problem::{CatalogErrors, Place, Problem};
 

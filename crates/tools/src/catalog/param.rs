@@ -49,8 +49,15 @@ pub(super) fn read(name: &str, keys: &Keys<'_>, problems: &mut Vec<Problem>) -> 
     if problems.len() > before {
         return None;
     }
-    let param =
-        Param { name: name.to_owned(), description, origin, kind, schema, aliases, place: keys.place().clone() };
+    let param = Param {
+        name: name.to_owned(),
+        description,
+        origin,
+        kind,
+        schema,
+        aliases,
+        place: keys.place().clone(),
+    };
     check_values(&param, keys, problems);
     (problems.len() == before).then_some(param)
 }
@@ -174,9 +181,9 @@ fn bounds(scalar: Scalar, keys: &Keys<'_>, one: &mut Map<String, Json>, problems
 fn anchored(pattern: &str) -> Result<String, String> {
     let compiles = |pattern: &str| {
         let schema = json!({"type": "string", "pattern": pattern});
-        Validator::compile(&schema).map(drop).map_err(|_| {
-            "must be a regular expression without look-around and back-references".to_owned()
-        })
+        Validator::compile(&schema)
+            .map(drop)
+            .map_err(|_| "must be a regular expression without look-around and back-references".to_owned())
     };
     compiles(pattern)?;
     // MUTATE(A11-anchored): a pattern need only match a part of the value

@@ -109,7 +109,10 @@ pub(super) fn tokens(sql: &str, dialect: Dialect) -> Result<Vec<Token<'_>>, Unre
             && matches!((token, meaningful), (Token::Text(_), Some(Token::Text(_))))
         {
             // SPEC: PostgreSQL 4.1.2.1: strings apart by a line break are one, under the escapes of the first.
-            return Err(Unreadable { at: start, rule: "must not continue a string constant; write it as one" });
+            return Err(Unreadable {
+                at: start,
+                rule: "must not continue a string constant; write it as one",
+            });
         }
         tokens.push(token);
     }
@@ -134,6 +137,7 @@ impl<'s> Lexer<'s> {
                 let end = rest.find(|c: char| !c.is_ascii_whitespace()).unwrap_or(rest.len());
                 Ok(Token::Blank(self.take(end)))
             }
+            // MUTATE(A11-comments): a name in a comment is taken for a placeholder
             ('-', Some('-')) => self.line_comment(rest),
             ('/', Some('*')) => self.block_comment(rest),
             ('\'', _) => {
@@ -141,14 +145,16 @@ impl<'s> Lexer<'s> {
                     && matches!(before, Some(Token::Word(word)) if word.eq_ignore_ascii_case("e"));
                 let end = self.quoted(rest, '\'', escapes)?;
                 if self.dialect == Dialect::Other && rest.get(..end).is_some_and(|text| text.contains('\\')) {
-                    return self.refuse("must not hold a backslash in a string: databases differ in what it means");
+                    return self
+                        .refuse("must not hold a backslash in a string: databases differ in what it means");
                 }
                 Ok(Token::Text(self.take(end)))
             }
             ('"', _) => {
                 let end = self.quoted(rest, '"', false)?;
                 if self.dialect == Dialect::Other && rest.get(..end).is_some_and(|text| text.contains('\\')) {
-                    return self.refuse("must not hold a backslash in quotes: databases differ in what it means");
+                    return self
+                        .refuse("must not hold a backslash in quotes: databases differ in what it means");
                 }
                 Ok(Token::Quoted(self.take(end)))
             }
@@ -162,7 +168,9 @@ impl<'s> Lexer<'s> {
             },
             ('$', _) if self.dialect == Dialect::Postgres => self.dollar(rest),
             (':', _) => self.colon(rest, second, before),
-            ('?', _) if self.dialect != Dialect::Postgres => self.refuse("must name its placeholders: write `:name`, not `?`"),
+            ('?', _) if self.dialect != Dialect::Postgres => {
+                self.refuse("must name its placeholders: write `:name`, not `?`")
+            }
             ('@' | '#' | '$', _) if self.dialect == Dialect::Sqlite => {
                 self.refuse("must name its placeholders: write `:name`")
             }
@@ -195,7 +203,10 @@ impl<'s> Lexer<'s> {
         match second {
             Some(':' | '=') => Ok(Token::Symbol(self.take(2))),
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
-                if matches!(before, Some(Token::Word(_) | Token::Quoted(_) | Token::Text(_) | Token::Placeholder(_))) {
+                if matches!(
+                    before,
+                    Some(Token::Word(_) | Token::Quoted(_) | Token::Text(_) | Token::Placeholder(_))
+                ) {
                     return self.refuse("must have white space or a symbol before a placeholder");
                 }
                 if self.dialect == Dialect::Postgres && self.open.last() == Some(&'[') {
@@ -268,9 +279,8 @@ impl<'s> Lexer<'s> {
     fn quoted(&self, rest: &str, quote: char, escapes: bool) -> Result<usize, Unreadable> {
         let mut characters = rest.char_indices().skip(1).peekable();
         while let Some((at, c)) = characters.next() {
-            if escapes && c == '\\' {
-                characters.next();
-            } else if c == quote && characters.peek().is_some_and(|(_, next)| *next == quote) {
+            let doubled = c == quote && characters.peek().is_some_and(|(_, next)| *next == quote);
+            if doubled || escapes && c == '\\' {
                 characters.next();
             } else if c == quote {
                 return Ok(at + quote.len_utf8());

@@ -37,6 +37,8 @@ pub struct PreparedQuery {
     pub(super) input: Json,
     pub(super) output: Json,
     pub(super) validator: Validator,
+    /// The rules of each parameter's value, in the order of `entry.params`.
+    pub(super) rules: Vec<Validator>,
 }
 
 /// An entity with the statement that counts its rows.
@@ -143,7 +145,11 @@ async fn query(
         Ok(rewritten) => rewritten,
         Err(unreadable) => {
             let line = entry.sql.get(..unreadable.at).unwrap_or_default().matches('\n').count() + 1;
-            wrong("sql", format!("`query.{name}.sql`, line {line} of the statement, {}", unreadable.rule), None);
+            wrong(
+                "sql",
+                format!("`query.{name}.sql`, line {line} of the statement, {}", unreadable.rule),
+                None,
+            );
             return None;
         }
     };
@@ -160,7 +166,10 @@ async fn query(
     for param in &entry.params {
         let limit = entry.rows == RowLimit::Param(param.name.clone());
         if !limit && !rewritten.order.contains(&param.name) {
-            let message = format!("`query.{name}.params.{}` is not used: the statement has no `:{}`", param.name, param.name);
+            let message = format!(
+                "`query.{name}.params.{}` is not used: the statement has no `:{}`",
+                param.name, param.name
+            );
             problems.push(Problem { place: param.place.clone(), message, help: None });
         } else if schemas::encode_array(param, database.engine().dialect()).is_err() {
             let message = format!("`query.{name}.params.{}`: this database takes no arrays", param.name);
@@ -177,7 +186,6 @@ async fn query(
     };
     // INVARIANT: engine and rewriter see the same placeholders. If they did not, a value could be taken for another.
     let takes = order.len();
-    // MUTATE(A11-count): the engine's own count of placeholders is not compared
     if usize::try_from(facts.parameters).ok() != Some(takes) {
         let message = format!(
             "`query.{name}.sql` has {takes} placeholders, but the database counts {}",
@@ -197,13 +205,20 @@ async fn query(
             wrong("result", format!("`query.{name}.result` {rule}"), None);
         }
         if result.rows == Rows::Value && facts.columns.len() != 1 {
-            wrong("result", format!("`query.{name}.result` with `rows = \"value\"` needs exactly one column"), None);
+            wrong(
+                "result",
+                format!("`query.{name}.result` with `rows = \"value\"` needs exactly one column"),
+                None,
+            );
         }
     }
     let input = schemas::input(&entry.params);
     let output = schemas::output(entry, &facts.columns);
-    let validator = match Validator::compile(&input) {
-        Ok(validator) => validator,
+    let rules = entry.params.iter().map(|param| Validator::compile(&param.schema));
+    let compiled =
+        Validator::compile(&input).and_then(|all| Ok((all, rules.collect::<Result<Vec<_>, _>>()?)));
+    let (validator, rules) = match compiled {
+        Ok(compiled) => compiled,
         Err(cause) => {
             wrong("", format!("the schema of `query.{name}` cannot be used: {cause}"), None);
             return None;
@@ -218,6 +233,7 @@ async fn query(
         input,
         output,
         validator,
+        rules,
         database,
     })
 }
@@ -274,7 +290,10 @@ async fn judged(
                 return None;
             }
         };
-        if first.as_ref().is_some_and(|known| known.columns != facts.columns || known.parameters != facts.parameters) {
+        if first
+            .as_ref()
+            .is_some_and(|known| known.columns != facts.columns || known.parameters != facts.parameters)
+        {
             let message = format!("`{name}` has other columns for one tenant than for another");
             problems.push(Problem { place: place.clone(), message, help: None });
             return None;
@@ -296,7 +315,9 @@ fn reason(error: EngineError) -> (String, Option<String>) {
         }
         EngineError::Busy { .. } => ("all its workers are busy".into(), None),
         EngineError::Killed => ("it did not answer in time".into(), None),
-        EngineError::Broken(cause) | EngineError::Unreachable(cause) => ("it cannot be reached".into(), Some(cause)),
+        EngineError::Broken(cause) | EngineError::Unreachable(cause) => {
+            ("it cannot be reached".into(), Some(cause))
+        }
     }
 }
 

@@ -74,8 +74,7 @@ impl Catalog {
     fn build(files: &[(Arc<str>, String)], mut problems: Vec<Problem>) -> Result<Catalog, CatalogErrors> {
         let fields = files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
         let digest = Digest::of_fields("countersign catalog v1", fields);
-        let mut catalog =
-            Catalog { queries: Vec::new(), entities: Vec::new(), answers: Vec::new(), digest };
+        let mut catalog = Catalog { queries: Vec::new(), entities: Vec::new(), answers: Vec::new(), digest };
         let mut names = Names::default();
         for (file, text) in files {
             let source = Source { file: Arc::clone(file), text };
@@ -326,7 +325,11 @@ fn shape(keys: &Keys<'_>, params: &[Param], problems: &mut Vec<Problem>) -> Opti
     members.extend(echo.iter().map(String::as_str));
     members.sort_unstable();
     if members.windows(2).any(|pair| pair.first() == pair.last()) {
-        problems.push(keys.wrong("key", "and the other members of the answer must have different names", None));
+        problems.push(keys.wrong(
+            "key",
+            "and the other members of the answer must have different names",
+            None,
+        ));
     }
     Some(ResultShape { key, rows, count, truncated, echo })
 }

@@ -56,7 +56,10 @@ pub(super) fn output(entry: &Query, columns: &[ColumnInfo]) -> Json {
     match &entry.result {
         Some(result) => shaped(entry, result, columns),
         None => {
-            let names: Vec<Json> = columns.iter().map(|column| json!({"type": "object", "properties": {"name": {"const": column.name}}})).collect();
+            let names: Vec<Json> = columns
+                .iter()
+                .map(|column| json!({"type": "object", "properties": {"name": {"const": column.name}}}))
+                .collect();
             let mut schema = crate::query::output_schema();
             let wide = json!({"type": "array", "minItems": columns.len(), "maxItems": columns.len(), "items": value_schema(None)});
             if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
@@ -76,7 +79,8 @@ fn shaped(entry: &Query, result: &ResultShape, columns: &[ColumnInfo]) -> Json {
     let members: Map<String, Json> =
         columns.iter().map(|column| (column.name.clone(), value_schema(Some(column)))).collect();
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let row = json!({"type": "object", "properties": members, "required": names, "additionalProperties": false});
+    let row =
+        json!({"type": "object", "properties": members, "required": names, "additionalProperties": false});
     let held = match result.rows {
         Rows::Objects => json!({"type": "array", "items": row}),
         Rows::Object => {
@@ -100,7 +104,9 @@ fn shaped(entry: &Query, result: &ResultShape, columns: &[ColumnInfo]) -> Json {
     for name in &result.echo {
         let known = entry.params.iter().find(|param| param.name == *name);
         let any = json!({"type": ["string", "number", "boolean", "array", "null"]});
-        let schema = known.and_then(|param| param.schema.get("type")).map_or(any, |word| json!({"type": [word, "string", "null"]}));
+        let schema = known
+            .and_then(|param| param.schema.get("type"))
+            .map_or(any, |word| json!({"type": [word, "string", "null"]}));
         properties.insert(name.clone(), schema);
         required.push(name.clone());
     }
@@ -110,7 +116,8 @@ fn shaped(entry: &Query, result: &ResultShape, columns: &[ColumnInfo]) -> Json {
 /// JSON Schema of one value. An engine's types do not bind: integers beyond 2^53-1, exact decimals, dates, bytes and masks are strings.
 fn value_schema(column: Option<&ColumnInfo>) -> Json {
     let mut schema = json!({"type": ["string", "number", "boolean", "null"]});
-    if let (Some(kind), Some(schema)) = (column.and_then(|c| c.decl_type.as_deref()), schema.as_object_mut()) {
+    if let (Some(kind), Some(schema)) = (column.and_then(|c| c.decl_type.as_deref()), schema.as_object_mut())
+    {
         schema.insert("description".into(), kind.to_ascii_lowercase().into());
     }
     schema
@@ -139,15 +146,16 @@ pub(super) fn bind(
     })?;
     let entry = &query.entry;
     let mut all = Vec::with_capacity(entry.params.len());
-    for param in &entry.params {
-        all.push(resolve(param, principal, arguments, prefix)?);
+    for (param, rules) in entry.params.iter().zip(&query.rules) {
+        all.push(resolve(param, rules, principal, arguments, prefix)?);
     }
     let values = query.order.iter().filter_map(|position| {
         let (param, value) = (entry.params.get(*position)?, all.get(*position)?);
         Some(encode(param, value, query.database.engine().dialect()).ok_or_else(|| unfit(param, prefix)))
     });
     let values = values.collect::<Result<Vec<_>, _>>()?;
-    let named = |name: &str| entry.params.iter().position(|param| param.name == name).and_then(|at| all.get(at));
+    let named =
+        |name: &str| entry.params.iter().position(|param| param.name == name).and_then(|at| all.get(at));
     let rows = match &entry.rows {
         super::RowLimit::Database => None,
         super::RowLimit::Fixed(rows) => Some(*rows),
@@ -159,11 +167,17 @@ pub(super) fn bind(
 }
 
 /// The value of one parameter.
-fn resolve(param: &Param, principal: &Principal, arguments: &Json, prefix: &str) -> Result<Json, ToolError> {
+fn resolve(
+    param: &Param,
+    rules: &Validator,
+    principal: &Principal,
+    arguments: &Json,
+    prefix: &str,
+) -> Result<Json, ToolError> {
     let sent = || arguments.get(&param.name).filter(|value| !value.is_null());
     let value = match &param.origin {
         // INVARIANT: a bound parameter is of the identity, whatever the arguments hold.
-        Origin::Identity(bound) => return of_identity(param, bound, principal),
+        Origin::Identity(bound) => return of_identity(param, bound, rules, principal),
         Origin::Required => sent().cloned().ok_or_else(|| unfit(param, prefix))?,
         Origin::Default(default) => sent().unwrap_or(default).clone(),
         Origin::Optional => sent().cloned().unwrap_or_default(),
@@ -174,12 +188,22 @@ fn resolve(param: &Param, principal: &Principal, arguments: &Json, prefix: &str)
     let Some(written) = value.as_str() else { return Err(unfit(param, prefix)) };
     let spelled = param.aliases.get(&written.trim().to_lowercase());
     let meant = spelled.map_or_else(|| Json::from(written.trim()), |meant| Json::from(meant.as_str()));
-    check(param, &meant).map_err(|rule| ToolError::invalid(format!("{prefix}/{}", param.name), rule))?;
-    Ok(meant)
+    match rules.check(&meant) {
+        Ok(()) => Ok(meant),
+        Err(Denied::Invalid { rule, .. }) => {
+            Err(ToolError::invalid(format!("{prefix}/{}", param.name), rule))
+        }
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// What an identity holds, if it keeps the parameter's rules.
-fn of_identity(param: &Param, bound: &Bind, principal: &Principal) -> Result<Json, ToolError> {
+fn of_identity(
+    param: &Param,
+    bound: &Bind,
+    rules: &Validator,
+    principal: &Principal,
+) -> Result<Json, ToolError> {
     let held = match bound {
         Bind::Tenant => Some(principal.tenant()),
         Bind::Subject => Some(principal.subject()),
@@ -195,16 +219,8 @@ fn of_identity(param: &Param, bound: &Bind, principal: &Principal) -> Result<Jso
         Kind::One(_) => Json::from(held),
         Kind::Array(_) => serde_json::from_str(held).map_err(|_| lacking())?,
     };
-    check(param, &value).map_err(|_| lacking())?;
+    rules.check(&value).map_err(|_| lacking())?;
     Ok(value)
-}
-
-fn check(param: &Param, value: &Json) -> Result<(), String> {
-    let validator = Validator::compile(&param.schema)?;
-    validator.check(value).map_err(|denied| match denied {
-        Denied::Invalid { rule, .. } => rule,
-        other => other.public(),
-    })
 }
 
 fn unfit(param: &Param, prefix: &str) -> ToolError {
@@ -236,7 +252,12 @@ fn one(scalar: Scalar, value: &Json) -> Option<Value> {
     match scalar {
         Scalar::Integer => value.as_i64().map(Value::Integer),
         // INVARIANT: an integer that a double would round is refused.
-        Scalar::Number if value.as_i64().is_some_and(|n| n.unsigned_abs() > 1 << 53) || value.as_u64().is_some_and(|n| n > 1 << 53) => None,
+        Scalar::Number
+            if value.as_i64().is_some_and(|n| n.unsigned_abs() > 1 << 53)
+                || value.as_u64().is_some_and(|n| n > 1 << 53) =>
+        {
+            None
+        }
         Scalar::Number => value.as_f64().filter(|number| number.is_finite()).map(Value::Real),
         Scalar::Boolean => value.as_bool().map(Value::Boolean),
         Scalar::String | Scalar::Date | Scalar::Timestamp | Scalar::Uuid => {

@@ -97,10 +97,25 @@ async fn each_type_takes_its_values_and_refuses_others_by_field_and_rule() {
         ("type = \"string\"", json!("x"), json!(1), "must be of type string"),
         ("type = \"string\"\nmin_length = 2", json!("ab"), json!("a"), "must be at least 2 characters"),
         ("type = \"string\"\nmax_length = 2", json!("éé"), json!("abc"), "must be at most 2 characters"),
-        ("type = \"string\"", json!("x".repeat(1000)), json!("x".repeat(1001)), "must be at most 1000 characters"),
-        ("type = \"string\"\npattern = \"[A-Z]{2}\"", json!("VA"), json!("VAX"), "must match the pattern ^(?:[A-Z]{2})$"),
+        (
+            "type = \"string\"",
+            json!("x".repeat(1000)),
+            json!("x".repeat(1001)),
+            "must be at most 1000 characters",
+        ),
+        (
+            "type = \"string\"\npattern = \"[A-Z]{2}\"",
+            json!("VA"),
+            json!("VAX"),
+            "must match the pattern ^(?:[A-Z]{2})$",
+        ),
         ("type = \"string\"\npattern = \"a|b\"", json!("b"), json!("ab"), "must match the pattern ^(?:a|b)$"),
-        ("type = \"string\"\npattern = \"[a-z]+\"", json!("ab"), json!("ab\n"), "must match the pattern ^(?:[a-z]+)$"),
+        (
+            "type = \"string\"\npattern = \"[a-z]+\"",
+            json!("ab"),
+            json!("ab\n"),
+            "must match the pattern ^(?:[a-z]+)$",
+        ),
         ("type = \"string\"\nenum = [\"a\", \"b\"]", json!("a"), json!("c"), "must be one of [\"a\",\"b\"]"),
         ("type = \"string\"", json!("x"), json!("a\u{0}b"), "must be a string without NUL characters"),
         ("type = \"integer\"", json!(i64::MAX), json!("1"), "must be of type integer"),
@@ -111,11 +126,26 @@ async fn each_type_takes_its_values_and_refuses_others_by_field_and_rule() {
         ("type = \"number\"", json!(3), json!(9_007_199_254_740_993_i64), "must be a finite number"),
         ("type = \"boolean\"", json!(true), json!("true"), "must be of type boolean"),
         ("type = \"date\"", json!("2026-02-28"), json!("2026-02-30"), "must be a valid date"),
-        ("type = \"timestamp\"", json!("2026-02-28T10:00:00Z"), json!("2026-02-28"), "must be a valid date-time"),
+        (
+            "type = \"timestamp\"",
+            json!("2026-02-28T10:00:00Z"),
+            json!("2026-02-28"),
+            "must be a valid date-time",
+        ),
         ("type = \"uuid\"", json!(uuid), json!("3f2504e0"), "must be a valid uuid"),
-        ("type = \"array\"\nitems = \"integer\"\nmax_items = 2", json!([1, 2]), json!([1, 2, 3]), "must have at most 2 items"),
+        (
+            "type = \"array\"\nitems = \"integer\"\nmax_items = 2",
+            json!([1, 2]),
+            json!([1, 2, 3]),
+            "must have at most 2 items",
+        ),
         ("type = \"array\"\nitems = \"integer\"\nmin = 0", json!([]), json!([1, -1]), "must be at least 0"),
-        ("type = \"array\"\nitems = \"string\"\nmin_items = 1", json!(["a"]), json!([]), "must have at least 1 items"),
+        (
+            "type = \"array\"\nitems = \"string\"\nmin_items = 1",
+            json!(["a"]),
+            json!([]),
+            "must have at least 1 items",
+        ),
     ];
     for (rules, good, bad, rule) in cases {
         let prepared = shop.load(&entry(rules)).await.unwrap();
@@ -229,14 +259,23 @@ async fn what_cannot_run_is_refused_when_it_is_loaded() {
         (query("SELECT 1", one), "`query.q.params.x` is not used"),
         (query("SELECT ':x'", one), "`query.q.params.x` is not used"),
         (query("SELECT ?", ""), "must name its placeholders"),
-        (query("SELECT name FROM customers", "mask = [\"mail\"]"), "names a column that the result does not have"),
+        (
+            query("SELECT name FROM customers", "mask = [\"mail\"]"),
+            "names a column that the result does not have",
+        ),
         (query("SELECT 1 AS a, 2 AS a", "result = { key = \"r\" }"), "needs columns of different names"),
         (query("SELECT 1, 2", "result = { key = \"r\", rows = \"value\" }"), "needs exactly one column"),
         (query("SELECT 1", "power = \"read-high\""), "must be true for an entry of class read-high"),
         (query("SELECT 1", "power = \"write-low\"\nexpose = true"), "with `write = true`"),
         (query("SELECT 1", "").replace("shop", "shoq"), "did you mean `shop`?"),
-        ("[entity.e]\ndescription = \"d\"\ndatabase = \"shop\"\ntable = \"customers; DROP\"\n".into(), "must be identifiers"),
-        ("[entity.e]\ndescription = \"d\"\ndatabase = \"shop\"\ntable = \"nothing\"\n".into(), "[unknown_name]"),
+        (
+            "[entity.e]\ndescription = \"d\"\ndatabase = \"shop\"\ntable = \"customers; DROP\"\n".into(),
+            "must be identifiers",
+        ),
+        (
+            "[entity.e]\ndescription = \"d\"\ndatabase = \"shop\"\ntable = \"nothing\"\n".into(),
+            "[unknown_name]",
+        ),
     ] {
         let problems = shop.problem(&text).await;
         assert!(problems.contains(said), "{text}\n{problems}");

@@ -86,9 +86,58 @@ impl Dice {
 }
 
 const PIECES: &[&str] = &[
-    ":a", ":b", ":long_name1", "::", ":", ":=", "'", "''", "'text'", "\"", "\"q\"", "`", "[", "]", "(", ")", "--", "/*", "*/",
-    "\n", "\r\n", "\r", " ", " ", " ", "$$", "$t$", "$", "E", "e'", "\\", "\\'", "?", "@", "#", "é", "SELECT", "1", "1.5e3", "x",
-    "+", "||", ",", ";", "AS", "-", "*", "/", "NULL", "\u{0}", "\u{b}", "\t",
+    ":a",
+    ":b",
+    ":long_name1",
+    "::",
+    ":",
+    ":=",
+    "'",
+    "''",
+    "'text'",
+    "\"",
+    "\"q\"",
+    "`",
+    "[",
+    "]",
+    "(",
+    ")",
+    "--",
+    "/*",
+    "*/",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    " ",
+    " ",
+    "$$",
+    "$t$",
+    "$",
+    "E",
+    "e'",
+    "\\",
+    "\\'",
+    "?",
+    "@",
+    "#",
+    "é",
+    "SELECT",
+    "1",
+    "1.5e3",
+    "x",
+    "+",
+    "||",
+    ",",
+    ";",
+    "AS",
+    "-",
+    "*",
+    "/",
+    "NULL",
+    "\u{0}",
+    "\u{b}",
+    "\t",
 ];
 
 fn soup(dice: &mut Dice) -> String {
@@ -135,7 +184,11 @@ fn rewritten_text_has_the_same_tokens_but_for_placeholders() {
 }
 
 /// What SQLite itself says: the names of the parameters and one row of results with each parameter bound to its own name.
-fn run(connection: &rusqlite::Connection, sql: &str, values: &dyn Fn(usize, Option<&str>) -> String) -> Option<Vec<String>> {
+fn run(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    values: &dyn Fn(usize, Option<&str>) -> String,
+) -> Option<Vec<String>> {
     let mut statement = connection.prepare(sql).ok()?;
     for index in 1..=statement.parameter_count() {
         let name = statement.parameter_name(index).map(|name| name.trim_start_matches(':').to_owned());
@@ -159,7 +212,8 @@ fn sqlite_reads_the_rewritten_text_as_it_reads_the_original() {
         }
         let Ok(Rewritten { sql: after, order }) = rewrite(&sql, Dialect::Sqlite) else { continue };
         let by_name = run(&connection, &sql, &|_, name| name.unwrap_or("?").to_owned());
-        let by_place = run(&connection, &after, &|index, _| order.get(index - 1).cloned().unwrap_or_default());
+        let by_place =
+            run(&connection, &after, &|index, _| order.get(index - 1).cloned().unwrap_or_default());
         let Some(by_name) = by_name else { continue };
         // Text after the first statement is for the engine to refuse; here only what SQLite runs is compared.
         assert_eq!(Some(by_name), by_place, "{sql:?} became {after:?}");

@@ -1,0 +1,46 @@
+//! The catalog of a running server: read at the start, and put in place anew by a reload. What does not validate changes nothing.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use countersign_policy::Reload;
+use countersign_tools::{
+    Database,
+    catalog::{Catalog, CatalogErrors, Prepared},
+};
+
+use crate::compose::Composed;
+
+/// The catalog of a directory, judged by its databases; none if there is no directory for it.
+///
+/// # Errors
+/// Every problem of every entry.
+pub(crate) async fn load(dir: &Path, databases: &[Arc<Database>]) -> Result<Option<Prepared>, CatalogErrors> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let catalog = Catalog::read(dir)?;
+    catalog.prepare(databases).await.map(Some)
+}
+
+/// Reads the catalog again and puts its tools in force, together with policies that were validated for exactly these tools. What it did is
+/// for the record.
+///
+/// # Errors
+/// Why the tools in force stay: the catalog, a name that is taken, or a policy that does not fit it.
+pub(crate) async fn reload(composed: &Composed) -> anyhow::Result<String> {
+    // MUTATE(A11-last-good): a catalog that does not validate takes the place of one that does
+    let catalog = load(&composed.base.catalog, &composed.base.databases).await?;
+    let toolset = composed.base.toolset(catalog.as_ref());
+    let registry = composed.base.registry(toolset.tools)?;
+    // INVARIANT: nothing is put in force before everything is valid. Between the two steps policy refuses tools that it does not know.
+    match composed.policy.reload_for(toolset.facts) {
+        Reload::Rejected { errors, .. } => Err(errors).context("the policies do not fit the catalog"),
+        Reload::Accepted { old, new, .. } => {
+            composed.pipeline.replace_registry(registry);
+            let digest = catalog.map_or_else(|| "none".to_owned(), |catalog| catalog.digest().to_string());
+            Ok(format!("{digest} policy {old} -> {new}"))
+        }
+        Reload::Unchanged { digest } => Ok(format!("unchanged policy {digest}")),
+    }
+}
