@@ -146,7 +146,9 @@ fn of_v6(address: Ipv6Addr) -> AddressClass {
     let class = V6.iter().find(of).map_or(AddressClass::Reserved, |(_, _, class)| *class);
     match class {
         // SPEC: RFC 5214 §6.1: an interface identifier that embeds an IPv4 address.
-        AddressClass::Public if matches!((bits >> 32) as u32 & 0xfcff_ffff, 0x0000_5efe) => AddressClass::Reserved,
+        AddressClass::Public if matches!((bits >> 32) as u32 & 0xfcff_ffff, 0x0000_5efe) => {
+            AddressClass::Reserved
+        }
         class => class,
     }
 }

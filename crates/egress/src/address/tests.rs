@@ -34,9 +34,21 @@ fn no_special_range_is_public() {
 #[test]
 fn ordinary_addresses_are_public() {
     for public in [
-        "8.8.8.8", "1.1.1.1", "172.15.255.255", "172.32.0.0", "100.63.255.255", "100.128.0.0", "169.253.255.255",
-        "192.0.1.0", "198.17.255.255", "198.20.0.0", "223.255.255.255", "168.63.129.17", "2606:4700::1111",
-        "2a00:1450::1", "::ffff:8.8.8.8",
+        "8.8.8.8",
+        "1.1.1.1",
+        "172.15.255.255",
+        "172.32.0.0",
+        "100.63.255.255",
+        "100.128.0.0",
+        "169.253.255.255",
+        "192.0.1.0",
+        "198.17.255.255",
+        "198.20.0.0",
+        "223.255.255.255",
+        "168.63.129.17",
+        "2606:4700::1111",
+        "2a00:1450::1",
+        "::ffff:8.8.8.8",
     ] {
         assert_eq!(class(public), AddressClass::Public, "{public}");
     }
@@ -46,10 +58,22 @@ fn ordinary_addresses_are_public() {
 #[test]
 fn metadata_is_never_dialled() {
     for text in [
-        "169.254.169.254", "169.254.170.2", "::ffff:169.254.169.254", "100.100.100.200", "192.0.0.192",
-        "168.63.129.16", "fd00:ec2::254", "fd20:ce::254", "fe80::a9fe:a9fe", "64:ff9b::a9fe:a9fe",
-        "2002:a9fe:a9fe::", "2001:0:a9fe:a9fe::", "::169.254.169.254", "::ffff:0:169.254.169.254",
-        "2a00::5efe:a9fe:a9fe", "2a00::200:5efe:a9fe:a9fe",
+        "169.254.169.254",
+        "169.254.170.2",
+        "::ffff:169.254.169.254",
+        "100.100.100.200",
+        "192.0.0.192",
+        "168.63.129.16",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "fe80::a9fe:a9fe",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::",
+        "2001:0:a9fe:a9fe::",
+        "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "2a00::5efe:a9fe:a9fe",
+        "2a00::200:5efe:a9fe:a9fe",
     ] {
         for policy in [AddressPolicy::operator_named(), AddressPolicy::public_only()] {
             assert!(!policy.permits(class(text)), "{text}: {}", class(text));
@@ -59,7 +83,16 @@ fn metadata_is_never_dialled() {
 
 #[test]
 fn an_operator_may_name_private_hosts() {
-    for text in ["127.0.0.1", "::1", "10.0.0.5", "192.168.1.1", "172.16.0.1", "100.64.0.1", "fd12::1", "::ffff:10.0.0.1"] {
+    for text in [
+        "127.0.0.1",
+        "::1",
+        "10.0.0.5",
+        "192.168.1.1",
+        "172.16.0.1",
+        "100.64.0.1",
+        "fd12::1",
+        "::ffff:10.0.0.1",
+    ] {
         assert!(AddressPolicy::operator_named().permits(class(text)), "{text}");
         assert!(!AddressPolicy::public_only().permits(class(text)), "{text}");
     }

@@ -57,6 +57,7 @@ async fn nobody_listening_is_told_apart_from_a_forbidden_address() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let refused = dial(&tcp("127.0.0.1", port), &AddressPolicy::operator_named(), soon()).await;
     assert!(matches!(refused, Err(DialError::Connect(_))));
-    let missing = dial(&Endpoint::Unix("/nonexistent".into()), &AddressPolicy::operator_named(), soon()).await;
+    let missing =
+        dial(&Endpoint::Unix("/nonexistent".into()), &AddressPolicy::operator_named(), soon()).await;
     assert!(matches!(missing, Err(DialError::Connect(_))));
 }

@@ -134,8 +134,10 @@ impl fmt::Debug for PostgresLogin {
 impl GuardWorkers {
     /// Two processes of 256 MiB at most.
     pub fn new(program: PathBuf, args: Vec<OsString>) -> GuardWorkers {
-        let limits =
-            countersign_sandbox::Limits { address_space: Some(256 << 20), ..countersign_sandbox::Limits::default() };
+        let limits = countersign_sandbox::Limits {
+            address_space: Some(256 << 20),
+            ..countersign_sandbox::Limits::default()
+        };
         GuardWorkers { program, args, workers: 2, limits }
     }
 }

@@ -35,7 +35,8 @@ pub(super) async fn inspect(name: Option<&str>, tenant: &Arc<Tenant>) -> Result<
     let mut answers = session.connection.ask(&queries).await.map_err(engine_error)?.into_iter();
     let role: Vec<Option<String>> = answers.next().into_iter().flatten().next().unwrap_or_default();
     let is = |position: usize| role.get(position).and_then(Option::as_deref) == Some("t");
-    let mut names = || -> Vec<String> { answers.next().unwrap_or_default().into_iter().flatten().flatten().collect() };
+    let mut names =
+        || -> Vec<String> { answers.next().unwrap_or_default().into_iter().flatten().flatten().collect() };
     let (predefined_roles, member_of) = names().into_iter().partition(|role| role.starts_with("pg_"));
     Ok(RoleReport {
         tenant: name.map(str::to_owned),

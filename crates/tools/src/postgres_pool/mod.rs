@@ -10,25 +10,21 @@
 
 mod config;
 mod inspect;
+mod remembered;
 mod report;
+mod run;
 mod session;
 mod snapshot;
 mod stats;
 mod tenant;
 mod writer;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_sql::{
-    ColumnInfo, Facts, Object, Open, Operation, Refusal, Rule, Run, TableDetail, TableInfo, Value,
-    engines::postgres::{
-        client::{ClientError, Prepared, ReadLimits, ReadOutcome, Schema},
-        guard::{GuardConfig, Syntax},
-    },
+    Facts, Open, Refusal, Rule, Run, TableDetail, TableInfo,
+    engines::postgres::guard::{GuardConfig, Syntax},
 };
 use tokio::{
     sync::Semaphore,
@@ -41,10 +37,12 @@ use crate::{
     worker_pool::{PoolConfig, WorkerPool},
 };
 pub use config::{GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresTls};
+use remembered::Remembered;
 pub use report::RoleReport;
+use run::Failed;
 use session::{Dialer, engine_error, is_lost};
 use snapshot::Snapshot;
-use tenant::{Lease, Tenant};
+use tenant::Tenant;
 pub use writer::WriteSession;
 
 /// The pool. Dropping it closes its connections and ends its guard processes.
@@ -53,7 +51,7 @@ pub struct PostgresPool {
     guard: GuardConfig,
     judge: WorkerPool,
     /// Judgements of texts: they depend on nothing else, so tenants share them.
-    judged: Mutex<HashMap<(Purpose, Box<str>), Arc<Syntax>>>,
+    judged: Remembered<Arc<Syntax>>,
     /// As many as there are guard processes.
     turns: Semaphore,
     dialer: Arc<Dialer>,
@@ -63,9 +61,6 @@ enum Tenants {
     Shared(Arc<Tenant>),
     PerTenant(BTreeMap<String, Arc<Tenant>>),
 }
-
-/// Judgements that are remembered; when full, all are forgotten.
-const REMEMBERED: usize = 4096;
 
 impl PostgresPool {
     /// Starts a pool. No connection is made ahead: a server that is down is an error of calls, not of the start.
@@ -105,7 +100,7 @@ impl PostgresPool {
                 Tenants::PerTenant(logins.iter().map(one).collect())
             }
         };
-        Ok(PostgresPool { tenants, guard, judge, judged: Mutex::default(), turns, dialer })
+        Ok(PostgresPool { tenants, guard, judge, judged: Remembered::default(), turns, dialer })
     }
 
     /// Logs in as each role and reads what it could do. In order of tenants.
@@ -140,31 +135,24 @@ impl PostgresPool {
             Tenants::Shared(tenant) => Some(tenant),
             Tenants::PerTenant(tenants) => tenants.get(caller.tenant),
         };
-        found.ok_or_else(|| EngineError::Refused(Refusal::new(Rule::Database, "this tenant has no login here")))
+        found.ok_or_else(|| {
+            EngineError::Refused(Refusal::new(Rule::Database, "this tenant has no login here"))
+        })
     }
 
     /// The judgement of a text.
     async fn syntax(&self, purpose: Purpose, sql: &str) -> Result<Arc<Syntax>, EngineError> {
-        let key = (purpose, Box::from(sql));
-        if let Some(syntax) = self.judged().get(&key) {
-            return Ok(Arc::clone(syntax));
+        if let Some(syntax) = self.judged.get(purpose, sql) {
+            return Ok(syntax);
         }
         // Callers who ask the same at once wait for one judgement.
         let _turn = self.turns.acquire().await;
-        if let Some(syntax) = self.judged().get(&key) {
-            return Ok(Arc::clone(syntax));
+        if let Some(syntax) = self.judged.get(purpose, sql) {
+            return Ok(syntax);
         }
         let syntax = Arc::new(self.judge.judge(purpose, sql).await?);
-        let mut judged = self.judged();
-        if judged.len() >= REMEMBERED {
-            judged.clear();
-        }
-        judged.insert(key, Arc::clone(&syntax));
+        self.judged.insert(purpose, sql, Arc::clone(&syntax));
         Ok(syntax)
-    }
-
-    fn judged(&self) -> std::sync::MutexGuard<'_, HashMap<(Purpose, Box<str>), Arc<Syntax>>> {
-        self.judged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn facts(
@@ -179,120 +167,10 @@ impl PostgresPool {
         let facts = snapshot.facts(purpose, sql, &syntax, &self.guard)?;
         Ok((snapshot, facts))
     }
-
-    async fn run_leased(
-        &self,
-        lease: &mut Lease,
-        snapshot: &Snapshot,
-        run: &Run,
-        operation: Operation,
-        name: &str,
-    ) -> Result<(Arc<Prepared>, Vec<usize>, ReadOutcome), Failed> {
-        let connection = &mut lease.session()?.connection;
-        let prepared = connection.prepare(&run.sql).await?;
-        let masked = masked(&prepared, &run.masked, &snapshot.schema)?;
-        let limits = ReadLimits {
-            rows: run.limits.rows,
-            bytes: run.limits.bytes,
-            time: run.limits.time.min(self.dialer.config.statement_timeout),
-            application_name: name,
-        };
-        if let Some(limit) = self.dialer.config.cost_limit.filter(|_| operation == Operation::Select) {
-            let cost = match snapshot.cost(&run.sql) {
-                Some(cost) => cost,
-                None => {
-                    let cost = estimate(connection, &run.sql, &run.params, limits).await?;
-                    snapshot.remember_cost(&run.sql, cost);
-                    cost
-                }
-            };
-            // MUTATE(I2-pg-cost): statements of any estimated cost run
-            if cost > limit {
-                let message = "the planner expects it to cost more than is allowed: narrow it down";
-                return Err(Refusal::new(Rule::TooComplex, message).into());
-            }
-        }
-        let hidden: Vec<bool> = match masked.is_empty() {
-            true => Vec::new(),
-            false => (0..prepared.columns.as_ref().map_or(0, Vec::len)).map(|at| masked.contains(&at)).collect(),
-        };
-        let outcome = connection.read(&run.sql, &prepared, &run.params, &hidden, limits).await?;
-        Ok((prepared, masked, outcome))
-    }
-}
-
-/// Why a run failed: by the session, or before it had one.
-enum Failed {
-    Client(ClientError),
-    Engine(EngineError),
-}
-
-impl From<ClientError> for Failed {
-    fn from(error: ClientError) -> Failed {
-        Failed::Client(error)
-    }
-}
-
-impl From<EngineError> for Failed {
-    fn from(error: EngineError) -> Failed {
-        Failed::Engine(error)
-    }
-}
-
-impl From<Refusal> for Failed {
-    fn from(refusal: Refusal) -> Failed {
-        Failed::Engine(EngineError::Refused(refusal))
-    }
 }
 
 fn application_name(caller: Caller<'_>) -> String {
     caller.call.map_or_else(|| "countersign".to_owned(), |call| format!("countersign/{call}"))
-}
-
-/// The positions of masked columns in a result, found by where the server says each column comes from.
-///
-/// INVARIANT: a column to be masked that is not found is refused, never returned: the server then sees an expression where we saw a column.
-fn masked(
-    prepared: &Prepared,
-    hidden: &std::collections::BTreeSet<Object>,
-    schema: &Schema,
-) -> Result<Vec<usize>, Refusal> {
-    if hidden.is_empty() {
-        return Ok(Vec::new());
-    }
-    let columns = prepared.columns.as_deref().unwrap_or_default();
-    let origins: Vec<Option<Object>> = columns
-        .iter()
-        .map(|column| schema.origin(column.table, column.column))
-        .map(|origin| origin.map(|o| Object::Column { table: o.table, column: o.column }))
-        .collect();
-    // MUTATE(C3-pg-untraced): a masked column that comes as an expression is returned
-    if hidden.iter().any(|object| !origins.iter().flatten().any(|origin| origin == object)) {
-        let message = "a masked column is not a plain column of the result";
-        return Err(Refusal::new(Rule::ForbiddenAction, message));
-    }
-    let of = |(at, origin): (usize, &Option<Object>)| origin.as_ref().filter(|o| hidden.contains(*o)).map(|_| at);
-    Ok(origins.iter().enumerate().filter_map(of).collect())
-}
-
-/// What the planner expects a statement to cost. Nothing runs.
-async fn estimate(
-    connection: &mut countersign_sql::engines::postgres::client::Connection,
-    sql: &str,
-    params: &[Value],
-    limits: ReadLimits<'_>,
-) -> Result<f64, ClientError> {
-    // INVARIANT: `sql` is one judged query, so this is one `EXPLAIN` of it.
-    let explain = format!("EXPLAIN (FORMAT JSON) {sql}");
-    let prepared = connection.prepare(&explain).await?;
-    let plan = connection.read(&explain, &prepared, params, &[], ReadLimits { rows: 1, bytes: 4 << 20, ..limits }).await?;
-    let text = match plan.values.first() {
-        Some(Value::Text(text)) => text.as_str(),
-        _ => "",
-    };
-    let plan: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    let cost = plan.pointer("/0/Plan/Total Cost").and_then(serde_json::Value::as_f64);
-    cost.ok_or(ClientError::Protocol("the planner's estimate cannot be read"))
 }
 
 #[async_trait]
@@ -340,17 +218,17 @@ impl Engine for PostgresPool {
             let mut lease = tenant.lease().await?;
             loop {
                 let fresh = lease.session()?.fresh;
-                let outcome = self.run_leased(&mut lease, &snapshot, &run, facts.operation, &name).await;
-                let error = match outcome {
-                    Ok((prepared, masked, outcome)) => {
-                        return Ok(rows(&prepared, masked, outcome, &snapshot.schema));
-                    }
+                let config = &self.dialer.config;
+                let error = match run::run(&mut lease, config, &snapshot, &run, facts.operation, &name).await
+                {
+                    Ok(rows) => return Ok(rows),
                     Err(Failed::Engine(error)) => return Err(error),
                     Err(Failed::Client(error)) => error,
                 };
                 if !is_lost(&error) {
                     let error = engine_error(error);
-                    if matches!(&error, EngineError::Refused(refusal) if refusal.rule == Rule::SchemaChanged) {
+                    if matches!(&error, EngineError::Refused(refusal) if refusal.rule == Rule::SchemaChanged)
+                    {
                         tenant.snapshots.doubt();
                     }
                     return Err(error);
@@ -401,18 +279,4 @@ impl Engine for PostgresPool {
 
 fn unknown_table() -> Refusal {
     Refusal::new(Rule::UnknownTable, "no such table or view")
-}
-
-fn rows(prepared: &Prepared, masked: Vec<usize>, outcome: ReadOutcome, schema: &Schema) -> EngineRows {
-    let columns = prepared.columns.iter().flatten();
-    let info = |column: &countersign_sql::engines::postgres::client::ResultColumn| ColumnInfo {
-        name: column.name.clone(),
-        decl_type: Some(schema.type_name(column.type_oid).to_owned()),
-    };
-    EngineRows {
-        columns: columns.map(info).collect(),
-        masked,
-        values: outcome.values,
-        truncated: outcome.truncated,
-    }
 }

@@ -76,7 +76,8 @@ impl Dialer {
         deadline: Instant,
     ) -> Result<(Box<dyn Duplex>, Option<SocketAddr>, bool, bool), EngineError> {
         let config = &self.config;
-        let dialed = dial(&config.endpoint, &config.addresses, deadline).await.map_err(|e| unreachable(&e))?;
+        let dialed =
+            dial(&config.endpoint, &config.addresses, deadline).await.map_err(|e| unreachable(&e))?;
         let (peer, local) = (dialed.peer, dialed.is_local());
         let verified = match &config.tls {
             PostgresTls::Verified { .. } => true,
@@ -88,7 +89,10 @@ impl Dialer {
         if !verified {
             return Ok((Box::new(stream), peer, false, local));
         }
-        let tls = self.tls.as_ref().ok_or_else(|| EngineError::Unreachable("no certificate authority is known".into()))?;
+        let tls = self
+            .tls
+            .as_ref()
+            .ok_or_else(|| EngineError::Unreachable("no certificate authority is known".into()))?;
         request_tls(&mut stream).await.map_err(|e| unreachable(&e))?;
         let stream = tls.connect(stream, self.server_name()).await.map_err(|e| unreachable(&e))?;
         Ok((Box::new(stream), peer, true, local))
@@ -177,4 +181,3 @@ pub(super) fn engine_error(error: ClientError) -> EngineError {
 pub(super) fn is_lost(error: &ClientError) -> bool {
     matches!(error, ClientError::Stream(_) | ClientError::Server(_) | ClientError::Protocol(_))
 }
-

@@ -15,22 +15,20 @@ use countersign_sql::{
 };
 use tokio::time::Instant;
 
-use super::{Purpose, session::engine_error, tenant::Tenant};
+use super::{Purpose, remembered::Remembered, session::engine_error, tenant::Tenant};
 use crate::{database::EngineError, worker_pool::WorkerPool};
 
 /// How long a snapshot is believed before the schema's version is asked for again.
 const BELIEVED: Duration = Duration::from_secs(2);
 /// How long a planner's estimate is believed.
 const ESTIMATED: Duration = Duration::from_secs(30);
-/// Statements whose facts or estimates are remembered; when full, all are forgotten.
-const REMEMBERED: usize = 1024;
 
 /// What holds while the schema does not change.
 pub(super) struct Snapshot {
     pub(super) schema: Schema,
     catalogue: Catalogue,
-    facts: Mutex<HashMap<(Purpose, Box<str>), Arc<Facts>>>,
-    costs: Mutex<HashMap<Box<str>, (f64, Instant)>>,
+    facts: Remembered<Arc<Facts>>,
+    costs: Remembered<(f64, Instant)>,
 }
 
 /// The current snapshot.
@@ -101,8 +99,8 @@ pub(super) async fn of(tenant: &Arc<Tenant>, judge: &WorkerPool) -> Result<Arc<S
     let snapshot = Arc::new(Snapshot {
         catalogue: schema.catalogue(&config.schemas, &bodies),
         schema,
-        facts: Mutex::default(),
-        costs: Mutex::default(),
+        facts: Remembered::default(),
+        costs: Remembered::default(),
     });
     tenant.snapshots.set(&snapshot);
     Ok(snapshot)
@@ -131,30 +129,20 @@ impl Snapshot {
         syntax: &Syntax,
         config: &GuardConfig,
     ) -> Result<Arc<Facts>, EngineError> {
-        let mut known = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (purpose, Box::from(sql));
-        if let Some(facts) = known.get(&key) {
-            return Ok(Arc::clone(facts));
+        if let Some(facts) = self.facts.get(purpose, sql) {
+            return Ok(facts);
         }
         let facts = Arc::new(resolve(syntax, &self.catalogue, config).map_err(EngineError::Refused)?);
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(key, Arc::clone(&facts));
+        self.facts.insert(purpose, sql, Arc::clone(&facts));
         Ok(facts)
     }
 
     /// A remembered estimate.
     pub(super) fn cost(&self, sql: &str) -> Option<f64> {
-        let costs = self.costs.lock().unwrap_or_else(PoisonError::into_inner);
-        costs.get(sql).filter(|(_, at)| at.elapsed() < ESTIMATED).map(|(cost, _)| *cost)
+        self.costs.get(Purpose::Read, sql).filter(|(_, at)| at.elapsed() < ESTIMATED).map(|(cost, _)| cost)
     }
 
     pub(super) fn remember_cost(&self, sql: &str, cost: f64) {
-        let mut costs = self.costs.lock().unwrap_or_else(PoisonError::into_inner);
-        if costs.len() >= REMEMBERED {
-            costs.clear();
-        }
-        costs.insert(sql.into(), (cost, Instant::now()));
+        self.costs.insert(Purpose::Read, sql, (cost, Instant::now()));
     }
 }

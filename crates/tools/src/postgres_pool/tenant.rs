@@ -77,7 +77,12 @@ impl Tenant {
     pub(super) async fn lease_writer(self: &Arc<Self>) -> Result<Lease, EngineError> {
         let permit = self.slot().await?;
         let session = self.open(Duty::Write).await?;
-        Ok(Lease { tenant: Arc::clone(self), session: Some(session), permit: Some(permit), duty: Duty::Write })
+        Ok(Lease {
+            tenant: Arc::clone(self),
+            session: Some(session),
+            permit: Some(permit),
+            duty: Duty::Write,
+        })
     }
 
     async fn slot(&self) -> Result<OwnedSemaphorePermit, EngineError> {

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_sql::{
-    Value,
-    engines::postgres::client::Written,
-};
+use countersign_sql::{Value, engines::postgres::client::Written};
 use tokio::time::timeout;
 
 use super::{session::engine_error, tenant::Lease};

@@ -4,7 +4,8 @@ use countersign_redact::SecretSet;
 
 use super::*;
 
-const SECRETS: [(&str, &str); 3] = [("db", "S3cr\"t\\pass\nword"), ("key", "0123456789abcdef"), ("pin", "987654321012")];
+const SECRETS: [(&str, &str); 3] =
+    [("db", "S3cr\"t\\pass\nword"), ("key", "0123456789abcdef"), ("pin", "987654321012")];
 
 fn set(texts: &[&str]) -> RowSet {
     let mut cells = Vec::new();
@@ -19,14 +20,20 @@ fn set(texts: &[&str]) -> RowSet {
         ]);
     }
     let column = |name: &str| Column { name: name.to_owned(), kind: String::new(), masked: false };
-    RowSet { columns: ["a", "n", "d", "nothing", "truth", "blob"].map(column).to_vec(), cells, truncated: None }
+    RowSet {
+        columns: ["a", "n", "d", "nothing", "truth", "blob"].map(column).to_vec(),
+        cells,
+        truncated: None,
+    }
 }
 
 /// Value by value, as it was before rows were taken together.
 fn slowly(set: &RowSet, redactor: &Redactor) -> String {
     let mut out = String::new();
     let hidden = vec![false; set.columns.len()];
-    push_arrays(&mut out, &set.cells, &set.columns, &hidden, |out, cell, hide| push_cell(out, cell, hide, redactor));
+    push_arrays(&mut out, &set.cells, &set.columns, &hidden, |out, cell, hide| {
+        push_cell(out, cell, hide, redactor)
+    });
     out
 }
 
@@ -50,7 +57,10 @@ fn every_secret_is_found_wherever_it_stands() {
         let json = rows_json(&set, &redactor);
         let rows = slowly(&set, &redactor);
         assert!(json.contains(&format!("\"rows\":[{rows}]")), "{texts:?}: {json}");
-        assert!(!json.contains("0123456789abcdef") && !json.contains("S3cr\\\"t\\\\pass"), "{texts:?}: {json}");
+        assert!(
+            !json.contains("0123456789abcdef") && !json.contains("S3cr\\\"t\\\\pass"),
+            "{texts:?}: {json}"
+        );
         let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(parsed["rows"].as_array().map(Vec::len), Some(texts.len()));
     }
@@ -60,6 +70,10 @@ fn every_secret_is_found_wherever_it_stands() {
 fn a_number_that_is_a_secret_is_redacted() {
     let redactor = Redactor::new(SecretSet::new(SECRETS).unwrap());
     let column = Column { name: "n".into(), kind: String::new(), masked: false };
-    let set = RowSet { columns: vec![column], cells: vec![Cell::Integer(1), Cell::Integer(987_654_321_012)], truncated: None };
+    let set = RowSet {
+        columns: vec![column],
+        cells: vec![Cell::Integer(1), Cell::Integer(987_654_321_012)],
+        truncated: None,
+    };
     assert!(rows_json(&set, &redactor).contains("\"rows\":[[1],[\"[redacted:pin]\"]]"));
 }

@@ -18,7 +18,8 @@ async fn a_deadline_stops_a_statement() {
         let stopped = query(&pool, of("1"), SLOW, vec![], limits).await;
         assert!(started.elapsed() < Duration::from_millis(700), "{:?}", started.elapsed());
         let stopped = stopped.err().unwrap();
-        let deadline = matches!(&stopped, EngineError::Refused(r) if r.rule == countersign_sql::Rule::Deadline);
+        let deadline =
+            matches!(&stopped, EngineError::Refused(r) if r.rule == countersign_sql::Rule::Deadline);
         assert!(deadline || matches!(stopped, EngineError::Killed), "{stopped:?}");
     }
     assert_eq!(ask(&pool, "1", "SELECT 1").await.unwrap().values, [Value::Integer(1)]);
@@ -28,7 +29,12 @@ async fn a_deadline_stops_a_statement() {
 async fn a_caller_that_goes_away_stops_its_statement() {
     let cluster = Postgres::start();
     let pool = start(shop(&cluster)).await;
-    let running = || cluster.run("postgres", "SELECT count(*) FROM pg_stat_activity WHERE usename = 't1' AND state = 'active'");
+    let running = || {
+        cluster.run(
+            "postgres",
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 't1' AND state = 'active'",
+        )
+    };
     for _ in 0..5 {
         let _ = tokio::time::timeout(Duration::from_millis(300), ask(&pool, "1", SLOW)).await;
     }
@@ -44,14 +50,21 @@ async fn callers_leave_what_cannot_be_cancelled() {
     let cluster = Postgres::start();
     cluster.shop("t1");
     cluster.run("shop", "CREATE FUNCTION burn() RETURNS int LANGUAGE sql STABLE AS $$ SELECT length(format('%400000000s', 'x')) $$");
-    let config = PostgresConfig { functions: vec!["public.burn".into()], connections: 2, queue: 0, ..shop(&cluster) };
+    let config =
+        PostgresConfig { functions: vec!["public.burn".into()], connections: 2, queue: 0, ..shop(&cluster) };
     let pool = start(config).await;
     ask(&pool, "1", "SELECT 1").await.unwrap();
     let limits = RunLimits { time: Duration::from_millis(300), ..WIDE };
     let sql = "SELECT public.burn()";
     let granted = pool.prepare(of("1"), Purpose::Read, sql).await.unwrap().accesses;
     for _ in 0..6 {
-        let run = Run { sql: sql.into(), params: vec![], granted: granted.clone(), masked: Default::default(), limits };
+        let run = Run {
+            sql: sql.into(),
+            params: vec![],
+            granted: granted.clone(),
+            masked: Default::default(),
+            limits,
+        };
         let started = Instant::now();
         let result = pool.run(of("1"), run).await;
         assert!(result.is_err());
@@ -110,12 +123,15 @@ async fn a_restart_between_calls_is_not_noticed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_beyond_the_queue_are_told_to_retry() {
     let cluster = Postgres::shared();
-    let config = PostgresConfig { connections: 1, queue: 1, queue_wait: Duration::from_millis(200), ..shop(cluster) };
+    let config =
+        PostgresConfig { connections: 1, queue: 1, queue_wait: Duration::from_millis(200), ..shop(cluster) };
     let pool = start(config).await;
     ask(&pool, "1", "SELECT 1").await.unwrap();
     let slow = tokio::spawn({
         let pool = Arc::clone(&pool);
-        async move { query(&pool, of("1"), SLOW, vec![], RunLimits { time: Duration::from_secs(1), ..WIDE }).await }
+        async move {
+            query(&pool, of("1"), SLOW, vec![], RunLimits { time: Duration::from_secs(1), ..WIDE }).await
+        }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     let started = Instant::now();

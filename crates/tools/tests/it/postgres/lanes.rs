@@ -18,7 +18,8 @@ const ATTACKS: &str = include_str!("../../../../../corpora/sql-attacks.jsonl");
 const BENIGN: &str = include_str!("../../../../../corpora/sql-benign.jsonl");
 const DEADLINE: Duration = Duration::from_millis(1_000);
 /// What only secrets hold: of the corpus database, of its server, and of its server's machine.
-const SENSITIVE: &[&str] = &["$2b$12$", "tok_live_", "sk_live_", "250000", "120000", "root:x:", "SCRAM-SHA-256", "PG_VERSION"];
+const SENSITIVE: &[&str] =
+    &["$2b$12$", "tok_live_", "sk_live_", "250000", "120000", "root:x:", "SCRAM-SHA-256", "PG_VERSION"];
 
 fn corpus(text: &str) -> Vec<Json> {
     let rows = text.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -31,9 +32,13 @@ fn text<'a>(row: &'a Json, field: &str) -> &'a str {
 
 /// What a policy grants to a reader of the corpus database: `public`, but not its secrets, and no catalogue.
 fn permits(access: &Access) -> bool {
-    let secret = |table: &str, column: &str| table == "public.users" && ["password_hash", "api_token"].contains(&column);
+    let secret = |table: &str, column: &str| {
+        table == "public.users" && ["password_hash", "api_token"].contains(&column)
+    };
     match &access.object {
-        Object::Table { table } => table.starts_with("public.") && !table.contains("salary") && !table.ends_with("call_log"),
+        Object::Table { table } => {
+            table.starts_with("public.") && !table.contains("salary") && !table.ends_with("call_log")
+        }
         Object::Column { table, column } => table.starts_with("public.") && !secret(table, column),
         Object::Function { .. } => true,
     }
@@ -117,7 +122,9 @@ async fn attacks_in_three_lanes() {
 
         let answer = unjudged(&cluster, &login_of, sql).await;
         let after = state(&cluster);
-        let shown = answer.as_ref().is_ok_and(|values| leaks(values) || (effect.starts_with("leak") && !values.is_empty()));
+        let shown = answer
+            .as_ref()
+            .is_ok_and(|values| leaks(values) || (effect.starts_with("leak") && !values.is_empty()));
         counts[2] += usize::from(after == before && !shown);
         before = after;
 
@@ -126,7 +133,13 @@ async fn attacks_in_three_lanes() {
             Ok(facts) if !refused => {
                 let limits = RunLimits { time: DEADLINE, ..WIDE };
                 let params = vec![Value::Null; facts.parameters as usize];
-                let run = Run { sql: sql.into(), params, granted: facts.accesses, masked: Default::default(), limits };
+                let run = Run {
+                    sql: sql.into(),
+                    params,
+                    granted: facts.accesses,
+                    masked: Default::default(),
+                    limits,
+                };
                 pool.run(of(""), run).await.map_err(|error| format!("{error:?}"))
             }
             _ => Err("refused".into()),
@@ -177,7 +190,13 @@ async fn benign_statements_run() {
         };
         // Statements without a value for their placeholders are described all the same.
         let params = vec![Value::Null; facts.parameters as usize];
-        let run = Run { sql: sql.into(), params, granted: facts.accesses, masked: Default::default(), limits: WIDE };
+        let run = Run {
+            sql: sql.into(),
+            params,
+            granted: facts.accesses,
+            masked: Default::default(),
+            limits: WIDE,
+        };
         if let Err(error) = pool.run(of(""), run).await {
             failed.push((id, format!("{error:?}")));
         }

@@ -41,7 +41,12 @@ async fn values_arrive_exact() {
 async fn parameters_are_bound_by_the_servers_types() {
     let pool = start(shop(Postgres::shared())).await;
     let sql = "SELECT id FROM customers WHERE id = $1 AND name LIKE $2 AND balance >= $3 AND born > $4";
-    let good = vec![Value::Integer(1), Value::Text("Acme%".into()), Value::Real(1.25), Value::Text("1979-12-31".into())];
+    let good = vec![
+        Value::Integer(1),
+        Value::Text("Acme%".into()),
+        Value::Real(1.25),
+        Value::Text("1979-12-31".into()),
+    ];
     let rows = query(&pool, of("1"), sql, good.clone(), WIDE).await.unwrap();
     assert_eq!(rows.values, [Value::Integer(1)]);
     let wrong = [
@@ -55,12 +60,16 @@ async fn parameters_are_bound_by_the_servers_types() {
         let mut params = good.clone();
         params[position] = value;
         let refusal = refusal(query(&pool, of("1"), sql, params, WIDE).await);
-        assert_eq!((refusal.rule, refusal.message.as_str(), refusal.detail), (Rule::Parameters, message, None));
+        assert_eq!(
+            (refusal.rule, refusal.message.as_str(), refusal.detail),
+            (Rule::Parameters, message, None)
+        );
     }
     let few = refusal(query(&pool, of("1"), sql, good[..2].to_vec(), WIDE).await);
     assert_eq!(few.message, "the statement takes 4 parameters, 2 were given");
     // Values never become text of a statement.
-    let injected = vec![Value::Integer(1), Value::Text("' OR true --".into()), good[2].clone(), good[3].clone()];
+    let injected =
+        vec![Value::Integer(1), Value::Text("' OR true --".into()), good[2].clone(), good[3].clone()];
     assert!(query(&pool, of("1"), sql, injected, WIDE).await.unwrap().values.is_empty());
 }
 
@@ -77,7 +86,10 @@ async fn results_are_cut_at_rows_and_at_bytes() {
     let rows = query(&pool, of("1"), sql, vec![], limits(1000, 100)).await.unwrap();
     assert_eq!((rows.values.len(), rows.truncated), (8, Some(Truncated::Bytes)));
     // Far more than fits, and a single value that does not: neither is read to its end, and no session is lost for good.
-    for sql in ["SELECT a.name, b.email FROM customers a, customers b, customers c", "SELECT string_agg(a.name, b.name) FROM customers a, customers b"] {
+    for sql in [
+        "SELECT a.name, b.email FROM customers a, customers b, customers c",
+        "SELECT string_agg(a.name, b.name) FROM customers a, customers b",
+    ] {
         let rows = query(&pool, of("1"), sql, vec![], limits(1_000_000, 10_000)).await.unwrap();
         assert_eq!(rows.truncated, Some(Truncated::Bytes), "{sql}");
     }
@@ -93,7 +105,14 @@ async fn tables_are_named_with_their_schema_and_as_the_login_sees_them() {
     let names: Vec<_> = pool.tables(of("1")).await.unwrap().into_iter().map(|table| table.name).collect();
     assert_eq!(
         names,
-        ["public.customers", "public.open_orders", "public.order_items", "public.orders", "public.products", "public.users"]
+        [
+            "public.customers",
+            "public.open_orders",
+            "public.order_items",
+            "public.orders",
+            "public.products",
+            "public.users"
+        ]
     );
     for name in ["orders", "public.orders"] {
         let table = pool.describe(of("1"), name).await.unwrap();
@@ -132,13 +151,21 @@ async fn a_changed_view_is_judged_anew() {
     let cluster = Postgres::start();
     let pool = start(shop(&cluster)).await;
     let change = |column: &str| {
-        let view = format!("CREATE OR REPLACE VIEW report AS SELECT {column} AS who FROM users; GRANT SELECT ON report TO t1, t2;");
+        let view = format!(
+            "CREATE OR REPLACE VIEW report AS SELECT {column} AS who FROM users; GRANT SELECT ON report TO t1, t2;"
+        );
         cluster.run("shop", &format!("SET ROLE shop_owner; {view}"));
     };
     change("login");
     let sql = "SELECT who FROM report";
     let granted = pool.prepare(of("1"), Purpose::Read, sql).await.unwrap().accesses;
-    let run = || Run { sql: sql.into(), params: vec![], granted: granted.clone(), masked: Default::default(), limits: WIDE };
+    let run = || Run {
+        sql: sql.into(),
+        params: vec![],
+        granted: granted.clone(),
+        masked: Default::default(),
+        limits: WIDE,
+    };
     assert!(pool.run(of("1"), run()).await.is_ok());
     change("password_hash");
     tokio::time::sleep(Duration::from_millis(2_100)).await;
@@ -159,7 +186,10 @@ async fn masked_columns_are_void_whatever_they_are_called() {
             pool.run(of("1"), run).await
         }
     };
-    for sql in ["SELECT id, email AS city FROM customers WHERE id = 1", "SELECT c.id, c.email FROM customers c WHERE id = 1"] {
+    for sql in [
+        "SELECT id, email AS city FROM customers WHERE id = 1",
+        "SELECT c.id, c.email FROM customers c WHERE id = 1",
+    ] {
         let rows = masked(sql).await.unwrap();
         assert_eq!((rows.values, rows.masked), (vec![Value::Integer(1), Value::Null], vec![1]), "{sql}");
     }
@@ -181,9 +211,17 @@ async fn settings_gain_nothing_across_tenants() {
     // First the mistake: one login that is a member of both roles.
     let both = "WITH s AS MATERIALIZED (SELECT set_config('role','t2',true)) SELECT count(*) FROM s, customers c WHERE tenant_id = 2";
     assert_eq!(reads("both_tenants", both).unwrap(), "100");
-    for setting in ["role', 't2", "session_authorization', 't2", "app.tenant_id', '2", "row_security', 'off", "search_path', 'restricted"] {
+    for setting in [
+        "role', 't2",
+        "session_authorization', 't2",
+        "app.tenant_id', '2",
+        "row_security', 'off",
+        "search_path', 'restricted",
+    ] {
         for local in [true, false] {
-            let sql = format!("WITH s AS MATERIALIZED (SELECT set_config('{setting}', {local})) SELECT count(*) FROM s, customers c WHERE tenant_id = 2");
+            let sql = format!(
+                "WITH s AS MATERIALIZED (SELECT set_config('{setting}', {local})) SELECT count(*) FROM s, customers c WHERE tenant_id = 2"
+            );
             let answer = reads("t1", &sql);
             assert!(answer.as_ref().map_or(true, |rows| rows == "0"), "{sql}: {answer:?}");
         }
@@ -216,7 +254,10 @@ async fn callers_of_two_tenants_never_meet() {
             let limits = RunLimits { time: Duration::from_secs(60), ..WIDE };
             let rows = query(&pool, of(tenant), sql, vec![], limits).await.unwrap();
             let own = Value::Integer(tenant.parse().unwrap());
-            assert!(!rows.values.is_empty() && rows.values.iter().all(|value| *value == own), "{tenant}: {sql}");
+            assert!(
+                !rows.values.is_empty() && rows.values.iter().all(|value| *value == own),
+                "{tenant}: {sql}"
+            );
             rows.values.len()
         });
     }
@@ -262,7 +303,8 @@ async fn the_planners_estimate_stops_a_statement_before_it_runs() {
 async fn a_write_session_writes_and_undoes() {
     let cluster = Postgres::start();
     let mut config = shop(&cluster);
-    config.write_logins = Some(PostgresLogins::PerTenant([("1".to_owned(), login(&cluster.shop("w1")))].into()));
+    config.write_logins =
+        Some(PostgresLogins::PerTenant([("1".to_owned(), login(&cluster.shop("w1")))].into()));
     let pool = start(config).await;
     let count = || cluster.run("shop", "SELECT count(*) FROM customers WHERE status = 'gone'");
     let update = "UPDATE customers SET status = $1 WHERE city = $2 RETURNING id";
@@ -303,22 +345,30 @@ async fn error_texts_carry_a_class_only() {
     assert_eq!(refusal.message, "a value cannot be converted or is out of range (SQLSTATE 22P02)");
     assert_eq!((refusal.rule, refusal.detail), (Rule::Failed, None));
     let mut config = shop(cluster);
-    config.write_logins = Some(PostgresLogins::PerTenant([("1".to_owned(), login(&cluster.shop("w1")))].into()));
+    config.write_logins =
+        Some(PostgresLogins::PerTenant([("1".to_owned(), login(&cluster.shop("w1")))].into()));
     let mut session = start(config).await.writer(of("1")).await.unwrap();
     session.begin(Duration::from_secs(5)).await.unwrap();
     // Customer 2 is another tenant's: whether it exists is not to be seen, and what the key held is not told.
     let insert = "INSERT INTO customers (id, tenant_id, name, email) VALUES (2, 1, 'x', 'x')";
     let Err(EngineError::Refused(refusal)) = session.execute(insert, &[], 0).await else { panic!() };
-    assert_eq!((refusal.message.as_str(), refusal.detail), ("a constraint would be violated (SQLSTATE 23505)", None));
+    assert_eq!(
+        (refusal.message.as_str(), refusal.detail),
+        ("a constraint would be violated (SQLSTATE 23505)", None)
+    );
 }
 
 /// A session is given back as it was taken, even if nobody had judged what ran on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_state_does_not_outlive_a_call() {
-    use countersign_sql::engines::postgres::client::{ClientError, Connection, ReadLimits, SessionSettings, Startup};
+    use countersign_sql::engines::postgres::client::{
+        ClientError, Connection, ReadLimits, SessionSettings, Startup,
+    };
     let cluster = Postgres::shared();
     let t1 = cluster.shop("t1");
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", cluster.port())).await.unwrap();
+    let soon = tokio::time::Instant::now() + Duration::from_secs(5);
+    let policy = countersign_egress::AddressPolicy::operator_named();
+    let stream = countersign_egress::dial(&tcp(cluster), &policy, soon).await.unwrap().stream;
     let schemas = ["public".to_owned()];
     let settings = SessionSettings {
         schemas: &schemas,
@@ -335,7 +385,8 @@ async fn session_state_does_not_outlive_a_call() {
         confidential: true,
     };
     let mut connection = Connection::open(Box::new(stream), &startup).await.unwrap();
-    let limits = ReadLimits { rows: 10, bytes: 10_000, time: Duration::from_secs(5), application_name: "state" };
+    let limits =
+        ReadLimits { rows: 10, bytes: 10_000, time: Duration::from_secs(5), application_name: "state" };
     let mut run = async |sql: &str| -> Result<Vec<Value>, ClientError> {
         let prepared = connection.prepare(sql).await?;
         connection.read(sql, &prepared, &[], &[], limits).await.map(|outcome| outcome.values)
@@ -357,7 +408,11 @@ async fn session_state_does_not_outlive_a_call() {
     ] {
         assert!(matches!(run(sql).await, Err(ClientError::Refused(_))), "{sql}");
     }
-    for sql in ["INSERT INTO customers (id) VALUES (1) RETURNING id", "SELECT 1 INTO pwned", "SELECT set_config('transaction_read_only', 'off', true)"] {
+    for sql in [
+        "INSERT INTO customers (id) VALUES (1) RETURNING id",
+        "SELECT 1 INTO pwned",
+        "SELECT set_config('transaction_read_only', 'off', true)",
+    ] {
         assert!(run(sql).await.is_err(), "{sql}");
     }
     let lasting = "SELECT set_config('search_path', 'restricted', false), set_config('app.tenant_id', '2', false), pg_advisory_lock(42)::text";
@@ -382,7 +437,10 @@ async fn statistics_are_the_servers_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_made_without_running() {
     let pool = start(shop(Postgres::shared())).await;
-    let sql = format!("{} SELECT c.name FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.total > $1", pool.explain().unwrap());
+    let sql = format!(
+        "{} SELECT c.name FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.total > $1",
+        pool.explain().unwrap()
+    );
     let facts = pool.prepare(of("1"), Purpose::Read, &sql).await.unwrap();
     assert_eq!(facts.operation, countersign_sql::Operation::Explain);
     assert!(facts.accesses.contains(&Access::column("public.orders", "total")));

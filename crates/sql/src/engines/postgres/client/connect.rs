@@ -33,7 +33,10 @@ pub struct Startup {
 impl fmt::Debug for Startup {
     /// INVARIANT: the password is never printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Startup").field("user", &self.user).field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("Startup")
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,7 +129,11 @@ impl Connection {
     /// If the stream fails, the server refuses the login, or asks for a password in a form that this stream must not carry.
     pub async fn open(stream: Box<dyn Duplex>, startup: &Startup) -> Result<Connection, ClientError> {
         let mut wire = Wire::new(stream);
-        let fixed = [("user", startup.user.as_str()), ("database", startup.database.as_str()), ("client_encoding", "UTF8")];
+        let fixed = [
+            ("user", startup.user.as_str()),
+            ("database", startup.database.as_str()),
+            ("client_encoding", "UTF8"),
+        ];
         let settings = startup.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         frontend::startup_message(fixed.into_iter().chain(settings), &mut wire.outbox)?;
         wire.flush().await?;
@@ -161,7 +168,9 @@ async fn authenticate(wire: &mut Wire, startup: &Startup) -> Result<(), ClientEr
             }
             // MUTATE(A10-clear-password): the password is sent on any stream
             _ if !startup.confidential => {
-                return Err(ClientError::Protocol("it asks for a password that only an encrypted stream may carry"));
+                return Err(ClientError::Protocol(
+                    "it asks for a password that only an encrypted stream may carry",
+                ));
             }
             Message::AuthenticationMd5Password(body) => {
                 let hash = md5_hash(startup.user.as_bytes(), startup.password.as_bytes(), body.salt());

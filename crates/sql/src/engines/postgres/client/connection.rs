@@ -132,7 +132,9 @@ impl Connection {
         loop {
             match self.wire.next().await? {
                 Message::ReadyForQuery(ready) if ready.status() == b'I' => break,
-                Message::ReadyForQuery(_) => return Err(ClientError::Protocol("a transaction was not rolled back")),
+                Message::ReadyForQuery(_) => {
+                    return Err(ClientError::Protocol("a transaction was not rolled back"));
+                }
                 Message::ErrorResponse(_) => return Err(ClientError::Protocol("a session was not settled")),
                 _ => {}
             }
@@ -224,7 +226,12 @@ impl Connection {
     }
 
     /// Queues a run of a prepared statement, with parameters and results as text.
-    pub(super) fn queue(&mut self, statement: &str, params: &[Option<&str>], rows: i32) -> Result<(), ClientError> {
+    pub(super) fn queue(
+        &mut self,
+        statement: &str,
+        params: &[Option<&str>],
+        rows: i32,
+    ) -> Result<(), ClientError> {
         let bound = frontend::bind(
             "",
             statement,
@@ -294,7 +301,11 @@ impl Wire {
                 }
             }
             match Message::parse(&mut self.inbox)? {
-                Some(Message::NoticeResponse(_) | Message::ParameterStatus(_) | Message::NotificationResponse(_)) => {}
+                Some(
+                    Message::NoticeResponse(_)
+                    | Message::ParameterStatus(_)
+                    | Message::NotificationResponse(_),
+                ) => {}
                 Some(message) => return Ok(Some(message)),
                 None => self.receive().await?,
             }

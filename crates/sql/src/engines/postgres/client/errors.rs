@@ -53,7 +53,10 @@ impl ServerError {
         let text = |field: &ErrorField<'_>| String::from_utf8_lossy(field.value_bytes()).into_owned();
         while let Ok(Some(field)) = fields.next() {
             match field.type_() {
-                b'C' => error.sqlstate = text(&field).chars().filter(char::is_ascii_alphanumeric).take(5).collect(),
+                b'C' => {
+                    error.sqlstate =
+                        text(&field).chars().filter(char::is_ascii_alphanumeric).take(5).collect()
+                }
                 b'M' => error.message = text(&field).chars().take(500).collect(),
                 b'W' => error.parameter = parameter(&text(&field)),
                 _ => {}
@@ -85,9 +88,12 @@ impl ServerError {
             (_, "42703") => (Rule::UnknownName, "a column does not exist"),
             (_, "42883") => (Rule::UnknownName, "no function or operator takes these types"),
             (_, "42601") => (Rule::Syntax, "the statement cannot be parsed"),
-            (_, "42P18") => (Rule::Parameters, "the type of a parameter cannot be told: write a cast, as in $1::text"),
+            (_, "42P18") => {
+                (Rule::Parameters, "the type of a parameter cannot be told: write a cast, as in $1::text")
+            }
             ("42", _) => (Rule::Failed, "the statement does not fit the schema: names or types do not match"),
-            (_, "0A000") => (Rule::SchemaChanged, "the schema changed, or the statement uses what is not supported"),
+            (_, "0A000") if message.starts_with("cached plan") => (Rule::SchemaChanged, "the schema changed"),
+            (_, "0A000") => (Rule::Failed, "the server does not support what the statement asks for"),
             (_, "53200") => (Rule::Memory, "the server has no memory for the statement"),
             (_, "53400") | ("54", _) => (Rule::TooComplex, "the statement or its result is too large"),
             ("53", _) => (Rule::Failed, "the server has no resources for the statement"),
@@ -109,7 +115,18 @@ impl ServerError {
 fn says_only_what_the_caller_wrote(sqlstate: &str) -> bool {
     matches!(
         sqlstate,
-        "42601" | "42703" | "42883" | "42P18" | "42804" | "42803" | "42702" | "42725" | "42P10" | "42P19" | "42P20" | "42846"
+        "42601"
+            | "42703"
+            | "42883"
+            | "42P18"
+            | "42804"
+            | "42803"
+            | "42702"
+            | "42725"
+            | "42P10"
+            | "42P19"
+            | "42P20"
+            | "42846"
     )
 }
 

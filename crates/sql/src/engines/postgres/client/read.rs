@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postgres_protocol::message::backend::{DataRowBody, Message};
 use fallible_iterator::FallibleIterator as _;
+use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
 
 use super::{
@@ -85,10 +85,9 @@ impl Connection {
         frontend::sync(&mut self.wire.outbox);
         self.wire.flush().await?;
         let outcome = self.answer(&types, masked, limits).await;
-        if let Err(ClientError::Refused(refusal)) = &outcome {
-            if refusal.rule == Rule::SchemaChanged {
-                self.forget(sql);
-            }
+        if outcome.is_err() {
+            // What was planned for another schema fails until it is parsed anew.
+            self.forget(sql);
         }
         outcome
     }
@@ -128,7 +127,9 @@ impl Connection {
                         _ => return Err(ClientError::Protocol("a command of ours did something else")),
                     };
                 }
-                Message::PortalSuspended | Message::EmptyQueryResponse if step == Step::Rows => step = Step::Ready,
+                Message::PortalSuspended | Message::EmptyQueryResponse if step == Step::Rows => {
+                    step = Step::Ready
+                }
                 Message::ReadyForQuery(ready) if step == Step::Ready && ready.status() == b'T' => {
                     self.state = State::Settling;
                     return Ok(ReadOutcome { values: rows.values, truncated: rows.truncated });

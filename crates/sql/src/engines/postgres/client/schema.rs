@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::{
     backend::{DataRowBody, Message},
     frontend,
 };
-use fallible_iterator::FallibleIterator as _;
 
 use super::{
     ClientError, Connection,
@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     ColumnDetail, ForeignKey, Refusal, TableDetail, TableInfo, TableKind,
-    engines::postgres::guard::{Catalogue, Column, Function, Kind, RelationInfo, RelationKey, Syntax, TypeInfo},
+    engines::postgres::guard::{
+        Catalogue, Column, Function, Kind, RelationInfo, RelationKey, Syntax, TypeInfo,
+    },
 };
 
 /// A relation as the server lists it.
@@ -130,10 +132,12 @@ impl Connection {
     /// # Errors
     /// If the connection fails or the server refuses.
     pub async fn schema(&mut self) -> Result<Schema, ClientError> {
-        let queries =
-            [VERSION, RELATIONS, COLUMNS, GENERATED, FOREIGN_KEYS, FUNCTIONS, OPERATORS, TYPES];
-        let answers: [Vec<Row>; 8] =
-            self.ask(&queries).await?.try_into().map_err(|_| ClientError::Protocol("an answer is missing"))?;
+        let queries = [VERSION, RELATIONS, COLUMNS, GENERATED, FOREIGN_KEYS, FUNCTIONS, OPERATORS, TYPES];
+        let answers: [Vec<Row>; 8] = self
+            .ask(&queries)
+            .await?
+            .try_into()
+            .map_err(|_| ClientError::Protocol("an answer is missing"))?;
         let [version, relations, columns, generated, foreign_keys, functions, operators, types] = answers;
         let mut schema = Schema { version: first(version), ..Schema::default() };
         schema.relations = relations.into_iter().filter_map(relation).collect();
@@ -156,8 +160,18 @@ impl Connection {
             }
         }
         for row in types {
-            if let [Some(namespace), Some(name), Some(enumeration), Some(casts), Some(extension), Some(oid), Some(written)] = row.as_slice() {
-                let info = TypeInfo { enumeration: is(enumeration), casts: is(casts), extension: is(extension) };
+            if let [
+                Some(namespace),
+                Some(name),
+                Some(enumeration),
+                Some(casts),
+                Some(extension),
+                Some(oid),
+                Some(written),
+            ] = row.as_slice()
+            {
+                let info =
+                    TypeInfo { enumeration: is(enumeration), casts: is(casts), extension: is(extension) };
                 schema.types.insert((namespace.clone(), name.clone()), info);
                 schema.type_names.insert(oid.parse().unwrap_or(0), written.clone());
             }
@@ -217,7 +231,9 @@ impl Connection {
 
 fn texts(row: &DataRowBody) -> Result<Row, ClientError> {
     let text = |range: Option<std::ops::Range<usize>>| {
-        Ok(range.and_then(|range| row.buffer().get(range)).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+        Ok(range
+            .and_then(|range| row.buffer().get(range))
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
     };
     Ok(row.ranges().map(text).collect()?)
 }
@@ -271,7 +287,11 @@ impl Schema {
             nullable: !is(not_null),
             primary_key: key.parse().unwrap_or(0),
         };
-        relation.columns.push(RawColumn { number: number.parse().unwrap_or(0), detail, sources: BTreeSet::new() });
+        relation.columns.push(RawColumn {
+            number: number.parse().unwrap_or(0),
+            detail,
+            sources: BTreeSet::new(),
+        });
     }
 
     fn source(&mut self, row: Row) {
@@ -284,7 +304,9 @@ impl Schema {
     }
 
     fn foreign_key(&mut self, row: Row) {
-        let Ok([oid, Some(column), Some(schema), Some(table), references]) = <[Option<String>; 5]>::try_from(row) else {
+        let Ok([oid, Some(column), Some(schema), Some(table), references]) =
+            <[Option<String>; 5]>::try_from(row)
+        else {
             return;
         };
         if let Some(relation) = self.of(&oid) {
@@ -294,8 +316,17 @@ impl Schema {
     }
 
     fn function(&mut self, row: Row) {
-        let Ok([Some(schema), Some(name), Some(owner), Some(definer), Some(volatile), Some(extension), Some(columns)]) =
-            <[Option<String>; 7]>::try_from(row)
+        let Ok(
+            [
+                Some(schema),
+                Some(name),
+                Some(owner),
+                Some(definer),
+                Some(volatile),
+                Some(extension),
+                Some(columns),
+            ],
+        ) = <[Option<String>; 7]>::try_from(row)
         else {
             return;
         };
@@ -316,7 +347,11 @@ impl Schema {
     }
 
     /// What the guard resolves names by. `bodies` holds the judgement of each view's text, by the view's object identifier.
-    pub fn catalogue(&self, search_path: &[String], bodies: &HashMap<u32, Result<Syntax, Refusal>>) -> Catalogue {
+    pub fn catalogue(
+        &self,
+        search_path: &[String],
+        bodies: &HashMap<u32, Result<Syntax, Refusal>>,
+    ) -> Catalogue {
         let info = |relation: &RawRelation| RelationInfo {
             oid: relation.oid,
             kind: relation.kind,
@@ -334,7 +369,11 @@ impl Schema {
         };
         Catalogue {
             search_path: search_path.to_vec(),
-            relations: self.relations.values().map(|relation| (relation.key.clone(), info(relation))).collect(),
+            relations: self
+                .relations
+                .values()
+                .map(|relation| (relation.key.clone(), info(relation)))
+                .collect(),
             functions: self.functions.clone(),
             operators: self.operators.clone(),
             types: self.types.clone(),
@@ -356,7 +395,10 @@ impl Schema {
     /// The tables and views that the login may read, in the given schemas, by name.
     pub fn tables(&self, schemas: &[String]) -> Vec<TableInfo> {
         let listed = |relation: &&RawRelation| relation.readable && schemas.contains(&relation.key.schema);
-        let info = |relation: &RawRelation| TableInfo { name: relation.key.written(), kind: table_kind(relation.kind) };
+        let info = |relation: &RawRelation| TableInfo {
+            name: relation.key.written(),
+            kind: table_kind(relation.kind),
+        };
         let mut tables: Vec<_> = self.relations.values().filter(listed).map(info).collect();
         tables.sort_by(|a, b| a.name.cmp(&b.name));
         tables

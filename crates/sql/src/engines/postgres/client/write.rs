@@ -33,7 +33,12 @@ impl Connection {
         self.settle().await?;
         self.state = State::Busy;
         let milliseconds = time.as_millis().clamp(1, i32::MAX as u128).to_string();
-        frontend::parse("", "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE", [], &mut self.wire.outbox)?;
+        frontend::parse(
+            "",
+            "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE",
+            [],
+            &mut self.wire.outbox,
+        )?;
         self.queue("", &[], 0)?;
         self.queue(LIMIT, &[Some(&milliseconds), Some(application_name)], 0)?;
         self.group(0).await?;
@@ -54,7 +59,8 @@ impl Connection {
         let params: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
         self.state = State::Busy;
         self.queue(&prepared.name, &params, 0)?;
-        let mut written = Written { columns: prepared.columns.clone().unwrap_or_default(), ..Written::default() };
+        let mut written =
+            Written { columns: prepared.columns.clone().unwrap_or_default(), ..Written::default() };
         self.fill(&mut written, rows).await?;
         self.state = State::Writing;
         Ok(written)
@@ -128,7 +134,8 @@ impl Connection {
                 Some(Message::DataRow(_)) => {}
                 Some(Message::CommandComplete(body)) => {
                     tag = body.tag()?.to_owned();
-                    written.affected = tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+                    written.affected =
+                        tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
                 }
                 Some(Message::ErrorResponse(body)) => failed = Some(ServerError::read(&body).classify()),
                 Some(Message::ReadyForQuery(_)) => break,
