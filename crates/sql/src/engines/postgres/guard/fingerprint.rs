@@ -27,12 +27,12 @@ pub(super) fn fingerprint(tree: &Json<'_>) -> u128 {
 
 fn write(hash: &mut Hash, json: &Json<'_>) {
     match json {
-        Json::Null => hash.bytes(b"n"),
-        Json::Flag(flag) => hash.bytes(if *flag { b"t" } else { b"f" }),
-        Json::Number(number) => hash.text(b"#", number),
-        Json::Text(text) => hash.text(b"s", text),
+        Json::Null => hash.mark(b'n'),
+        Json::Flag(flag) => hash.mark(if *flag { b't' } else { b'f' }),
+        Json::Number(number) => hash.text(b'#', number),
+        Json::Text(text) => hash.text(b's', text),
         Json::List(items) => {
-            hash.bytes(b"[");
+            hash.mark(b'[');
             // Lists of literals, as in `IN (1, 2, 3)`, count as one whatever their length.
             let mut previous = false;
             for item in items {
@@ -42,18 +42,18 @@ fn write(hash: &mut Hash, json: &Json<'_>) {
                 }
                 previous = literal;
             }
-            hash.bytes(b"]");
+            hash.mark(b']');
         }
         Json::Object(members) => {
-            hash.bytes(b"{");
+            hash.mark(b'{');
             for (name, value) in members {
                 if POSITIONS.contains(name) {
                     continue;
                 }
-                hash.text(b"m", name);
-                if *name == "A_Const" { hash.bytes(b"?") } else { write(hash, value) }
+                hash.text(b'm', name);
+                if *name == "A_Const" { hash.mark(b'?') } else { write(hash, value) }
             }
-            hash.bytes(b"}");
+            hash.mark(b'}');
         }
     }
 }
@@ -66,19 +66,21 @@ fn is_literal(json: &Json<'_>) -> bool {
 struct Hash(u128);
 
 impl Hash {
-    fn bytes(&mut self, bytes: &[u8]) {
+    fn word(&mut self, word: u64) {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-        for group in bytes.chunks(8) {
-            let value = group.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-            self.0 = (self.0 ^ u128::from(value)).wrapping_mul(PRIME);
-            // The product carries upwards alone; this brings its upper half down.
-            self.0 ^= self.0 >> 64;
-        }
+        self.0 = (self.0 ^ u128::from(word)).wrapping_mul(PRIME);
+        // The product carries upwards alone; this brings its upper half down.
+        self.0 ^= self.0 >> 64;
     }
 
-    fn text(&mut self, tag: &[u8], text: &str) {
-        self.bytes(tag);
-        self.bytes(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.bytes(text.as_bytes());
+    fn mark(&mut self, mark: u8) {
+        self.word(u64::from(mark));
+    }
+
+    fn text(&mut self, mark: u8, text: &str) {
+        self.word(u64::try_from(text.len()).unwrap_or(u64::MAX) << 8 | u64::from(mark));
+        let (groups, rest) = text.as_bytes().as_chunks::<8>();
+        groups.iter().for_each(|group| self.word(u64::from_be_bytes(*group)));
+        self.word(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
     }
 }

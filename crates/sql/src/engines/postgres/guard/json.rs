@@ -54,23 +54,28 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Json<'a>, Unread> {
         self.at += 1;
-        let mut members = Vec::new();
         if self.take(b'}') {
-            return Ok(Json::Object(members));
+            return Ok(Json::Object(Vec::new()));
         }
-        loop {
-            let Cow::Borrowed(name) = self.string()? else { return Err(Unread::Malformed) };
-            if !self.take(b':') {
-                return Err(Unread::Malformed);
-            }
-            members.push((name, self.value(depth)?));
-            if self.take(b'}') {
-                return Ok(Json::Object(members));
-            }
-            if !self.take(b',') {
-                return Err(Unread::Malformed);
-            }
+        // Most objects are nodes around their fields: one member, and no more room than that.
+        let only = self.member(depth)?;
+        if self.take(b'}') {
+            return Ok(Json::Object(vec![only]));
         }
+        let mut members = Vec::with_capacity(4);
+        members.push(only);
+        while self.take(b',') {
+            members.push(self.member(depth)?);
+        }
+        if self.take(b'}') { Ok(Json::Object(members)) } else { Err(Unread::Malformed) }
+    }
+
+    fn member(&mut self, depth: usize) -> Result<(&'a str, Json<'a>), Unread> {
+        let Cow::Borrowed(name) = self.string()? else { return Err(Unread::Malformed) };
+        if !self.take(b':') {
+            return Err(Unread::Malformed);
+        }
+        Ok((name, self.value(depth)?))
     }
 
     fn list(&mut self, depth: usize) -> Result<Json<'a>, Unread> {
