@@ -28,7 +28,7 @@ pub(crate) struct Mutation {
     /// Must occur exactly once in the file.
     find: String,
     replace: String,
-    /// `package` or `package::filter`: arguments of the test runner.
+    /// `package` or `package::filter`, the package with `+feature` if its test needs one: arguments of the test runner.
     test: String,
 }
 
@@ -185,6 +185,8 @@ fn try_one(mutation: &Mutation, copy: &Path) -> Result<Verdict> {
 fn test(name: &str, copy: &Path, build_only: bool) -> Result<bool> {
     let (package, filter) =
         name.split_once("::").map_or((name, None), |(package, filter)| (package, Some(filter)));
+    let (package, feature) =
+        package.split_once('+').map_or((package, None), |(package, feature)| (package, Some(feature)));
     let cargo = workspace::cargo(&[]);
     let mut command = Command::new("timeout");
     command.args(["--kill-after=10", TEST_LIMIT]).arg(cargo.get_program()).args([
@@ -193,6 +195,9 @@ fn test(name: &str, copy: &Path, build_only: bool) -> Result<bool> {
         package,
     ]);
     command.current_dir(copy).env("CARGO_TARGET_DIR", workspace::work_dir().join("mutate/target"));
+    if let Some(feature) = feature {
+        command.args(["--features", feature]);
+    }
     command.args(if build_only { &["--quiet", "--no-run"][..] } else { &["--quiet"] });
     if let Some(filter) = filter.filter(|_| !build_only) {
         command.args(["--", filter]);

@@ -147,7 +147,7 @@ fn unit() -> Result<Count> {
     command.args([
         "--workspace",
         "--features",
-        "xtask/bench",
+        "xtask/bench,countersign-sql/odbc,countersign-tools/odbc",
         "--locked",
         "--no-fail-fast",
         "--color",

@@ -180,3 +180,29 @@ async fn a_source_that_cannot_be_reached_says_so_and_no_more() {
         assert!(!format!("{error:?}").contains("horse"));
     }
 }
+
+/// A driver that loads and then writes to nowhere.
+const CRASHING: &str = "
+    short SQLAllocHandle(short kind, void *parent, void **handle) { *handle = (void *)16; return 0; }
+    short SQLFreeHandle(short kind, void *handle) { return 0; }
+    short SQLSetEnvAttr(void *handle, int attribute, void *value, int length) { return 0; }
+    short SQLDriverConnect(void *c, void *w, void *in, short n, void *out, short m, short *got, unsigned short how) {
+        *(volatile int *)0 = 1; return 0; }
+    short SQLDriverConnectW(void *c, void *w, void *in, short n, void *out, short m, short *got, unsigned short how) {
+        *(volatile int *)0 = 1; return 0; }";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::disallowed_methods, reason = "the test compiles a driver")]
+async fn a_driver_that_crashes_takes_its_worker_and_nobody_else() {
+    let Source { pool, _odbc } = sqlite().await;
+    let (code, driver) = (_odbc.dir().join("crash.c"), _odbc.dir().join("crash.so"));
+    std::fs::write(&code, CRASHING).unwrap();
+    let mut compiler = std::process::Command::new("cc");
+    let compiled = compiler.args(["-shared", "-fPIC", "-w", "-o"]).arg(&driver).arg(&code).status();
+    assert!(compiled.unwrap().success());
+    let connection = ConnectionString::new(format!("Driver={};", driver.display())).with("PWD", PASSWORD);
+    let error = OdbcPool::start(config(&_odbc, connection, Dialect::Ansi)).await.err().unwrap();
+    assert!(matches!(&error, EngineError::Broken(_)), "{error:?}");
+    assert!(!format!("{error:?}").contains("horse"));
+    assert!(run(&pool, "SELECT x FROM t", vec![], 2_000).await.is_ok());
+}

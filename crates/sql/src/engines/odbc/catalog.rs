@@ -107,7 +107,6 @@ impl Catalog {
     /// The one table that a name means.
     fn position(&self, parts: &[String]) -> Result<Option<usize>, Refusal> {
         let mut meant = self.tables.iter().enumerate().filter(|(_, entry)| entry.parts.ends_with(parts));
-        // MUTATE(C4-odbc-ambiguous): of two tables with one name any is taken for the other
         match (meant.next(), meant.next()) {
             (Some((position, _)), None) => Ok(Some(position)),
             (None, _) => Ok(None),

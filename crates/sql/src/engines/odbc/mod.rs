@@ -75,7 +75,6 @@ impl Session {
             let connected =
                 self.environment.connect_with_connection_string(self.source.connection.expose(), options);
             let connection = connected.map_err(|error| errors::connecting(&error))?;
-            // MUTATE(A7-odbc-transaction): what the dialect has against writes is not switched on
             settle(&connection, self.source.dialect).map_err(|error| errors::connecting(&error))?;
             self.connection = Some(connection);
         }
@@ -205,9 +204,8 @@ fn settle(connection: &Connection<'static>, dialect: Dialect) -> Result<(), odbc
 /// What makes the session's transactions read-only, for dialects that have it.
 fn read_only(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
-        Dialect::Postgres => {
-            &["SET default_transaction_read_only = on", "SET idle_in_transaction_session_timeout = '60s'"]
-        }
+        // MUTATE(A7-odbc-transaction): what the dialect has against writes is not switched on
+        Dialect::Postgres => &["SET default_transaction_read_only = on"],
         Dialect::Mysql => &["SET SESSION TRANSACTION READ ONLY"],
         Dialect::Sqlite => &["PRAGMA query_only = ON"],
         // Oracle's holds for one transaction: see `run::read`.

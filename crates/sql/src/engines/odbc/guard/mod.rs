@@ -4,9 +4,11 @@
 //! 2. The parser of the source's dialect yields a tree; [`walk`] passes a closed list of what may stand in it.
 //! 3. [`resolve`] finds the tables and columns among those that the source lists, and refuses names it does not know.
 
+mod allowed;
 mod escape;
 mod expr;
 mod functions;
+mod lexical;
 mod resolve;
 mod tables;
 #[cfg(test)]
@@ -90,7 +92,6 @@ fn decide(sql: &str, dialect: Dialect, write: bool, functions: &BTreeSet<String>
             walk.delete(delete)?;
             Operation::Delete
         }
-        // MUTATE(A2-odbc-query): a statement that is no query is judged like one
         (_, false) => {
             return Err(Refusal::new(Rule::NotAQuery, "only SELECT, VALUES and WITH … SELECT are allowed"));
         }

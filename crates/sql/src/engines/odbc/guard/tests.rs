@@ -20,7 +20,7 @@ fn rule(sql: &str, dialect: Dialect) -> Option<Rule> {
 
 #[test]
 fn lists_are_sorted() {
-    for list in [functions::ALLOWED, functions::TYPES, words::OPENERS, words::OPERATORS] {
+    for list in [allowed::ALLOWED, functions::TYPES, words::OPENERS, words::OPERATORS] {
         assert!(list.is_sorted(), "{list:?}");
     }
     for word in ["DROP", "EXEC", "WAITFOR", "ALTER", "WRITETEXT"] {
@@ -52,6 +52,11 @@ fn what_dialects_read_differently_is_refused_by_all() {
         "SELECT /*+ SET_VAR(x=1) */ 2",
         "SELECT 1 /* /* */ DELETE FROM t -- */",
         "SELECT 1 /* /*/ DELETE",
+        "SELECT 1 /* /* */ + 2 -- */",
+        "SELECT 1 /*/ 2",
+        "SELECT 'a\\' , 'b'",
+        "SELECT \"a.b\" FROM t",
+        "SELECT {call count(1)}",
         "SELECT 'a\\'; DELETE FROM t; -- '",
         "SELECT 'a\\\\\\'' , 1 , '",
         "SELECT E'a\\' OR 1'",
@@ -87,6 +92,7 @@ fn what_dialects_read_differently_is_refused_by_all() {
             assert!(judged(sql, dialect).is_err(), "{sql} as {}", dialect.name());
         }
     }
+    assert_eq!(rule("SELECT MATCH (a) AGAINST ('x') FROM t", Dialect::Mysql), Some(Rule::UnsupportedSyntax));
     assert!(rule("SELECT \"a\" FROM t", Dialect::Mysql).is_some());
     assert!(rule("SELECT [a] FROM t", Dialect::Ansi).is_some());
     assert!(rule("SELECT `a` FROM t", Dialect::Postgres).is_some());
@@ -192,6 +198,8 @@ fn writes_are_one_table_and_filtered() {
     for (sql, rule) in [
         ("DELETE FROM t", Rule::Unfiltered),
         ("UPDATE t SET a = 1", Rule::Unfiltered),
+        ("UPDATE t SET a = b WHERE 1 = 1", Rule::Unfiltered),
+        ("DELETE FROM t WHERE TRUE", Rule::Unfiltered),
         ("SELECT 1", Rule::NotAWrite),
         ("DROP TABLE t", Rule::NotAQuery),
         ("INSERT INTO t VALUES (1)", Rule::UnsupportedSyntax),

@@ -65,7 +65,6 @@ impl Walk<'_> {
             format_clause,
             pipe_operators,
         } = query;
-        // MUTATE(A8-odbc-locks): rows are locked
         refuse_if(!locks.is_empty(), Rule::RowLock, "a query may not lock rows")?;
         let odd = for_clause.is_some()
             || settings.is_some()
@@ -125,7 +124,6 @@ impl Walk<'_> {
                 SetExpr::Values(Values { explicit_row: _, value_keyword: _, rows }) => {
                     return rows.iter().try_for_each(|row| self.expressions(&row.content));
                 }
-                // MUTATE(A8-odbc-cte): a part of a query writes
                 SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                     return Err(Refusal::new(Rule::DataModifyingCte, "a part of a query may not write"));
                 }
@@ -164,7 +162,6 @@ impl Walk<'_> {
             value_table_mode,
             flavor,
         } = select;
-        // MUTATE(A7-odbc-into): `SELECT INTO` creates a table
         refuse_if(into.is_some(), Rule::SelectInto, "`SELECT INTO` creates a table")?;
         let odd = !optimizer_hints.is_empty()
             || exclude.is_some()

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, FromTable, Insert, ObjectName, SetExpr, TableFactor, TableObject,
-    TableWithJoins, Update,
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, Insert, ObjectName, SetExpr, TableFactor,
+    TableObject, TableWithJoins, Update,
 };
 
 use super::walk::{Named, Walk, parts, refuse_if, unsupported};
@@ -99,8 +99,7 @@ impl Walk<'_> {
             || !order_by.is_empty()
             || limit.is_some();
         refuse_if(odd, Rule::UnsupportedSyntax, "only UPDATE table SET … WHERE … is allowed")?;
-        // MUTATE(A5-odbc-where): every row is updated
-        refuse_if(selection.is_none(), Rule::Unfiltered, "UPDATE needs a WHERE")?;
+        self.filter(selection.as_ref())?;
         let table = self.single(table)?;
         let mut columns = Vec::new();
         for Assignment { target, value } in assignments {
@@ -110,8 +109,7 @@ impl Walk<'_> {
             }
             self.expression(value)?;
         }
-        self.write(table, &columns)?;
-        self.expressions(selection)
+        self.write(table, &columns)
     }
 
     pub(super) fn delete(&mut self, delete: &Delete) -> Result<(), Refusal> {
@@ -135,12 +133,21 @@ impl Walk<'_> {
             || !order_by.is_empty()
             || limit.is_some();
         refuse_if(odd, Rule::UnsupportedSyntax, "only DELETE FROM table WHERE … is allowed")?;
-        refuse_if(selection.is_none(), Rule::Unfiltered, "DELETE needs a WHERE")?;
+        self.filter(selection.as_ref())?;
         let FromTable::WithFromKeyword(from) = from else { return Err(unsupported("DELETE needs FROM")) };
         let [table] = from.as_slice() else { return Err(unsupported("DELETE takes one table")) };
         let table = self.single(table)?;
-        self.write(table, &[])?;
-        self.expressions(selection)
+        self.write(table, &[])
+    }
+
+    /// The WHERE of an UPDATE or DELETE: one that looks at no column would hold for every row.
+    fn filter(&mut self, selection: Option<&Expr>) -> Result<(), Refusal> {
+        let others = std::mem::take(&mut self.found.columns);
+        self.expressions(selection)?;
+        let all = self.found.columns.is_empty();
+        self.found.columns.extend(others);
+        // MUTATE(A5-odbc-where): every row is updated or deleted
+        refuse_if(all, Rule::Unfiltered, "UPDATE and DELETE need a WHERE that looks at a column")
     }
 
     /// The one table of an UPDATE or DELETE, by its name.
