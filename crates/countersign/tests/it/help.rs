@@ -16,6 +16,7 @@ fn the_first_page() {
         serve       Serve MCP over HTTP
         stdio       Serve MCP over standard input and output, to the program that started this one
         doctor      Check this installation: files, permissions, keys, policies, databases, the log
+        init        Prepare a database: least-privilege logins, and row security for tenants
         config      Show, check or describe the configuration
         policy      Check policies, or explain what they say to a call
         tools       List the tools that somebody would see

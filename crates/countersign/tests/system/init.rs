@@ -116,7 +116,10 @@ fn the_road_of_the_readme() {
         assert!(said.contains(line), "{line} is not in\n{said}");
     }
     let log = cluster.log();
-    assert!(log.contains("ALTER ROLE") || log.contains("countersign_login"), "the script is in the log: {log}");
+    assert!(
+        log.contains("ALTER ROLE") || log.contains("countersign_login"),
+        "the script is in the log: {log}"
+    );
     assert!(!log.contains("correct horse"), "a password reached the server's log");
 
     let again = init(&cluster, &world, &["--apply", "--as", "postgres"]);

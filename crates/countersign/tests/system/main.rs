@@ -14,8 +14,10 @@
 mod cancel;
 mod catalog;
 mod corpus;
+mod corpus_postgres;
 mod crash;
 mod disk;
+mod init;
 mod isolation;
 mod policy;
 mod stubborn;
