@@ -248,48 +248,85 @@ fn series_rows(args: &[Json<'_>]) -> f64 {
     }
 }
 
-/// The text of a string literal, also behind a cast.
+/// The text of a string literal, also behind casts that leave it as it is.
 pub(super) fn literal_text<'t>(json: &'t Json<'t>) -> Option<&'t str> {
     match node(json)? {
         ("A_Const", constant) => Some(constant.object("sval")?.text("sval").unwrap_or_default()),
-        ("TypeCast", cast) => literal_text(cast.get("arg")?),
+        ("TypeCast", cast) if casts_to(cast, &["text", "varchar", "xml"]) => literal_text(cast.get("arg")?),
         _ => None,
     }
 }
 
-/// The value of a literal number, also of one in a string, negated, cast, or computed from others.
+/// Whether a cast is to one of these types, without a length that would cut or pad.
+fn casts_to(cast: Fields<'_>, types: &[&str]) -> bool {
+    cast.object("typeName").is_some_and(|to| {
+        to.list("typmods").is_empty()
+            && to.list("arrayBounds").is_empty()
+            && match to.names("names").as_slice() {
+                [name] | ["pg_catalog", name] => types.contains(name),
+                _ => false,
+            }
+    })
+}
+
+/// The value of a literal number: plain, in a string, negated, cast to a number, or computed from whole numbers.
+///
+/// INVARIANT: the server's value is at most twice as large. So arithmetic takes whole numbers alone, without casts and division, which
+/// round, and without shifts, which wrap.
 fn constant_number(json: &Json<'_>) -> Option<f64> {
     let value = match node(json)? {
-        ("A_Const", constant) => {
-            if let Some(number) = constant.object("ival") {
-                number.number("ival") as f64
-            } else if let Some(number) = constant.object("fval") {
-                numeral(number.text("fval")?)?
-            } else {
-                numeral(constant.object("sval")?.text("sval")?)?
-            }
+        ("A_Expr", _) => whole_number(json).or_else(|| negated(json))?,
+        ("TypeCast", cast) if casts_to(cast, &["int2", "int4", "int8", "numeric", "float4", "float8"]) => {
+            let number = cast.get("arg")?;
+            leaf(number).or_else(|| negated(number))?
         }
-        ("TypeCast", cast) => constant_number(cast.get("arg")?)?,
-        ("A_Expr", expression) => {
-            let right = constant_number(expression.get("rexpr")?)?;
-            let left = match expression.get("lexpr") {
-                Some(left) => constant_number(left)?,
-                None => 0.0,
-            };
-            match *expression.names("name").last()? {
-                "+" => left + right,
-                "-" => left - right,
-                "*" => left * right,
-                "/" => left / right,
-                "^" => left.powf(right),
-                "<<" => left * right.exp2(),
-                _ => return None,
-            }
-        }
-        _ => return None,
+        _ => leaf(json)?,
     };
     // Not a number compares as nothing: count it as too much.
     Some(if value.is_nan() { f64::INFINITY } else { value })
+}
+
+fn leaf(json: &Json<'_>) -> Option<f64> {
+    let ("A_Const", constant) = node(json)? else { return None };
+    if let Some(number) = constant.object("ival") {
+        Some(number.number("ival") as f64)
+    } else if let Some(number) = constant.object("fval") {
+        numeral(number.text("fval")?)
+    } else {
+        numeral(constant.object("sval")?.text("sval")?)
+    }
+}
+
+fn negated(json: &Json<'_>) -> Option<f64> {
+    match node(json)? {
+        ("A_Expr", expression)
+            if expression.get("lexpr").is_none() && expression.names("name").last() == Some(&"-") =>
+        {
+            Some(-leaf(expression.get("rexpr")?)?)
+        }
+        _ => None,
+    }
+}
+
+fn whole_number(json: &Json<'_>) -> Option<f64> {
+    match node(json)? {
+        ("A_Const", constant) => Some(constant.object("ival")?.number("ival") as f64),
+        ("A_Expr", expression) => {
+            let right = whole_number(expression.get("rexpr")?)?;
+            let left = match expression.get("lexpr") {
+                Some(left) => whole_number(left)?,
+                None => 0.0,
+            };
+            match *expression.names("name").last()? {
+                "+" => Some(left + right),
+                "-" => Some(left - right),
+                "*" => Some(left * right),
+                "^" => Some(left.powf(right)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// A number as PostgreSQL writes it, also `0x10` and `1_000`.
