@@ -206,6 +206,9 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
     })
 }
 
+/// A tool, and the only tenant that may see it.
+type Owned = (Arc<dyn Tool>, Option<Arc<str>>);
+
 impl Base {
     /// All tools, with those of a catalog, and what policies may say of them.
     pub(crate) fn toolset(&self, catalog: Option<&Prepared>) -> Toolset {
@@ -214,14 +217,14 @@ impl Base {
             let database = tool.spec().name.strip_prefix("query_").and_then(tenant);
             (Arc::clone(tool), database)
         };
-        let mut tools: Vec<(Arc<dyn Tool>, Option<Arc<str>>)> = self.tools.iter().map(own).collect();
+        let mut tools: Vec<Owned> = self.tools.iter().map(own).collect();
         for one in catalog.into_iter().flat_map(Prepared::tools) {
             // MUTATE(A14-catalog-tenant): a query of a tenant's database is shown to other tenants
             let owner = one.database.as_deref().and_then(tenant);
             tools.push((one.tool, owner));
         }
         tools.sort_by(|(a, _), (b, _)| a.spec().name.cmp(&b.spec().name));
-        let fact = |(tool, tenant): &(Arc<dyn Tool>, Option<Arc<str>>)| ToolFact {
+        let fact = |(tool, tenant): &Owned| ToolFact {
             spec: Arc::clone(tool.spec()),
             tenant: tenant.clone(),
         };
