@@ -315,3 +315,24 @@ fn catalog_only_takes_no_sql_of_the_callers() {
         ann.modern("tools/call", json!({"name": "query_pg", "arguments": {"query": "SELECT 1"}})).json();
     assert!(answer["error"].is_object(), "{answer}");
 }
+
+#[test]
+fn a_server_that_demands_tls_must_prove_who_it_is() {
+    let cluster = Postgres::start_with(&Options { tls: true, ..Options::default() });
+    cluster.shop("t1");
+    let ca = format!("tls = \"verify\"\nca = \"{}\"", cluster.ca().display());
+    let trusting = world(&cluster, ["shop_acme", "shop_globex"], &ca);
+    let made = init(&cluster, &trusting, &["--apply", "--as", "postgres"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert_eq!(complaints(&trusting), Vec::<String>::new());
+    let said = trusting.command(&["doctor"]);
+    assert!(said.contains("TLS with a verified certificate"), "{said}");
+    // Another authority's word counts for nothing, neither for the administrator nor for a login.
+    let other = Postgres::start_with(&Options { tls: true, ..Options::default() });
+    let stranger = format!("tls = \"verify\"\nca = \"{}\"", other.ca().display());
+    let wary = world(&cluster, ["shop_acme", "shop_globex"], &stranger);
+    let refused = init(&cluster, &wary, &["--apply", "--as", "postgres"]);
+    assert_eq!(refused.status.code(), Some(4));
+    assert!(text(&refused.stderr).contains("TLS handshake failed"), "{}", text(&refused.stderr));
+    assert!(complaints(&wary)[0].starts_with("bad: pg: 127.0.0.1:"), "{:?}", complaints(&wary));
+}

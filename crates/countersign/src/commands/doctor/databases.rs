@@ -210,6 +210,12 @@ impl Judge<'_> {
                 again.clone(),
             );
         }
+        if self.database.allow_writes && report.writable.is_empty() {
+            warn(
+                format!("{who} may write nothing, although writes are on"),
+                format!("`countersign init postgres --database {} --writable TABLE` grants it", self.name),
+            );
+        }
         if !report.may_create_in.is_empty() {
             warn(format!("{who} may create objects in {}", several(&report.may_create_in)), again.clone());
         }
