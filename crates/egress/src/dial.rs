@@ -144,7 +144,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
 fn judged(addresses: Vec<SocketAddr>, policy: &AddressPolicy) -> Result<Vec<SocketAddr>, DialError> {
     for address in &addresses {
         let class = AddressClass::of(address.ip());
-        // MUTATE(E3-dial-policy): any address is dialled
+        // MUTATE(F1-dial-policy): any address is dialled
         if !policy.permits(class) {
             return Err(DialError::Forbidden { address: address.ip(), class });
         }

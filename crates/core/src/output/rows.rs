@@ -60,7 +60,7 @@ fn push_rows(out: &mut String, cells: &[Cell], columns: &[Column], masked: &[boo
         }
     });
     let clean = |text: &str| matches!(redactor.text(text), Cow::Borrowed(_));
-    // MUTATE(K1-rows): result sets are not redacted
+    // MUTATE(K2-rows): result sets are not redacted
     if !clean(out.get(start..).unwrap_or_default()) || !clean(&escaped) {
         out.truncate(start);
         push_arrays(out, cells, columns, masked, |out, cell, hide| push_cell(out, cell, hide, redactor));

@@ -133,6 +133,7 @@ impl PostgresPool {
     fn tenant(&self, caller: Caller<'_>) -> Result<&Arc<Tenant>, EngineError> {
         let found = match &self.tenants {
             Tenants::Shared(tenant) => Some(tenant),
+            // MUTATE(A14-pg-login): any tenant's login serves
             Tenants::PerTenant(tenants) => tenants.get(caller.tenant),
         };
         found.ok_or_else(|| {
@@ -211,7 +212,7 @@ impl Engine for PostgresPool {
             let tenant = self.tenant(caller)?;
             let (snapshot, facts) = self.facts(caller, Purpose::Read, &run.sql).await?;
             // INVARIANT: what runs is what was granted, by the schema as it is now.
-            // MUTATE(B2-pg-granted): what was judged under another schema runs
+            // MUTATE(A8-pg-granted): what was judged under another schema runs
             if !facts.accesses.is_subset(&run.granted) {
                 return Err(EngineError::Refused(Refusal::new(Rule::SchemaChanged, "the schema changed")));
             }

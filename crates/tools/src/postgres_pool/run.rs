@@ -39,7 +39,7 @@ pub(super) async fn run(
                 cost
             }
         };
-        // MUTATE(I2-pg-cost): statements of any estimated cost run
+        // MUTATE(A9-pg-cost): statements of any estimated cost run
         if cost > limit {
             let message = "the planner expects it to cost more than is allowed: narrow it down";
             return Err(Refusal::new(Rule::TooComplex, message).into());
@@ -90,7 +90,7 @@ fn masked(prepared: &Prepared, hidden: &BTreeSet<Object>, schema: &Schema) -> Re
         .map(|column| schema.origin(column.table, column.column))
         .map(|origin| origin.map(|o| Object::Column { table: o.table, column: o.column }))
         .collect();
-    // MUTATE(C3-pg-untraced): a masked column that comes as an expression is returned
+    // MUTATE(A16-pg-untraced): a masked column that comes as an expression is returned
     if hidden.iter().any(|object| !origins.iter().flatten().any(|origin| origin == object)) {
         let message = "a masked column is not a plain column of the result";
         return Err(Refusal::new(Rule::ForbiddenAction, message));

@@ -79,14 +79,8 @@ impl Dialer {
         let dialed =
             dial(&config.endpoint, &config.addresses, deadline).await.map_err(|e| unreachable(&e))?;
         let (peer, local) = (dialed.peer, dialed.is_local());
-        let verified = match &config.tls {
-            PostgresTls::Verified { .. } => true,
-            // MUTATE(A10-plaintext): rows cross the network in the clear
-            PostgresTls::UnlessLocal => !local,
-            PostgresTls::DangerPlaintext => false,
-        };
         let mut stream = dialed.stream;
-        if !verified {
+        if !must_verify(&config.tls, local) {
             return Ok((Box::new(stream), peer, false, local));
         }
         let tls = self
@@ -157,6 +151,16 @@ impl Session {
     }
 }
 
+/// Whether a connection needs TLS: always off this machine, unless the operator accepted the danger.
+fn must_verify(tls: &PostgresTls, local: bool) -> bool {
+    match tls {
+        PostgresTls::Verified { .. } => true,
+        // MUTATE(A21-plaintext): rows cross the network in the clear
+        PostgresTls::UnlessLocal => !local,
+        PostgresTls::DangerPlaintext => false,
+    }
+}
+
 /// No connection, and why; the causes hold no statement and no password.
 fn unreachable(error: &dyn std::error::Error) -> EngineError {
     let mut text = error.to_string();
@@ -180,4 +184,19 @@ pub(super) fn engine_error(error: ClientError) -> EngineError {
 /// Whether the session, not the statement, is at fault.
 pub(super) fn is_lost(error: &ClientError) -> bool {
     matches!(error, ClientError::Stream(_) | ClientError::Server(_) | ClientError::Protocol(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stays_on_this_machine_goes_in_the_clear() {
+        let verified = PostgresTls::Verified { authorities: None, server_name: None };
+        assert!(must_verify(&verified, true) && must_verify(&verified, false));
+        assert!(
+            must_verify(&PostgresTls::UnlessLocal, false) && !must_verify(&PostgresTls::UnlessLocal, true)
+        );
+        assert!(!must_verify(&PostgresTls::DangerPlaintext, false));
+    }
 }

@@ -193,6 +193,7 @@ impl Drop for Lease {
         let Some(mut session) = self.session.take() else { return };
         if !session.connection.is_reusable() {
             // INVARIANT: what is half answered is never another caller's.
+            // MUTATE(I2-pg-linger): a session that cannot be cancelled no longer counts
             self.tenant.dialer.abandon(session, self.permit.take());
             return;
         }

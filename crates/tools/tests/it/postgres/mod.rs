@@ -4,6 +4,7 @@ mod bench;
 mod failing;
 mod lanes;
 mod pool;
+mod sessions;
 mod tls;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -61,11 +61,12 @@ impl SessionSettings<'_> {
         let milliseconds = |time: Duration| time.as_millis().max(1).to_string();
         let idle = self.statement_timeout.saturating_add(Duration::from_secs(5));
         // INVARIANT: `pg_catalog` comes first, so that no object of another schema takes the name of a built-in one.
+        // MUTATE(A7-pg-search-path): other schemas come first
         let path = std::iter::once("pg_catalog".to_owned())
             .chain(self.schemas.iter().map(|schema| format!("\"{}\"", schema.replace('"', "\"\""))));
         let settings = [
             ("application_name", "countersign".to_owned()),
-            // MUTATE(A5-pg-default-read-only): sessions write unless told otherwise
+            // MUTATE(A7-pg-default-read-only): sessions write unless told otherwise
             ("default_transaction_read_only", if self.writes { "off" } else { "on" }.to_owned()),
             ("statement_timeout", milliseconds(self.statement_timeout)),
             ("lock_timeout", milliseconds(self.lock_timeout)),
@@ -103,7 +104,7 @@ pub async fn request_tls(stream: &mut (impl Duplex + ?Sized)) -> Result<(), Clie
     // INVARIANT: one byte and no more is read in the clear (CVE-2021-23222).
     match stream.read_u8().await? {
         b'S' => Ok(()),
-        // MUTATE(A10-tls-refused): a server without TLS is spoken to in the clear
+        // MUTATE(A21-tls-refused): a server without TLS is spoken to in the clear
         _ => Err(ClientError::Protocol("it offers no TLS")),
     }
 }
@@ -166,7 +167,7 @@ async fn authenticate(wire: &mut Wire, startup: &Startup) -> Result<(), ClientEr
                 }
                 scram(wire, &startup.password).await?;
             }
-            // MUTATE(A10-clear-password): the password is sent on any stream
+            // MUTATE(A21-clear-password): the password is sent on any stream
             _ if !startup.confidential => {
                 return Err(ClientError::Protocol(
                     "it asks for a password that only an encrypted stream may carry",

@@ -75,14 +75,14 @@ pub(super) const ROLLBACK: &str = "cs_rollback";
 pub(super) const RELEASE: &str = "cs_release";
 
 const OWN: &[(&str, &str)] = &[
-    // MUTATE(A5-pg-read-only): transactions may write
+    // MUTATE(A7-pg-read-only): transactions may write
     (BEGIN_READ, "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY"),
     (
         LIMIT,
         "SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('application_name', $2, true)",
     ),
     (ROLLBACK, "ROLLBACK"),
-    // MUTATE(A5-pg-advisory): advisory locks outlive their call
+    // MUTATE(A7-pg-advisory): advisory locks outlive their call
     (RELEASE, "SELECT pg_catalog.pg_advisory_unlock_all()"),
 ];
 
@@ -295,7 +295,7 @@ impl Wire {
     pub(super) async fn next_within(&mut self, limit: usize) -> Result<Option<Message>, ClientError> {
         loop {
             if let Some(header) = Header::parse(&self.inbox)? {
-                // MUTATE(D2-pg-message): a message of any length is awaited
+                // MUTATE(A9-pg-message): a message of any length is awaited
                 if usize::try_from(header.len()).map_or(true, |length| length > limit.min(MAX_MESSAGE)) {
                     return Ok(None);
                 }

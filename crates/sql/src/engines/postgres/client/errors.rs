@@ -104,6 +104,7 @@ impl ServerError {
             _ => (Rule::Failed, "the statement failed"),
         };
         let refusal = Refusal::new(rule, format!("{text} (SQLSTATE {sqlstate})"));
+        // MUTATE(A19-pg-class): the server's text, values and all, is the caller's
         match says_only_what_the_caller_wrote(&sqlstate) {
             true => refusal.with_detail(message),
             false => refusal,

@@ -21,6 +21,8 @@ mod errors;
 mod params;
 mod read;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod values;
 mod write;
 

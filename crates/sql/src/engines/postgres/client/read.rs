@@ -64,7 +64,7 @@ impl Connection {
         limits: ReadLimits<'_>,
     ) -> Result<ReadOutcome, ClientError> {
         let Some(columns) = &prepared.columns else {
-            // MUTATE(A5-pg-no-result): statements without a result run: SET, PREPARE, LISTEN, DISCARD
+            // MUTATE(A4-pg-no-result): statements without a result run: SET, PREPARE, LISTEN, DISCARD
             return Err(Refusal::new(Rule::NotAQuery, "a statement without a result is not a query").into());
         };
         let types: Vec<u32> = columns.iter().map(|column| column.type_oid).collect();
