@@ -39,6 +39,30 @@ pub enum Phase<'a> {
         /// The validated arguments.
         arguments: &'a Value,
     },
+    /// The same, now that its effect was tried out, or found to be beyond trying.
+    Previewed {
+        /// The validated arguments.
+        arguments: &'a Value,
+        /// What was found.
+        foreseen: Foreseen,
+    },
+}
+
+impl<'a> Phase<'a> {
+    /// The validated arguments; none while tools are listed.
+    pub fn arguments(&self) -> Option<&'a Value> {
+        match self {
+            Phase::Listing => None,
+            Phase::Calling { arguments } | Phase::Previewed { arguments, .. } => Some(arguments),
+        }
+    }
+}
+
+/// What a preview found out, for policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Foreseen {
+    /// How many objects change; none if nothing could be tried out.
+    pub affected: Option<u64>,
 }
 
 /// May `principal` call `tool`?

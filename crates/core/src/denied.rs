@@ -51,6 +51,50 @@ pub enum Failure {
     Internal,
 }
 
+/// Where a call stands that needs approvals.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// This server has no way to give approvals.
+    NoChannel,
+    /// People were asked.
+    Asked {
+        /// The id of the request.
+        id: String,
+        /// How many approved so far.
+        have: u8,
+        /// How long the request lives.
+        left: Duration,
+    },
+    /// Somebody refused.
+    Refused {
+        /// The id of the request.
+        id: String,
+        /// Why, in their words.
+        reason: String,
+    },
+}
+
+impl Standing {
+    fn public(&self, approvals: u8) -> String {
+        match self {
+            Standing::NoChannel => {
+                format!("not approved: this call needs {approvals} approval(s), and there is no way to give them")
+            }
+            Standing::Asked { id, have, left } => format!(
+                "not approved yet: this call needs {approvals} approval(s) and has {have}; nothing was executed. Request {id} waits: ask \
+                 an operator to run `countersign approvals show {id}`, then repeat exactly the same call within {} minutes",
+                left.as_secs().div_ceil(60)
+            ),
+            Standing::Refused { id, reason } if reason.is_empty() => {
+                format!("not approved: an approver refused request {id}; do not repeat the call")
+            }
+            Standing::Refused { id, reason } => {
+                format!("not approved: an approver refused request {id}: {reason}; do not repeat the call")
+            }
+        }
+    }
+}
+
 /// Why a call did not happen, or did not finish.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Denied {
@@ -83,6 +127,8 @@ pub enum Denied {
     NotApproved {
         /// How many distinct approvals would unlock it.
         approvals: u8,
+        /// What was done about that.
+        standing: Standing,
     },
     /// A data-flow label forbids it.
     BlockedByLabel,
@@ -133,9 +179,7 @@ impl Denied {
             Denied::Limited { limit, retry_after } => {
                 format!("{limit} limit reached; retry after {} ms", retry_after.as_millis())
             }
-            Denied::NotApproved { approvals } => {
-                format!("not approved: this call needs {approvals} approval(s) and has none")
-            }
+            Denied::NotApproved { approvals, standing } => standing.public(*approvals),
             Denied::BlockedByLabel => "blocked: data from this run may not flow there".into(),
             Denied::Unavailable(part) => {
                 format!("refused because the {} is unavailable; nothing was executed", part.name())

@@ -15,6 +15,17 @@ pub enum Integrity {
     Suspicious,
 }
 
+impl Integrity {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Integrity::Trusted => "trusted",
+            Integrity::Untrusted => "untrusted",
+            Integrity::Suspicious => "suspicious",
+        }
+    }
+}
+
 /// How far a text may travel, from widest to narrowest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -28,6 +39,18 @@ pub enum Confidentiality {
     Private,
     /// Credentials and the like.
     Secret,
+}
+
+impl Confidentiality {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Confidentiality::Public => "public",
+            Confidentiality::Internal => "internal",
+            Confidentiality::Private => "private",
+            Confidentiality::Secret => "secret",
+        }
+    }
 }
 
 /// The label of a result or of a run.

@@ -4,6 +4,7 @@
 //! [`ports`] and [`tool`]. Start reading at [`pipeline`].
 #![forbid(unsafe_code)]
 
+pub mod approval;
 pub mod call;
 pub mod decision;
 pub mod denied;
@@ -11,6 +12,7 @@ pub mod ids;
 pub mod json;
 pub mod label;
 pub mod limits;
+pub mod once;
 pub mod output;
 pub mod pipeline;
 pub mod plan;
@@ -23,12 +25,12 @@ pub mod schema;
 pub mod tool;
 
 pub use call::{Arguments, Call, Origin, Target, Transport};
-pub use decision::{CallQuestion, Decision, Phase, Verdict};
-pub use denied::{Denied, Failure, Refused, Subsystem};
+pub use decision::{CallQuestion, Decision, Foreseen, Phase, Verdict};
+pub use denied::{Denied, Failure, Refused, Standing, Subsystem};
 pub use ids::{CallId, Digest, RunId};
 pub use label::{Confidentiality, Integrity, Label};
 pub use output::{Block, Cell, Column, Output, Part, Reply, RowSet, RowShape, Shape, Truncation};
 pub use pipeline::{Permit, Pipeline, PreviewPermit};
 pub use plan::{Access, Action, Effect, Need, Object, Plan, Planned};
 pub use principal::{AuthMethod, Principal, PrincipalKind};
-pub use tool::{CallIo, PowerClass, Sensitivity, Tool, ToolError, ToolSpec};
+pub use tool::{CallIo, PowerClass, Preview, Sensitivity, Tool, ToolError, ToolSpec};

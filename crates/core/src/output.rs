@@ -13,7 +13,8 @@ use serde_json::Value;
 
 pub use shape::{RowShape, Shape};
 
-use rows::{push_cell, push_json_string, rows_json};
+pub(crate) use rows::rows_json;
+use rows::{push_cell, push_json_string};
 
 use crate::{
     ids::CallId,
@@ -205,6 +206,11 @@ impl Reply {
     /// The label of what was read.
     pub fn label(&self) -> Label {
         self.label
+    }
+
+    /// A structured answer from the record of an earlier call.
+    pub(crate) fn replayed(answer: Value, label: Label, redactor: &Redactor) -> Result<Reply, String> {
+        Reply::redacted(Output::new(label, vec![Part::Json(answer)]), redactor)
     }
 
     /// Whether the tool reported an error.

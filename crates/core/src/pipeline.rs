@@ -7,7 +7,10 @@
 //! Before it, the transport identified the caller and asked [`Pipeline::admit`]; after it, the transport encodes the [`Reply`]. Each gate
 //! yields the value that the next one demands: no [`Permit`] without a plan, grants and a recorded intent; no [`Reply`] without redaction.
 
+mod authorize;
 mod events;
+mod hold;
+mod once;
 mod permit;
 mod trail;
 
@@ -19,17 +22,21 @@ use std::{
 use countersign_redact::Redactor;
 
 pub use permit::{Permit, PreviewPermit};
+use authorize::{Authorized, authorize};
+use hold::Held;
 use trail::Trail;
 
 use crate::{
+    approval::Approvals,
     call::{Arguments, Call, Target},
     decision::{CallQuestion, Phase, PolicySet, Verdict},
     denied::{Denied, Failure, Refused, Subsystem},
     ids::CallId,
     label::Label,
     limits::Limits,
+    once::OnceKeys,
     output::{Output, Reply},
-    plan::{Access, Action, ApprovalDigest, Need, Plan},
+    plan::Plan,
     ports::{AuditLog, Environment, Observer, PolicySource},
     principal::Principal,
     registry::{Entry, Registry, Resource},
@@ -40,6 +47,9 @@ use crate::{
 pub trait RunLabels: Send + Sync {
     /// Joins `label` into the run's. An error closes the gate.
     fn join(&self, run: &crate::ids::RunId, label: Label) -> Result<(), String>;
+
+    /// The run's label as it stands. An error closes the gate.
+    fn current(&self, run: &crate::ids::RunId) -> Result<Label, String>;
 }
 
 /// Everything that a call passes through.
@@ -61,6 +71,8 @@ pub struct Pipeline {
     pub reply_bytes: u64,
     redactor: Redactor,
     events: events::Aggregates,
+    approvals: Option<Arc<dyn Approvals>>,
+    once: Option<Arc<dyn OnceKeys>>,
 }
 
 /// What a pipeline is made of; see the fields of [`Pipeline`].
@@ -102,7 +114,17 @@ impl Pipeline {
             reply_bytes: parts.reply_bytes,
             redactor: parts.redactor,
             events: events::Aggregates::default(),
+            approvals: None,
+            once: None,
         }
+    }
+
+    /// The same with durable state: without it, what needs approval or an idempotency key is refused.
+    #[must_use]
+    pub fn with_state(mut self, approvals: Arc<dyn Approvals>, once: Arc<dyn OnceKeys>) -> Pipeline {
+        self.approvals = Some(approvals);
+        self.once = Some(once);
+        self
     }
 
     /// One call, from resolution to the redacted reply. Every way out has left its record, durable.
@@ -134,15 +156,43 @@ impl Pipeline {
         let plan = Plan::seal(Arc::clone(spec), arguments, planned);
         trail.planned(&plan);
 
-        let granted = authorize(policy.as_ref(), call, &plan, trail)?;
+        let decided = authorize(policy.as_ref(), call, &plan, None, trail)?;
+        let mut held = Held::default();
+        if let Some(reply) = self.once(id, call, entry, &plan, &mut held, trail).await? {
+            return Ok(reply);
+        }
+        let ran = self.perform(id, call, entry, plan, policy.as_ref(), decided, &mut held, trail).await;
+        self.settle(id, &held, &ran, trail).await;
+        let reply = ran?;
+        trail.outcome(&reply).await?;
+        Ok(reply)
+    }
+
+    /// From the decision to the redacted reply: approve, record intent, execute, redact, label.
+    #[expect(clippy::too_many_arguments, reason = "all that a call has gathered on its way")]
+    async fn perform(
+        &self,
+        id: CallId,
+        call: &Call,
+        entry: &Entry,
+        plan: Plan,
+        policy: &dyn PolicySet,
+        decided: Authorized,
+        held: &mut Held,
+        trail: &mut Trail<'_>,
+    ) -> Result<Reply, ToolError> {
+        // MUTATE(J1-hold): a held call runs
+        let granted = self.release(id, call, entry, &plan, policy, decided, held, trail).await?;
 
         trail.intent(plan.effect()).await?;
-        let permit = Permit::mint(id, Arc::clone(&call.principal), plan, granted);
+        self.executing(id, held).await?;
+        let approved = held.approved.clone();
+        let permit = Permit::mint(id, Arc::clone(&call.principal), plan, granted, approved);
         let output = self.execute(entry, permit, call).await?;
+        held.executed = true;
 
         let reply = self.redact(output)?.of_call(id);
         self.labels.join(&call.run, reply.label()).map_err(unavailable(Subsystem::State))?;
-        trail.outcome(&reply).await?;
         Ok(reply)
     }
 
@@ -245,74 +295,6 @@ fn resolve<'r>(
         return Err(Denied::UnknownTool);
     }
     Ok((entry, arguments))
-}
-
-/// Asks policy on the tool, then on every access; yields the granted accesses.
-fn authorize(
-    policy: &dyn PolicySet,
-    call: &Call,
-    plan: &Plan,
-    trail: &mut Trail<'_>,
-) -> Result<Vec<Access>, ToolError> {
-    let phase = Phase::Calling { arguments: plan.arguments().value() };
-    let question = CallQuestion { principal: &call.principal, tool: plan.spec(), phase };
-    let mut granted = Vec::with_capacity(plan.accesses().len());
-    let decision = policy.decide_call(&question);
-    let mut holds = gate(&decision, String::new())?;
-    trail.decided(decision.policies);
-    for access in plan.accesses() {
-        let decision = policy.decide_access(&question, access);
-        match (decision.verdict, access.need) {
-            (Verdict::Allow, _) => granted.push(access.clone()),
-            (_, Need::Filter) if decision.error.is_none() => continue,
-            (Verdict::Deny, Need::Maskable) if decision.error.is_none() => {
-                let masked = Access { action: Action::Mask, need: Need::Required, ..access.clone() };
-                let softened = policy.decide_access(&question, &masked);
-                if softened.verdict == Verdict::Allow {
-                    trail.decided(softened.policies);
-                    granted.push(masked);
-                    continue;
-                }
-                let refused = gate(&decision, access.object.to_string());
-                trail.decided(decision.policies);
-                refused?;
-                continue;
-            }
-            _ => {
-                let refused = gate(&decision, access.object.to_string());
-                trail.decided(decision.policies);
-                holds = holds.max(refused?);
-                continue;
-            }
-        }
-        trail.decided(decision.policies);
-    }
-    approve(holds, policy, call, plan)?;
-    Ok(granted)
-}
-
-/// `Ok(n)`: permitted once `n` people approve.
-fn gate(decision: &crate::decision::Decision, object: String) -> Result<u8, ToolError> {
-    if let Some(error) = &decision.error {
-        let denied = Denied::Unavailable(Subsystem::Policy);
-        return Err(ToolError { denied, cause: Some(error.clone()), detail: None });
-    }
-    match decision.verdict {
-        Verdict::Allow => Ok(0),
-        Verdict::Hold { approvals } => Ok(approvals),
-        // MUTATE(H2-access): a refused access is granted
-        Verdict::Deny => Err(Denied::Forbidden { object, policies: decision.policies.clone() }.into()),
-    }
-}
-
-/// A call that needs approvals is refused: there is no way yet to give them. The digest is what will be approved.
-fn approve(approvals: u8, policy: &dyn PolicySet, call: &Call, plan: &Plan) -> Result<(), ToolError> {
-    if approvals == 0 {
-        return Ok(());
-    }
-    let digest = ApprovalDigest::bind(plan, &call.principal, call.run.as_str(), policy.digest());
-    let cause = format!("approval digest {}", digest.0);
-    Err(ToolError { denied: Denied::NotApproved { approvals }, cause: Some(cause), detail: None })
 }
 
 fn visible(policy: &dyn PolicySet, principal: &Principal, spec: &ToolSpec) -> bool {

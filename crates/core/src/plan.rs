@@ -7,7 +7,7 @@ use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{call::Arguments, ids::Digest, principal::Principal, tool::ToolSpec};
+use crate::{call::Arguments, ids::Digest, tool::ToolSpec};
 
 /// One action on an object.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -243,26 +243,5 @@ impl Plan {
     /// SHA-256 over tool, schema digest, canonical arguments, accesses and destinations.
     pub fn digest(&self) -> Digest {
         self.digest
-    }
-}
-
-/// What people approve: a plan, bound to who asks, in which tenant and run, and under which policies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ApprovalDigest(pub Digest);
-
-impl ApprovalDigest {
-    /// Binds a plan's digest to its circumstances (DESIGN: bindings of an approval).
-    pub fn bind(plan: &Plan, principal: &Principal, run: &str, policy_digest: &str) -> ApprovalDigest {
-        let plan_digest = plan.digest();
-        ApprovalDigest(Digest::of_fields(
-            "countersign approval v1",
-            [
-                &plan_digest.0[..],
-                principal.tenant().as_bytes(),
-                principal.key().as_bytes(),
-                run.as_bytes(),
-                policy_digest.as_bytes(),
-            ],
-        ))
     }
 }

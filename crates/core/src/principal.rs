@@ -42,6 +42,7 @@ pub struct Principal {
     method: AuthMethod,
     credential: String,
     claims: BTreeMap<String, String>,
+    owner: Option<String>,
 }
 
 impl Principal {
@@ -66,6 +67,7 @@ impl Principal {
             method,
             credential: String::new(),
             claims: BTreeMap::new(),
+            owner: None,
         }
     }
 
@@ -90,6 +92,18 @@ impl Principal {
     pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Principal {
         self.claims.insert(name.into(), value.into());
         self
+    }
+
+    /// Names the person for whom this agent acts, as the operator declared it.
+    #[must_use]
+    pub fn with_owner(mut self, owner: impl Into<String>) -> Principal {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// The person for whom this agent acts, if it acts for one.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
     /// Who vouches for the subject: `local`, `keys` or `anonymous`.
@@ -130,6 +144,11 @@ impl Principal {
     /// A verified claim by its name.
     pub fn claim(&self, name: &str) -> Option<&str> {
         self.claims.get(name).map(String::as_str)
+    }
+
+    /// All claims, by name.
+    pub fn claims(&self) -> &BTreeMap<String, String> {
+        &self.claims
     }
 
     /// The id of the credential used; empty when there is none.

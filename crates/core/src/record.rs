@@ -69,12 +69,12 @@ impl<'a> From<'a> {
     }
 }
 
-/// `intent` and `refusal`: everything known before execution.
+/// `intent`, `preview` and `refusal`: everything known before execution.
 #[derive(Serialize)]
 pub struct Opening<'a> {
     /// Format version.
     pub v: u32,
-    /// `intent` or `refusal`.
+    /// `intent`, `preview` or `refusal`.
     pub kind: &'static str,
     /// The call.
     pub call: CallId,
@@ -111,6 +111,12 @@ pub struct Opening<'a> {
     /// The digest of the policy set in force.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub policy: &'a str,
+    /// The approval that was asked for, or used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<&'a Approval>,
+    /// The call whose recorded answer this one gets, instead of running again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replays: Option<&'a str>,
     /// For a refusal: its code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
@@ -120,6 +126,34 @@ pub struct Opening<'a> {
     /// For a refusal: how long it took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micros: Option<u64>,
+}
+
+/// An approval, as recorded: enough to verify each signature from the record and the enrolled keys.
+#[derive(Clone, Serialize)]
+pub struct Approval {
+    /// The id of the request.
+    pub id: String,
+    /// What was, or is to be, signed.
+    pub digest: String,
+    /// How many people it needs.
+    pub needed: u8,
+    /// Who signed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<Signed>,
+}
+
+/// One signature.
+#[derive(Clone, Serialize)]
+pub struct Signed {
+    /// The operator.
+    pub name: String,
+    /// The id of the key.
+    pub key: String,
+    /// Base64.
+    pub signature: String,
+    /// Why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// How many accesses a record spells out.

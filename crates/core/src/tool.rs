@@ -12,7 +12,7 @@ use crate::{
     call::Arguments,
     denied::{Denied, Failure},
     ids::Digest,
-    output::Output,
+    output::{Output, RowSet},
     pipeline::{Permit, PreviewPermit},
     plan::{Plan, Planned},
     principal::Principal,
@@ -159,11 +159,17 @@ impl From<Denied> for ToolError {
     }
 }
 
-/// What an approver is shown before a write: counts and samples. Nothing yields one yet.
-#[derive(Debug)]
+/// What an approver is shown before a write: counts and samples, raw. Only redaction turns it into something that is shown.
+#[derive(Default)]
 pub struct Preview {
-    /// Affected objects, counted in a transaction that was rolled back.
-    pub affected: u64,
+    /// Affected objects, counted in a transaction that was rolled back; none if the effect reaches beyond a transaction.
+    pub affected: Option<u64>,
+    /// Some of them as they are.
+    pub before: Option<RowSet>,
+    /// The same as they would be.
+    pub after: Option<RowSet>,
+    /// What else approvers should know, in our words.
+    pub warnings: Vec<String>,
 }
 
 /// One tool. Items own their metadata, schema and logic; `compose.rs` of the binary lists them.
@@ -175,9 +181,14 @@ pub trait Tool: Send + Sync {
     /// Finds out what the call will touch, without any effect. May read catalogue metadata, never rows.
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError>;
 
-    /// Shows the effect of a write, rolled back. Tools without writes have none.
+    /// Shows the effect of a write, rolled back. A tool that cannot says so by an effect that is not counted.
     async fn preview(&self, _plan: &Plan, _permit: PreviewPermit) -> Result<Preview, ToolError> {
-        Err(ToolError::failed("this tool has no preview"))
+        Ok(Preview { warnings: vec!["this tool cannot show its effect beforehand".into()], ..Preview::default() })
+    }
+
+    /// The idempotency key that the caller gave, if the tool takes one.
+    fn once_key<'a>(&self, _arguments: &'a Arguments) -> Option<&'a str> {
+        None
     }
 
     /// Does exactly what the permit's plan says. Dropping the future stops the work.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign_identity::{KeyKind, Timestamp};
 
+use crate::commands::approvals::ApprovalsCommand;
+
 /// Every tool call, countersigned: a safe layer between AI agents and your data.
 #[derive(Parser, Debug)]
 #[command(
@@ -99,6 +101,9 @@ The id stands in every refusal, and in every line of the operator's view.")]
     /// Verify, read and search the record of calls
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Approve or refuse calls that wait for people
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// Mint, list, renew and revoke credentials
     #[command(subcommand)]
     Token(TokenCommand),

@@ -20,6 +20,7 @@ use countersign_identity::{KeyRing, danger};
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
 use countersign_redact::{Redactor, delimit};
+use countersign_state::Desk;
 use countersign_tools::{
     Database, DatabaseLimits, EngineError, catalog::Prepared, database_resources, database_tools,
 };
@@ -30,6 +31,7 @@ use crate::{
     door::Door,
     engines,
     runtime::{FileRates, Host, MemoryLabels},
+    state,
 };
 
 /// Characters of a statement.
@@ -49,6 +51,8 @@ pub(crate) struct Composed {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) policy: Arc<PolicyStore>,
     pub(crate) keys: Arc<KeyRing>,
+    /// Approvals and idempotency keys.
+    pub(crate) desk: Arc<Desk>,
     pub(crate) audit: Option<Arc<Log>>,
     pub(crate) changes: Changes,
     /// What a reload of the catalog builds on.
@@ -103,6 +107,7 @@ pub(crate) async fn build(
             Some(Arc::new(rates) as Arc<dyn countersign_core::limits::RateStore>)
         }
     };
+    let desk = state::desk(&config.state.dir).context("the state cannot be used")?;
     let pipeline = Pipeline::new(Parts {
         registry: base.registry(toolset.tools)?,
         policy: Arc::clone(&policy) as _,
@@ -113,11 +118,13 @@ pub(crate) async fn build(
         labels: Arc::new(MemoryLabels::default()),
         reply_bytes: reply_bytes(config),
         redactor,
-    });
+    })
+    .with_state(Arc::clone(&desk) as _, Arc::clone(&desk) as _);
     Ok(Composed {
         pipeline: Arc::new(pipeline),
         policy,
         keys: Arc::new(keys),
+        desk,
         audit: log,
         changes: base.changes.clone(),
         base,
@@ -214,7 +221,9 @@ impl Base {
     pub(crate) fn toolset(&self, catalog: Option<&Prepared>) -> Toolset {
         let tenant = |name: &str| self.tenants.get(name).map(Arc::clone);
         let own = |tool: &Arc<dyn Tool>| {
-            let database = tool.spec().name.strip_prefix("query_").and_then(tenant);
+            let name = &tool.spec().name;
+            let own = name.strip_prefix("query_").or_else(|| name.strip_prefix("write_"));
+            let database = own.and_then(tenant);
             (Arc::clone(tool), database)
         };
         let mut tools: Vec<Owned> = self.tools.iter().map(own).collect();
@@ -273,7 +282,7 @@ fn reply_bytes(config: &Config) -> u64 {
     config.limits.max_result.saturating_mul(8)
 }
 
-fn open_log(config: &Config) -> anyhow::Result<Log> {
+pub(crate) fn open_log(config: &Config) -> anyhow::Result<Log> {
     let rotation = Rotation { bytes: config.audit.rotate, ..Rotation::default() };
     let options = Options { reserve: config.audit.reserve, rotation, ..Options::default() };
     Log::open(&config.audit.dir, &options).with_context(|| {

@@ -33,9 +33,12 @@ pub(crate) async fn start(database: &Database, binary: &Path) -> Result<Arc<dyn 
     Ok(match &database.source {
         Source::Sqlite { file, workers } => {
             let pool = PoolConfig { workers: *workers, ..PoolConfig::new(binary.to_owned(), worker()) };
-            Arc::new(SqlitePool::start(pool, file.clone()).await?)
+            Arc::new(match database.allow_writes {
+                true => SqlitePool::start_writing(pool, file.clone(), database.allow_unfiltered_writes).await?,
+                false => SqlitePool::start(pool, file.clone()).await?,
+            })
         }
-        Source::Postgres(settings) => Arc::new(postgres(settings, database.timeout, binary).await?),
+        Source::Postgres(settings) => Arc::new(postgres(settings, database, binary).await?),
         Source::Odbc(settings) => {
             let mut connection = ConnectionString::new(settings.connection.clone());
             if let Some(password) = &settings.password {
@@ -62,7 +65,7 @@ pub(crate) async fn start(database: &Database, binary: &Path) -> Result<Arc<dyn 
 /// An authority that cannot be read, or a guard that cannot be started.
 pub(crate) async fn postgres(
     settings: &config::Postgres,
-    timeout: Duration,
+    database: &Database,
     binary: &Path,
 ) -> Result<PostgresPool, EngineError> {
     let guard = GuardWorkers::new(binary.to_owned(), vec![GUARD_WORKER.into()]);
@@ -77,7 +80,9 @@ pub(crate) async fn postgres(
         functions: settings.functions.clone(),
         #[expect(clippy::cast_precision_loss, reason = "an estimate; the largest setting is exact")]
         cost_limit: Some(settings.max_cost as f64),
-        statement_timeout: timeout,
+        statement_timeout: database.timeout,
+        writes: database.allow_writes,
+        unfiltered_writes: database.allow_unfiltered_writes,
         connections: settings.pool,
         ..PostgresConfig::new(
             endpoint(&target.host, target.port),

@@ -15,6 +15,7 @@ mod print;
 mod runtime;
 mod sample;
 mod serve;
+mod state;
 mod view;
 mod worker;
 
@@ -56,6 +57,7 @@ fn dispatch(cli: &Cli, printer: Printer) -> Outcome {
         Command::Tools(command) => commands::tools::run(command, file, printer),
         Command::Catalog(command) => commands::catalog::run(command, file, printer),
         Command::Why { log, call } => commands::why::run(log, call, file, printer),
+        Command::Approvals(command) => commands::approvals::run(command, file, printer),
         Command::Audit(command) => commands::audit::run(command, file, printer),
         Command::Token(TokenCommand::Key(command)) => commands::token::run(command, file, printer),
     }

@@ -15,6 +15,8 @@ use crate::{
     catalog,
     compose::{self, Composed, Mode},
     config::{self, Config},
+    runtime::unix_micros,
+    state::doubt,
 };
 
 /// How often counted events are written out.
@@ -41,6 +43,9 @@ pub(crate) fn http(
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Http).await?);
         let server = Arc::new(compose::server(config, &composed)?);
         announce(&composed, config, "start").await?;
+        for text in doubts(&composed).await? {
+            notice(&text);
+        }
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
         tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), notice));
@@ -64,6 +69,7 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Stdio).await?);
         let server = Arc::new(compose::server(config, &composed)?);
         announce(&composed, config, "start").await?;
+        doubts(&composed).await?;
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
         tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), |_| {}));
@@ -88,6 +94,17 @@ async fn announce(composed: &Composed, config: &Config, event: &str) -> anyhow::
     );
     let recorded = composed.pipeline.event(event, None, "", &detail).await;
     recorded.map_err(|e| anyhow::anyhow!("the audit log cannot record the {event}: {}", e.cause))
+}
+
+/// Uses of approvals that were cut off, as texts for the operator. They are recorded at every start until somebody clears them up.
+async fn doubts(composed: &Composed) -> anyhow::Result<Vec<String>> {
+    let cases = composed.desk.in_doubt(unix_micros()).await?;
+    let texts: Vec<String> = cases.iter().map(doubt).collect();
+    for text in &texts {
+        let recorded = composed.pipeline.event("approval-in-doubt", None, "", text).await;
+        recorded.map_err(|e| anyhow::anyhow!("the audit log cannot record what is in doubt: {}", e.cause))?;
+    }
+    Ok(texts)
 }
 
 async fn close(composed: &Composed, config: &Config) -> anyhow::Result<()> {

@@ -12,10 +12,15 @@ pub(crate) fn of_call(
     tool: &ToolSlice,
     approvals: u8,
 ) -> Result<Context, String> {
-    let arguments: Option<&Value> = match question.phase {
-        Phase::Listing => None,
-        Phase::Calling { arguments } => Some(arguments),
+    let arguments: Option<&Value> = question.phase.arguments();
+    let foreseen = match question.phase {
+        Phase::Previewed { foreseen, .. } => Some(foreseen),
+        Phase::Listing | Phase::Calling { .. } => None,
     };
+    let unpreviewed = foreseen.is_some_and(|foreseen| foreseen.affected.is_none());
+    // A count beyond what policy can compare is the largest that it can.
+    let affected = foreseen.and_then(|foreseen| foreseen.affected);
+    let affected = affected.map(|count| Expression::new_long(i64::try_from(count).unwrap_or(i64::MAX)));
     let input = match arguments.filter(|_| tool.slice.reads_arguments()) {
         Some(arguments) => Some(tool.shape.convert(arguments).ok_or("the arguments are not an object")?),
         None => None,
@@ -26,9 +31,11 @@ pub(crate) fn of_call(
         ("method".to_owned(), Expression::new_string(method_name(question.principal.method()).to_owned())),
         ("listing".to_owned(), Expression::new_bool(arguments.is_none())),
         ("inputOpaque".to_owned(), Expression::new_bool(opaque)),
+        ("unpreviewed".to_owned(), Expression::new_bool(unpreviewed)),
     ];
     let input = input.map(|(record, _)| ("input".to_owned(), record));
-    Context::from_pairs(pairs.into_iter().chain(input)).map_err(|cause| cause.to_string())
+    let affected = affected.map(|count| ("affected".to_owned(), count));
+    Context::from_pairs(pairs.into_iter().chain(input).chain(affected)).map_err(|cause| cause.to_string())
 }
 
 /// The context of a question about an object.

@@ -121,7 +121,7 @@ impl Policies {
         let entities = store(tool.entities.iter().cloned().chain([principal]))?;
         let probes = match question.phase {
             Phase::Listing => &LISTING_PROBES[..],
-            Phase::Calling { .. } => &PROBES[..],
+            Phase::Calling { .. } | Phase::Previewed { .. } => &PROBES[..],
         };
         let context = |approvals| context::of_call(question, tool, approvals);
         let request = |approvals| {
@@ -152,7 +152,7 @@ impl Policies {
         };
         let probes = match question.phase {
             Phase::Listing => &LISTING_PROBES[..],
-            Phase::Calling { .. } => &PROBES[..],
+            Phase::Calling { .. } | Phase::Previewed { .. } => &PROBES[..],
         };
         self.settle(&known.slice, probes, &entities, request)
     }
@@ -205,6 +205,10 @@ impl PolicySet for Policies {
             Ok(tool) => tool,
             Err(error) => return closed(|| Err(error)),
         };
+        // INVARIANT: a decision that may rest on what a preview found is made anew.
+        if matches!(question.phase, Phase::Previewed { .. }) {
+            return self.evaluate_call(question);
+        }
         // INVARIANT: a decision that may rest on the arguments is made anew for each call.
         // MUTATE(H2-arguments): the decision on one call's arguments is reused for other arguments
         if matches!(question.phase, Phase::Calling { .. }) && tool.slice.reads_arguments() {
@@ -212,7 +216,7 @@ impl PolicySet for Policies {
         }
         let phase = match question.phase {
             Phase::Listing => "listing",
-            Phase::Calling { .. } => "calling",
+            Phase::Calling { .. } | Phase::Previewed { .. } => "calling",
         };
         self.cached(question.principal, [phase, &question.tool.name], || self.evaluate_call(question))
     }
@@ -224,7 +228,7 @@ impl PolicySet for Policies {
         }
         let phase = match question.phase {
             Phase::Listing => "listing access",
-            Phase::Calling { .. } => "calling access",
+            Phase::Calling { .. } | Phase::Previewed { .. } => "calling access",
         };
         let (database, table, name) = match &access.object {
             Object::Table { database, table } => (database, table.as_str(), ""),

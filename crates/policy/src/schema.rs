@@ -158,6 +158,8 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
         let context = json!({ "type": "Record", "attributes": {
             "approvals": { "type": "Long" }, "method": { "type": "String" }, "listing": { "type": "Boolean" },
             "input": input, "inputOpaque": { "type": "Boolean" },
+            // What a preview found: how many objects change, or that nothing could be tried out.
+            "affected": { "type": "Long", "required": false }, "unpreviewed": { "type": "Boolean" },
         }});
         actions.insert(
             tool.spec.name.to_string(),

@@ -22,7 +22,7 @@ pub mod worker;
 
 pub use facts::{Access, Action, ColumnInfo, Facts, Object, Operation};
 pub use protocol::{
-    ColumnDetail, Done, ForeignKey, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo,
+    ColumnDetail, Done, ForeignKey, Rehearsal, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo,
     TableKind, Truncated,
 };
 pub use refusal::{Refusal, Rule};

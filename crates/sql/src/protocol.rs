@@ -18,6 +18,15 @@ pub enum Request {
     },
     /// Runs a statement. Answered by one or more [`Response::Rows`], the last of which has `done`.
     Run(Run),
+    /// Runs a write and takes it back. Answered by [`Response::Rehearsal`].
+    Rehearse(Run),
+    /// Runs a write. Answered by [`Response::Written`].
+    Write {
+        /// The statement.
+        run: Run,
+        /// How many rows it must change to last, where that is said.
+        expected: Option<u64>,
+    },
     /// Lists tables and views. Answered by [`Response::Tables`].
     Tables,
     /// Describes one table or view. Answered by [`Response::Table`].
@@ -66,6 +75,13 @@ pub enum Response {
     Refused(Refusal),
     /// Some rows.
     Rows(Rows),
+    /// What a write would do.
+    Rehearsal(Rehearsal),
+    /// What a write did.
+    Written {
+        /// Rows changed, those by triggers and foreign keys included.
+        affected: u64,
+    },
     /// The tables and views, by name.
     Tables(Vec<TableInfo>),
     /// One table or view.
@@ -81,6 +97,19 @@ pub struct Rows {
     pub rows: Vec<Vec<Value>>,
     /// In the last batch: how the result ended.
     pub done: Option<Done>,
+}
+
+/// What a write would do, found out in a transaction that was rolled back.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Rehearsal {
+    /// Rows changed, those by triggers and foreign keys included; none where not all of it can be tried out.
+    pub affected: Option<u64>,
+    /// Some of the rows as they are.
+    pub before: Option<Rows>,
+    /// The same as they would be.
+    pub after: Option<Rows>,
+    /// What else people should know before they approve it.
+    pub warnings: Vec<String>,
 }
 
 /// How a result ended.

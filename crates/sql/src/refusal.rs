@@ -101,6 +101,8 @@ rules! {
     NotAWrite = "not_a_write", 34;
     /// The text holds something that dialects read differently: quotes, comments, escapes, characters that drivers change.
     AmbiguousText = "ambiguous_text", 60;
+    /// The statement would change another number of rows than were approved.
+    RowCount = "row_count", 40;
 }
 
 /// A statement was refused or failed.

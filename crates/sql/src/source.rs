@@ -12,6 +12,13 @@ pub enum Open {
         /// Its file; opened read-only. Must be UTF-8.
         path: PathBuf,
     },
+    /// A SQLite database, for writing.
+    SqliteWriter {
+        /// Its file. Must be UTF-8.
+        path: PathBuf,
+        /// Whether `UPDATE` and `DELETE` may do without a `WHERE`.
+        unfiltered: bool,
+    },
     /// A source behind an ODBC driver. Answered by a worker that was built with the feature `odbc`.
     Odbc(OdbcSource),
     /// No database: the worker judges the text of PostgreSQL statements and answers [`Response::Syntax`](crate::Response::Syntax).

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    ColumnInfo, Done, OdbcSource, Open, Refusal, Request, Response, Rows, Rule, Value,
+    ColumnInfo, Done, OdbcSource, Open, Refusal, Request, Response, Rows, Rule, Run, Value,
     engines::{
         Session, Sink, Statement,
         postgres::guard::{self, GuardConfig},
@@ -51,6 +51,13 @@ pub fn serve(stream: UnixStream) -> Result<(), ServeError> {
         Open::Sqlite { path } => {
             let watch = Watch { stream: master.writer.try_clone()? };
             match Database::open(&path, watch) {
+                Ok(database) => answer_all(&mut master, &mut database.session()),
+                Err(refusal) => master.refuse(refusal),
+            }
+        }
+        Open::SqliteWriter { path, unfiltered } => {
+            let watch = Watch { stream: master.writer.try_clone()? };
+            match Database::open_writer(&path, watch, unfiltered) {
                 Ok(database) => answer_all(&mut master, &mut database.session()),
                 Err(refusal) => master.refuse(refusal),
             }
@@ -101,15 +108,13 @@ fn answer_all(master: &mut Master, session: &mut dyn Session) -> Result<(), Serv
             Request::Prepare { sql, write } => session.prepare(&sql, write, JUDGING).map(Response::Facts),
             Request::Tables => session.tables(JUDGING).map(Response::Tables),
             Request::Describe { table } => session.describe(&table, JUDGING).map(Response::Table),
+            Request::Rehearse(run) => session.rehearse(statement(&run)).map(Response::Rehearsal),
+            Request::Write { run, expected } => {
+                session.write(statement(&run), expected).map(|affected| Response::Written { affected })
+            }
             Request::Run(run) => {
-                let statement = Statement {
-                    sql: &run.sql,
-                    params: &run.params,
-                    granted: &run.granted,
-                    limits: run.limits,
-                };
                 let mut batch = Batch { master, rows: Rows::default(), bytes: 0, broken: None };
-                let done = session.run(statement, &mut batch);
+                let done = session.run(statement(&run), &mut batch);
                 let Batch { rows, broken, .. } = batch;
                 if let Some(broken) = broken {
                     return Err(broken);
@@ -120,6 +125,10 @@ fn answer_all(master: &mut Master, session: &mut dyn Session) -> Result<(), Serv
         master.answer(&response.unwrap_or_else(Response::Refused))?;
     }
     Ok(())
+}
+
+fn statement(run: &Run) -> Statement<'_> {
+    Statement { sql: &run.sql, params: &run.params, granted: &run.granted, limits: run.limits }
 }
 
 /// The stream to the master.

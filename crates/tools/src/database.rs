@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, CallId, Cell, Column, Denied, Object, Permit, Principal, RowSet, Subsystem, ToolError,
+    Access, Action, CallId, Cell, Column, Denied, Object, Permit, Preview, PreviewPermit, Principal, RowSet, Subsystem, ToolError,
     Truncation, denied::Failure,
 };
 use countersign_sql::{Facts, Refusal, Rule, Run, RunLimits, TableDetail, TableInfo, Truncated, Value};
@@ -61,6 +61,21 @@ pub trait Engine: Send + Sync {
     /// Runs a query under `run.granted`. Dropping the future stops it.
     async fn run(&self, caller: Caller<'_>, run: Run) -> Result<EngineRows, EngineError>;
 
+    /// Whether it can write: then there is a write tool.
+    fn takes_writes(&self) -> bool {
+        false
+    }
+
+    /// Runs a write under `run.granted` and takes it back. Where not all of the effect can be tried out, `affected` is none.
+    async fn rehearse(&self, _caller: Caller<'_>, _run: Run) -> Result<Rehearsed, EngineError> {
+        Err(takes_no_writes())
+    }
+
+    /// Runs a write under `run.granted`; it lasts only if it changes `expected` rows, where that is said. Answers how many.
+    async fn write(&self, _caller: Caller<'_>, _run: Run, _expected: Option<u64>) -> Result<u64, EngineError> {
+        Err(takes_no_writes())
+    }
+
     /// Lists tables and views.
     async fn tables(&self, caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError>;
 
@@ -93,6 +108,23 @@ pub struct EngineRows {
     pub values: Vec<Value>,
     /// Why it was cut.
     pub truncated: Option<Truncated>,
+}
+
+/// What a write would do.
+#[derive(Default)]
+pub struct Rehearsed {
+    /// Rows changed; none where not all of it can be tried out.
+    pub affected: Option<u64>,
+    /// Some of the rows as they are.
+    pub before: Option<EngineRows>,
+    /// The same as they would be.
+    pub after: Option<EngineRows>,
+    /// What else people should know before they approve it.
+    pub warnings: Vec<String>,
+}
+
+pub(crate) fn takes_no_writes() -> EngineError {
+    EngineError::Refused(Refusal::new(Rule::ForbiddenAction, "this database takes no writes"))
 }
 
 /// Why an engine has no answer.
@@ -237,14 +269,9 @@ impl Database {
         params: Vec<Value>,
         rows: u64,
     ) -> Result<RowSet, ToolError> {
-        let granted = permit.granted();
-        let run = Run {
-            sql: sql.to_owned(),
-            params,
-            granted: granted.iter().filter_map(|access| self.to_engine(access)).collect(),
-            masked: granted.iter().filter_map(|access| self.to_mask(access)).collect(),
-            limits: RunLimits { rows: rows.min(self.limits.rows), bytes: self.limits.bytes, time: self.limits.time },
-        };
+        let run = self.to_run(permit.granted(), sql, params);
+        let limits = RunLimits { rows: rows.min(self.limits.rows), ..run.limits };
+        let run = Run { limits, ..run };
         let principal = permit.principal();
         let caller = Caller { tenant: principal.tenant(), call: Some(permit.call()) };
         match self.engine.run(caller, run).await {
@@ -255,6 +282,42 @@ impl Database {
                 }
                 Err(tool_error(error, "query"))
             }
+        }
+    }
+
+    /// Tries a judged write out under the granted accesses.
+    pub(crate) async fn rehearse(
+        &self,
+        permit: &PreviewPermit,
+        sql: &str,
+        params: Vec<Value>,
+    ) -> Result<Preview, ToolError> {
+        let run = self.to_run(permit.granted(), sql, params);
+        let caller = Caller { tenant: permit.principal().tenant(), call: Some(permit.call()) };
+        let rehearsed = self.engine.rehearse(caller, run).await;
+        let Rehearsed { affected, before, after, warnings } = rehearsed.map_err(|e| tool_error(e, "statement"))?;
+        Ok(Preview { affected, before: before.map(row_set), after: after.map(row_set), warnings })
+    }
+
+    /// Runs a judged write under the granted accesses. It lasts only if it changes as many rows as people approved.
+    pub(crate) async fn write(&self, permit: &Permit, sql: &str, params: Vec<Value>) -> Result<u64, ToolError> {
+        let run = self.to_run(permit.granted(), sql, params);
+        let caller = Caller { tenant: permit.principal().tenant(), call: Some(permit.call()) };
+        let expected = permit.approved().and_then(|approved| approved.request.preview.affected);
+        let written = self.engine.write(caller, run, expected).await;
+        if matches!(&written, Err(EngineError::Refused(refusal)) if refusal.rule == Rule::SchemaChanged) {
+            self.judged().remove(&self.key(permit.principal(), Purpose::Write, sql));
+        }
+        written.map_err(|e| tool_error(e, "statement"))
+    }
+
+    fn to_run(&self, granted: &[Access], sql: &str, params: Vec<Value>) -> Run {
+        Run {
+            sql: sql.to_owned(),
+            params,
+            granted: granted.iter().filter_map(|access| self.to_engine(access)).collect(),
+            masked: granted.iter().filter_map(|access| self.to_mask(access)).collect(),
+            limits: RunLimits { rows: self.limits.rows, bytes: self.limits.bytes, time: self.limits.time },
         }
     }
 
@@ -439,7 +502,7 @@ fn refused(refusal: Refusal, field: &str) -> ToolError {
         Rule::Deadline => failed(Failure::Deadline, &message),
         Rule::Cancelled => failed(Failure::Cancelled, &message),
         Rule::SchemaChanged => ToolError::failed(format!("{message}; try again")),
-        Rule::Locked | Rule::Memory | Rule::Failed => ToolError::failed(message),
+        Rule::Locked | Rule::Memory | Rule::Failed | Rule::RowCount => ToolError::failed(message),
         Rule::Database => ToolError::internal(message),
         _ => ToolError::invalid(format!("/{field}"), format!("{message} [{}]", rule.code())),
     };

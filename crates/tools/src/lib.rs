@@ -13,12 +13,13 @@ mod resources;
 mod sqlite_pool;
 mod table_stats;
 mod worker_pool;
+mod write;
 
 use std::sync::Arc;
 
 use countersign_core::{Tool, registry::Resource};
 
-pub use database::{Caller, Database, DatabaseLimits, Engine, EngineError, EngineRows, Purpose};
+pub use database::{Caller, Database, DatabaseLimits, Engine, EngineError, EngineRows, Purpose, Rehearsed};
 pub use odbc_pool::{OdbcConfig, OdbcPool};
 pub use postgres_pool::{
     GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, RoleReport,
@@ -28,12 +29,16 @@ pub use sqlite_pool::SqlitePool;
 pub use table_stats::TableStats;
 pub use worker_pool::PoolConfig;
 
-/// All tools for these databases: `query_NAME` for each that takes raw SQL, and `list_tables` and `describe_table` for all. None without a database.
+/// All tools for these databases: `query_NAME` for each that takes raw SQL, `write_NAME` for each of these that may be written, and
+/// `list_tables` and `describe_table` for all. None without a database.
 pub fn database_tools(databases: &[Arc<Database>]) -> Vec<Arc<dyn Tool>> {
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
     // MUTATE(A13-raw): a database that is for the catalog alone has a tool for raw SQL
     for database in databases.iter().filter(|database| database.is_raw()) {
         tools.push(Arc::new(query::Query::new(Arc::clone(database))));
+        if database.engine().takes_writes() {
+            tools.push(Arc::new(write::Write::new(Arc::clone(database))));
+        }
     }
     if !databases.is_empty() {
         tools.push(Arc::new(list_tables::ListTables::new(databases)));

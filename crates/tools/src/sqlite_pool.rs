@@ -1,4 +1,4 @@
-//! SQLite as an engine: worker processes that each hold one guarded, read-only connection.
+//! SQLite as an engine: worker processes that each hold one guarded, read-only connection, and one that writes, where that is allowed.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,15 @@ use async_trait::async_trait;
 use countersign_sql::{Facts, Open, Run, TableDetail, TableInfo};
 
 use crate::{
-    database::{Caller, Engine, EngineError, EngineRows, Purpose},
+    database::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed, takes_no_writes},
     worker_pool::{PoolConfig, WorkerPool},
 };
 
 /// A pool of worker processes for one SQLite file. Dropping it ends its workers.
 pub struct SqlitePool {
     pool: WorkerPool,
+    /// The one worker that may write: SQLite has one writer at a time anyway.
+    writer: Option<WorkerPool>,
 }
 
 impl SqlitePool {
@@ -21,7 +23,27 @@ impl SqlitePool {
     /// # Errors
     /// If no worker can be started or the database cannot be opened.
     pub async fn start(config: PoolConfig, file: PathBuf) -> Result<SqlitePool, EngineError> {
-        Ok(SqlitePool { pool: WorkerPool::start(config, Open::Sqlite { path: file }).await? })
+        Ok(SqlitePool { pool: WorkerPool::start(config, Open::Sqlite { path: file }).await?, writer: None })
+    }
+
+    /// The same with a worker that writes. `unfiltered` lets `UPDATE` and `DELETE` do without a `WHERE`.
+    ///
+    /// # Errors
+    /// If no worker can be started, or the database cannot be opened for writing.
+    pub async fn start_writing(
+        config: PoolConfig,
+        file: PathBuf,
+        unfiltered: bool,
+    ) -> Result<SqlitePool, EngineError> {
+        // The database file may grow beyond what a worker that only reads could ever write.
+        let limits = countersign_sandbox::Limits { file_size: None, ..config.limits.clone() };
+        let own = PoolConfig { workers: 1, warm: 0, limits, ..config.clone() };
+        let writer = WorkerPool::start(own, Open::SqliteWriter { path: file.clone(), unfiltered }).await?;
+        Ok(SqlitePool { writer: Some(writer), ..SqlitePool::start(config, file).await? })
+    }
+
+    fn writer(&self) -> Result<&WorkerPool, EngineError> {
+        self.writer.as_ref().ok_or_else(takes_no_writes)
     }
 
     /// The process ids of all workers that have not been reaped or given up.
@@ -49,11 +71,26 @@ impl Engine for SqlitePool {
     }
 
     async fn prepare(&self, _caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError> {
-        self.pool.prepare(purpose, sql).await
+        match purpose {
+            Purpose::Read => self.pool.prepare(purpose, sql).await,
+            Purpose::Write => self.writer()?.prepare(purpose, sql).await,
+        }
     }
 
     async fn run(&self, _caller: Caller<'_>, run: Run) -> Result<EngineRows, EngineError> {
         self.pool.run(run).await
+    }
+
+    fn takes_writes(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    async fn rehearse(&self, _caller: Caller<'_>, run: Run) -> Result<Rehearsed, EngineError> {
+        self.writer()?.rehearse(run).await
+    }
+
+    async fn write(&self, _caller: Caller<'_>, run: Run, expected: Option<u64>) -> Result<u64, EngineError> {
+        self.writer()?.write(run, expected).await
     }
 
     async fn tables(&self, _caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError> {

@@ -11,7 +11,7 @@ use super::{Cell, Column, RowSet};
 const EXACT: u64 = (1 << 53) - 1;
 
 /// `{"columns":[{"name","type","masked"?}],"rows":[[…]],"row_count":n,"truncated":bool,"truncated_by":…}`, each string redacted.
-pub(super) fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
+pub(crate) fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
     let mut out = String::with_capacity(64 + set.cells.len() * 12);
     out.push_str("{\"columns\":[");
     let mut masked = Vec::with_capacity(set.columns.len());

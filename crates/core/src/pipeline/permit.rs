@@ -1,6 +1,7 @@
 //! The permit: a value that only the pipeline can make, and the only way into `Tool::execute`.
 
 use crate::{
+    approval::Approved,
     ids::CallId,
     plan::{Access, Plan},
     principal::Principal,
@@ -16,11 +17,18 @@ pub struct Permit {
     principal: Arc<Principal>,
     plan: Plan,
     granted: Vec<Access>,
+    approved: Option<Approved>,
 }
 
 impl Permit {
-    pub(super) fn mint(call: CallId, principal: Arc<Principal>, plan: Plan, granted: Vec<Access>) -> Permit {
-        Permit { call, principal, plan, granted }
+    pub(super) fn mint(
+        call: CallId,
+        principal: Arc<Principal>,
+        plan: Plan,
+        granted: Vec<Access>,
+        approved: Option<Approved>,
+    ) -> Permit {
+        Permit { call, principal, plan, granted, approved }
     }
 
     /// The call, for correlation (`application_name`, a child's environment).
@@ -43,20 +51,41 @@ impl Permit {
         &self.granted
     }
 
+    /// What people approved, if people had to: the effect must be what they were shown.
+    pub fn approved(&self) -> Option<&Approved> {
+        self.approved.as_ref()
+    }
+
     /// Whether this access was granted.
     pub fn grants(&self, access: &Access) -> bool {
         self.granted.contains(access)
     }
 }
 
-/// Permission to compute a preview of one plan, for approvers only. Nothing mints one yet: calls that need approval are refused.
+/// Permission to try out one plan without lasting effect, for approvers only.
 pub struct PreviewPermit {
     call: CallId,
+    principal: Arc<Principal>,
+    granted: Vec<Access>,
 }
 
 impl PreviewPermit {
+    pub(super) fn mint(call: CallId, principal: Arc<Principal>, granted: Vec<Access>) -> PreviewPermit {
+        PreviewPermit { call, principal, granted }
+    }
+
     /// The call that the preview is for.
     pub fn call(&self) -> CallId {
         self.call
+    }
+
+    /// On whose behalf.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The accesses that policy granted.
+    pub fn granted(&self) -> &[Access] {
+        &self.granted
     }
 }

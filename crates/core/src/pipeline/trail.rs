@@ -2,6 +2,7 @@
 
 use super::Pipeline;
 use crate::{
+    approval::{Approved, Request},
     call::Call,
     denied::{Denied, Refused, Subsystem},
     ids::CallId,
@@ -25,6 +26,9 @@ pub(super) struct Trail<'p> {
     effect: Option<Effect>,
     accesses: Vec<String>,
     facts: Option<std::collections::BTreeMap<&'static str, String>>,
+    approval: Option<record::Approval>,
+    replays: Option<String>,
+    unsettled: Option<String>,
     open: bool,
 }
 
@@ -41,8 +45,50 @@ impl<'p> Trail<'p> {
             effect: None,
             accesses: Vec::new(),
             facts: None,
+            approval: None,
+            replays: None,
+            unsettled: None,
             open: false,
         }
+    }
+
+    /// People were asked.
+    pub(super) fn asked(&mut self, id: &str, request: &Request) {
+        let digest = request.digest().0.to_string();
+        let needed = request.needed;
+        self.approval = Some(record::Approval { id: id.to_owned(), digest, needed, approvers: Vec::new() });
+    }
+
+    /// People approved: the intent names who, with their signatures.
+    pub(super) fn approved(&mut self, approved: &Approved) {
+        self.asked(&approved.id, &approved.request);
+        let signed = approved.approvers.iter().map(|approver| record::Signed {
+            name: approver.operator.name.clone(),
+            key: approver.key.clone(),
+            signature: approver.signature.clone(),
+            reason: self.pipeline.redactor().line(&approver.reason).into_owned(),
+        });
+        let signed = signed.collect();
+        if let Some(approval) = &mut self.approval {
+            approval.approvers = signed;
+        }
+    }
+
+    /// The call is answered from the record of this one.
+    pub(super) fn replays(&mut self, call: String) {
+        self.replays = Some(call);
+    }
+
+    /// The state could not be told how the call ended; the operator is.
+    pub(super) fn unsettled(&mut self, cause: Option<String>) {
+        self.unsettled = self.unsettled.take().or(cause);
+    }
+
+    /// Announces that the effect is tried out, durable before it is.
+    pub(super) async fn preview(&mut self) -> Result<(), Denied> {
+        let entry = self.opening("preview", "hold", None, None);
+        let ticket = self.append(entry, EntryClass::Intent)?;
+        self.wait(ticket).await
     }
 
     pub(super) fn planned(&mut self, plan: &Plan) {
@@ -84,7 +130,7 @@ impl<'p> Trail<'p> {
         let ticket = self.append(entry, EntryClass::Closing)?;
         // MUTATE(L2-outcome): the reply leaves before its record is durable
         self.wait(ticket).await?;
-        self.show(result, "", reply.rows(), None);
+        self.show(result, "", reply.rows(), self.unsettled.as_deref());
         Ok(())
     }
 
@@ -168,6 +214,8 @@ impl<'p> Trail<'p> {
             decision,
             policies: &self.policies,
             policy: &self.policy_digest,
+            approval: self.approval.as_ref(),
+            replays: self.replays.as_deref(),
             code,
             message,
             micros: code.map(|_| self.micros()),

@@ -102,7 +102,7 @@ async fn a_call_that_needs_approval_is_refused_and_recorded_as_held() {
     let world = world();
     world.policy.hold.lock().unwrap().push(("call".into(), 2));
     let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
-    assert_eq!(refused.denied, Denied::NotApproved { approvals: 2 });
+    assert_eq!(refused.denied, Denied::NotApproved { approvals: 2, standing: Standing::NoChannel });
     assert_eq!(world.entries()[0]["decision"], "hold");
     assert!(!world.events().contains(&"execute".to_owned()));
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each, and what several of them need.
 
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod catalog;
 pub(crate) mod config;

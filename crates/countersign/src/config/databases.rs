@@ -26,6 +26,8 @@ pub(crate) struct Database {
     pub(crate) raw: bool,
     /// Whether there is a tool that writes.
     pub(crate) allow_writes: bool,
+    /// Whether `UPDATE` and `DELETE` may do without a `WHERE`.
+    pub(crate) allow_unfiltered_writes: bool,
     /// Rows at which results are cut.
     pub(crate) rows: u64,
     /// How long a query may run.
@@ -173,6 +175,7 @@ impl Reader<'_> {
             tenant: self.text("tenant"),
             raw: self.flag("raw")?,
             allow_writes: self.switch("allow_writes")?,
+            allow_unfiltered_writes: self.flag("allow_unfiltered_writes")?,
             rows: self.count("rows")?,
             timeout: match self.value("timeout")? {
                 Value::Span(span) => span,

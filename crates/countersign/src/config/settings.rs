@@ -95,6 +95,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("databases.*.tenant", Kind::Name("tenant"), Absent, "The only tenant that may use it; without it, policy alone decides."),
     setting("databases.*.raw", Kind::Flag, Is("true"), "Offers `query_NAME`, which takes SQL; without it, only catalog queries run."),
     setting("databases.*.allow_writes", Kind::Switch, Is("false"), "Offers the write tool; each write still needs a policy and, by default, an approval."),
+    setting("databases.*.allow_unfiltered_writes", Kind::Flag, Is("false"), "Lets UPDATE and DELETE do without a WHERE: one statement may then change every row of a table."),
     setting("databases.*.rows", Kind::Count { min: 1, max: 1_000_000 }, Is("1000"), "Results are cut at so many rows, and say so."),
     setting("databases.*.timeout", Kind::Span { min_ms: 10, max_ms: 600_000 }, Is(r#""10s""#), "How long a query may run."),
     only(&[Sqlite, Odbc], setting("databases.*.workers", Kind::Count { min: 1, max: 64 }, Is("4"), "Worker processes: queries that run at once.")),

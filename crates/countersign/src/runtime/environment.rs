@@ -4,6 +4,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use countersign_core::ports::Environment;
 
+/// Microseconds since 1970-01-01 UTC.
+pub(crate) fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The host's clocks and random source.
 pub(crate) struct Host {
     started: Instant,
@@ -17,8 +23,7 @@ impl Host {
 
 impl Environment for Host {
     fn unix_micros(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+        unix_micros()
     }
 
     fn monotonic_nanos(&self) -> u64 {

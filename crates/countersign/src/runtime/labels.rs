@@ -37,4 +37,9 @@ impl RunLabels for MemoryLabels {
         runs.insert(run.clone(), (label, now));
         Ok(())
     }
+
+    fn current(&self, run: &RunId) -> Result<Label, String> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(runs.get(run).map(|(label, _)| *label).unwrap_or_default())
+    }
 }

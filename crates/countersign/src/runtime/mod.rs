@@ -4,7 +4,7 @@ mod environment;
 mod labels;
 mod rates;
 
-pub(crate) use environment::Host;
+pub(crate) use environment::{Host, unix_micros};
 pub(crate) use labels::MemoryLabels;
 pub(crate) use rates::FileRates;
 

@@ -23,6 +23,7 @@ fn the_first_page() {
         catalog     Check or list the catalog of predefined queries
         why         Show what was recorded about one call
         audit       Verify, read and search the record of calls
+        approvals   Approve or refuse calls that wait for people
         token       Mint, list, renew and revoke credentials
         help        Print this message or the help of the given subcommand(s)
 

@@ -113,6 +113,9 @@ impl RunLabels for NoLabels {
     fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
         Ok(())
     }
+    fn current(&self, _run: &RunId) -> Result<Label, String> {
+        Ok(Label::default())
+    }
 }
 
 /// A pipeline over these tools and resources.

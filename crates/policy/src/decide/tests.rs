@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use countersign_core::{AuthMethod, Digest, PowerClass, PrincipalKind, Sensitivity, ToolSpec};
+use countersign_core::{AuthMethod, Digest, Foreseen, PowerClass, PrincipalKind, Sensitivity, ToolSpec};
 use serde_json::{Value, json};
 
 use super::*;
@@ -74,6 +74,27 @@ fn calls(policies: &Policies, kind: PrincipalKind, name: &str, arguments: &Value
     policies.decide_call(&question).verdict
 }
 
+fn foresees(policies: &Policies, name: &str, affected: Option<u64>) -> Verdict {
+    let tool = &facts().tools.into_iter().find(|tool| &*tool.spec.name == name).expect("a tool").spec;
+    let arguments = &json!({});
+    let phase = Phase::Previewed { arguments, foreseen: Foreseen { affected } };
+    policies.decide_call(&CallQuestion { principal: &principal(PrincipalKind::Person), tool, phase }).verdict
+}
+
+/// A policy may look at what a preview found; the answer is not remembered for the next preview.
+#[test]
+fn what_a_preview_found_decides() {
+    let user = format!(
+        "{ALL}\n@id(\"many\") forbid (principal, action == Action::\"pay\", resource)
+         when {{ context has affected && context.affected > 10 && context.approvals < 2 }};"
+    );
+    let user = [PolicyFile { name: "all.cedar".into(), text: user }];
+    let policies = Policies::assemble(&load::floor(), &user, &facts()).expect("valid policies");
+    for (affected, approvals) in [(Some(3), 1), (Some(11), 2), (Some(3), 1), (None, 2), (Some(u64::MAX), 2)] {
+        assert_eq!(foresees(&policies, "pay", affected), Verdict::Hold { approvals }, "{affected:?}");
+    }
+}
+
 fn touches(policies: &Policies, action: Action, database: &str) -> Verdict {
     let arguments = &json!({});
     let tool = &facts().tools[0].spec;
@@ -90,7 +111,7 @@ fn touches(policies: &Policies, action: Action, database: &str) -> Verdict {
 fn every_floor_policy_decides_something() {
     use PrincipalKind::{Anonymous, Person, Shared};
     type Ask = fn(&Policies) -> Verdict;
-    let flips: [(&str, Ask, Verdict, Verdict); 7] = [
+    let flips: [(&str, Ask, Verdict, Verdict); 8] = [
         ("tenant-tools", |p| calls(p, Person, "theirs", &json!({})), Verdict::Deny, Verdict::Allow),
         ("tenant-data", |p| touches(p, Action::Read, "ledger"), Verdict::Deny, Verdict::Allow),
         (
@@ -102,6 +123,12 @@ fn every_floor_policy_decides_something() {
         (
             "opaque-high-writes-need-two",
             |p| calls(p, Person, "pay", &json!({ "y": 0.5 })),
+            Verdict::Hold { approvals: 2 },
+            Verdict::Hold { approvals: 1 },
+        ),
+        (
+            "unpreviewed-high-writes-need-two",
+            |p| foresees(p, "pay", None),
             Verdict::Hold { approvals: 2 },
             Verdict::Hold { approvals: 1 },
         ),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{Access, ColumnInfo, Done, Facts, Refusal, RunLimits, TableDetail, TableInfo, Value};
+use crate::{Access, ColumnInfo, Done, Facts, Refusal, Rehearsal, Rule, RunLimits, TableDetail, TableInfo, Value};
 
 #[cfg(feature = "odbc")]
 pub mod odbc;
@@ -17,11 +17,25 @@ pub(crate) trait Session {
     /// Runs a statement that may touch what was granted and nothing else, and hands each row to `sink`.
     fn run(&mut self, statement: Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal>;
 
+    /// Runs a write and takes it back; says what it would do.
+    fn rehearse(&mut self, _statement: Statement<'_>) -> Result<Rehearsal, Refusal> {
+        Err(takes_no_writes())
+    }
+
+    /// Runs a write; it lasts only if it changes `expected` rows, where that is said. Answers how many.
+    fn write(&mut self, _statement: Statement<'_>, _expected: Option<u64>) -> Result<u64, Refusal> {
+        Err(takes_no_writes())
+    }
+
     /// The tables and views, sorted by name.
     fn tables(&mut self, deadline: Duration) -> Result<Vec<TableInfo>, Refusal>;
 
     /// One table or view of these.
     fn describe(&mut self, table: &str, deadline: Duration) -> Result<TableDetail, Refusal>;
+}
+
+fn takes_no_writes() -> Refusal {
+    Refusal::new(Rule::ForbiddenAction, "this database takes no writes")
 }
 
 /// A statement to run, borrowed from its request.

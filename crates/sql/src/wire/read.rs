@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{WireError, codec::Reader};
 use crate::{
     Access, Action, ColumnDetail, ColumnInfo, ConnectionString, Dialect, Done, Facts, ForeignKey, Object,
-    OdbcSource, Open, Operation, Refusal, Request, Response, Rows, Rule, Run, RunLimits, TableDetail,
+    OdbcSource, Open, Operation, Refusal, Rehearsal, Request, Response, Rows, Rule, Run, RunLimits, TableDetail,
     TableInfo, TableKind, Truncated, Value,
     engines::postgres::guard::{GuardConfig, Syntax},
 };
@@ -19,6 +19,8 @@ pub(super) fn request(r: &mut Reader<'_>) -> Result<Request, WireError> {
         3 => Request::Run(run(r)?),
         4 => Request::Tables,
         5 => Request::Describe { table: r.text()? },
+        10 => Request::Rehearse(run(r)?),
+        11 => Request::Write { run: run(r)?, expected: r.option(Reader::u64)? },
         _ => return Err(UNKNOWN),
     })
 }
@@ -26,6 +28,7 @@ pub(super) fn request(r: &mut Reader<'_>) -> Result<Request, WireError> {
 fn open(r: &mut Reader<'_>) -> Result<Open, WireError> {
     Ok(match r.u8()? {
         1 => Open::Sqlite { path: r.text()?.into() },
+        10 => Open::SqliteWriter { path: r.text()?.into(), unfiltered: r.flag()? },
         2 => Open::Odbc(OdbcSource {
             connection: ConnectionString::new(r.text()?),
             dialect: dialect(r)?,
@@ -75,6 +78,13 @@ pub(super) fn response(r: &mut Reader<'_>) -> Result<Response, WireError> {
         5 => Response::Tables(r.sequence(|r| Ok(TableInfo { name: r.text()?, kind: kind(r)? }))?),
         6 => Response::Table(table(r)?),
         7 => Response::Syntax(Box::new(Syntax::decode(&r.blob()?)?)),
+        10 => Response::Rehearsal(Rehearsal {
+            affected: r.option(Reader::u64)?,
+            before: r.option(rows)?,
+            after: r.option(rows)?,
+            warnings: r.sequence(Reader::text)?,
+        }),
+        11 => Response::Written { affected: r.u64()? },
         _ => return Err(UNKNOWN),
     })
 }

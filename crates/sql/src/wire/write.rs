@@ -23,6 +23,15 @@ pub(super) fn request(out: &mut Vec<u8>, request: &Request) {
             out.push(3);
             self::run(out, run);
         }
+        Request::Rehearse(run) => {
+            out.push(10);
+            self::run(out, run);
+        }
+        Request::Write { run, expected } => {
+            out.push(11);
+            self::run(out, run);
+            put_option(out, *expected, |out, expected| out.extend_from_slice(&expected.to_be_bytes()));
+        }
         Request::Tables => out.push(4),
         Request::Describe { table } => {
             out.push(5);
@@ -37,6 +46,11 @@ fn open(out: &mut Vec<u8>, open: &Open) {
             out.push(1);
             // A path that is not UTF-8 names no file the worker would open.
             put_bytes(out, path.to_str().unwrap_or_default().as_bytes());
+        }
+        Open::SqliteWriter { path, unfiltered } => {
+            out.push(10);
+            put_bytes(out, path.to_str().unwrap_or_default().as_bytes());
+            out.push(u8::from(*unfiltered));
         }
         Open::Odbc(source) => {
             out.push(2);
@@ -105,6 +119,18 @@ pub(super) fn response(out: &mut Vec<u8>, response: &Response) {
                 put_bytes(out, table.name.as_bytes());
                 out.push(kind(table.kind));
             }
+        }
+        Response::Rehearsal(rehearsal) => {
+            out.push(10);
+            put_option(out, rehearsal.affected, |out, count| out.extend_from_slice(&count.to_be_bytes()));
+            put_option(out, rehearsal.before.as_ref(), rows);
+            put_option(out, rehearsal.after.as_ref(), rows);
+            put_length(out, rehearsal.warnings.len());
+            rehearsal.warnings.iter().for_each(|warning| put_bytes(out, warning.as_bytes()));
+        }
+        Response::Written { affected } => {
+            out.push(11);
+            out.extend_from_slice(&affected.to_be_bytes());
         }
         Response::Table(table) => {
             out.push(6);

@@ -13,5 +13,6 @@ mod hidden_reads;
 mod mutated;
 mod postgres_guard;
 mod process;
+mod sqlite_writes;
 mod statements;
 mod worker;

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use countersign_core::{Effect, Label, Output, Part, Permit, Planned, Principal, RowSet, ToolError};
-use serde_json::Value as Json;
+use countersign_core::{
+    Effect, Label, Output, Part, Permit, Plan, Planned, Preview, PreviewPermit, Principal, RowSet, ToolError,
+};
+use serde_json::{Value as Json, json};
 
 use super::{
     entry::Rows,
     prepared::PreparedQuery,
     schemas::{self, Bound},
 };
+use crate::write::COUNTED;
 
 /// The parsed call: what was authorized is what runs.
 struct Ready {
@@ -38,13 +41,25 @@ pub(super) async fn plan(
     })
 }
 
+/// Tries out what was planned, if it writes.
+pub(super) async fn preview(plan: &Plan, permit: PreviewPermit) -> Result<Preview, ToolError> {
+    let ready = plan.detail::<Ready>();
+    let Ready { query, bound } =
+        ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+    if !query.entry.write {
+        return Ok(Preview { affected: Some(0), ..Preview::default() });
+    }
+    query.database.rehearse(&permit, &query.sql, bound.values.clone()).await
+}
+
 /// Runs what was planned.
 pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
     let ready = permit.plan().detail::<Ready>();
     let Ready { query, bound } = ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
     let entry = &query.entry;
     if entry.write {
-        return Err(ToolError::failed("queries of the catalog that write cannot run yet"));
+        let affected = query.database.write(&permit, &query.sql, bound.values.clone()).await?;
+        return Ok(Output::new(COUNTED, vec![Part::Json(json!({"affected": affected}))]));
     }
     // One row answers a question for one; a second shows that there were more.
     let single = entry.result.as_ref().is_some_and(|result| result.rows != Rows::Objects);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Digest, Output, Permit, Planned, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Digest, Output, Permit, Plan, Planned, Preview, PreviewPermit, Principal, Sensitivity, Tool,
+    ToolError, ToolSpec,
 };
 
 use super::{call, prepared::PreparedQuery};
@@ -43,6 +44,10 @@ impl Tool for Exposed {
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         call::plan(&self.query, principal, arguments.value(), "").await
+    }
+
+    async fn preview(&self, plan: &Plan, permit: PreviewPermit) -> Result<Preview, ToolError> {
+        call::preview(plan, permit).await
     }
 
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {

@@ -55,6 +55,7 @@ fn loosen_for_aliases(schema: &mut Map<String, Json>) {
 pub(super) fn output(entry: &Query, columns: &[ColumnInfo]) -> Json {
     match &entry.result {
         Some(result) => shaped(entry, result, columns),
+        None if entry.write => crate::write::output_schema(),
         None => {
             let names: Vec<Json> = columns
                 .iter()

@@ -19,6 +19,10 @@ pub struct PostgresConfig {
     pub logins: PostgresLogins,
     /// Who logs in to write, where that is allowed; none for the same logins. A tenant without one writes as it reads.
     pub write_logins: Option<PostgresLogins>,
+    /// Whether statements may write.
+    pub writes: bool,
+    /// Whether `UPDATE` and `DELETE` may do without a `WHERE`.
+    pub unfiltered_writes: bool,
     /// Schemas that names without one are looked up in, after `pg_catalog`, and whose tables are listed.
     pub schemas: Vec<String>,
     /// Functions beyond the built-in list that statements may call: `schema.name`.
@@ -158,6 +162,8 @@ impl PostgresConfig {
             tls: PostgresTls::UnlessLocal,
             logins,
             write_logins: None,
+            writes: false,
+            unfiltered_writes: false,
             schemas: vec!["public".to_owned()],
             functions: Vec::new(),
             operators: Vec::new(),

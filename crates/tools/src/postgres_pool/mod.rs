@@ -18,6 +18,7 @@ mod snapshot;
 mod stats;
 mod tenant;
 mod writer;
+mod writes;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +33,7 @@ use tokio::{
 };
 
 use crate::{
-    database::{Caller, Engine, EngineError, EngineRows, Purpose},
+    database::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
     table_stats::TableStats,
     worker_pool::{PoolConfig, WorkerPool},
 };
@@ -73,6 +74,7 @@ impl PostgresPool {
             operators: config.operators.iter().cloned().collect(),
             types: config.types.iter().cloned().collect(),
             settings: config.settings.iter().cloned().collect(),
+            allow_unfiltered: config.unfiltered_writes,
             ..GuardConfig::default()
         };
         let workers = PoolConfig {
@@ -202,6 +204,18 @@ impl Engine for PostgresPool {
 
     async fn prepare(&self, caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError> {
         self.facts(caller, purpose, sql).await.map(|(_, facts)| Facts::clone(&facts))
+    }
+
+    fn takes_writes(&self) -> bool {
+        self.dialer.config.writes
+    }
+
+    async fn rehearse(&self, caller: Caller<'_>, run: Run) -> Result<Rehearsed, EngineError> {
+        self.try_out(caller, &run).await
+    }
+
+    async fn write(&self, caller: Caller<'_>, run: Run, expected: Option<u64>) -> Result<u64, EngineError> {
+        self.write_out(caller, &run, expected).await
     }
 
     async fn run(&self, caller: Caller<'_>, run: Run) -> Result<EngineRows, EngineError> {

@@ -25,7 +25,8 @@ use std::{
 };
 
 use countersign_sql::{
-    Facts, Open, Request, Response, Run, TableDetail, TableInfo, engines::postgres::guard::Syntax, wire,
+    Facts, Open, Rehearsal, Request, Response, Rows, Run, TableDetail, TableInfo, engines::postgres::guard::Syntax,
+    wire,
 };
 use tokio::{
     runtime::Handle,
@@ -33,7 +34,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::database::{EngineError, EngineRows, Purpose};
+use crate::database::{EngineError, EngineRows, Purpose, Rehearsed};
 use worker::Worker;
 
 /// What a pool runs, and how much of it.
@@ -345,6 +346,31 @@ impl WorkerPool {
         }
     }
 
+    pub(crate) async fn rehearse(&self, run: Run) -> Result<Rehearsed, EngineError> {
+        let until = Instant::now() + run.limits.time;
+        let mut lease = self.lease().await?;
+        let rehearsal = match lease.exchange(&Request::Rehearse(run), until).await? {
+            Response::Rehearsal(rehearsal) => rehearsal,
+            _ => return Err(lease.distrust()),
+        };
+        let Rehearsal { affected, before, after, warnings } = rehearsal;
+        let whole = |rows: Option<Rows>| rows.map(engine_rows).transpose();
+        match (whole(before), whole(after)) {
+            (Ok(before), Ok(after)) => Ok(Rehearsed { affected, before, after, warnings }),
+            _ => Err(lease.distrust()),
+        }
+    }
+
+    pub(crate) async fn write(&self, run: Run, expected: Option<u64>) -> Result<u64, EngineError> {
+        let until = Instant::now() + run.limits.time;
+        let mut lease = self.lease().await?;
+        match lease.exchange(&Request::Write { run, expected }, until).await? {
+            // INVARIANT: a worker that says it changed other rows than it was told is not believed.
+            Response::Written { affected } if expected.is_none_or(|expected| expected == affected) => Ok(affected),
+            _ => Err(lease.distrust()),
+        }
+    }
+
     pub(crate) async fn tables(&self) -> Result<Vec<TableInfo>, EngineError> {
         match self.ask(&Request::Tables).await? {
             Response::Tables(tables) => Ok(tables),
@@ -358,6 +384,16 @@ impl WorkerPool {
             _ => Err(unexpected()),
         }
     }
+}
+
+/// A sample as a worker gave it, if its rows are as wide as its columns.
+fn engine_rows(rows: Rows) -> Result<EngineRows, EngineError> {
+    let width = rows.columns.len();
+    if rows.rows.iter().any(|row| row.len() != width) {
+        return Err(unexpected());
+    }
+    let values = rows.rows.into_iter().flatten().collect();
+    Ok(EngineRows { columns: rows.columns, masked: Vec::new(), values, truncated: None })
 }
 
 impl Lease {

@@ -63,7 +63,7 @@ impl Worker {
         };
         let open = Request::Open(pool.open.clone());
         let connecting = match &pool.open {
-            Open::Sqlite { .. } | Open::PostgresGuard(_) => Duration::ZERO,
+            Open::Sqlite { .. } | Open::SqliteWriter { .. } | Open::PostgresGuard(_) => Duration::ZERO,
             Open::Odbc(source) => source.connect,
         };
         let ready = timeout(START.saturating_add(connecting), async {

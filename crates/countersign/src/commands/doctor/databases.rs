@@ -79,7 +79,7 @@ fn postgres(name: &str, database: &Database, settings: &Postgres, runtime: &Runt
     let place = format!("{}:{}/{}", target.host, target.port, target.database);
     let Ok(binary) = std::env::current_exe() else { return Vec::new() };
     let reports = runtime
-        .block_on(async { engines::postgres(settings, database.timeout, &binary).await?.inspect().await });
+        .block_on(async { engines::postgres(settings, database, &binary).await?.inspect().await });
     let reports = match reports {
         Ok(reports) => reports,
         Err(e) => {

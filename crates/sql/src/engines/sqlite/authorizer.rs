@@ -23,6 +23,19 @@ pub(super) enum Report {
     Read { table: String, column: String, accessor: Option<String> },
     /// A function is called.
     Call { function: String, accessor: Option<String> },
+    /// Rows are written: one column of them, or whole rows. The accessor is the trigger that does it.
+    Write { table: String, column: Option<String>, accessor: Option<String> },
+}
+
+impl Report {
+    /// The view or trigger in whose body it happens.
+    pub(super) fn accessor(&self) -> Option<&str> {
+        match self {
+            Report::Read { accessor, .. } | Report::Call { accessor, .. } | Report::Write { accessor, .. } => {
+                accessor.as_deref()
+            }
+        }
+    }
 }
 
 /// What was reported while a statement was prepared.
@@ -34,6 +47,10 @@ pub(super) struct Recording {
     pub(super) selects: bool,
     /// The first thing that was refused.
     pub(super) refused: Option<Refusal>,
+    /// Whether the statement is to write.
+    writes: bool,
+    /// The table that is written first: SQLite reports the statement's own before those of triggers.
+    pub(super) first_write: Option<String>,
 }
 
 /// What a running statement may do when SQLite prepares it again, or when a virtual table prepares statements of its own.
@@ -43,6 +60,8 @@ pub(super) struct Permitted {
     pub(super) reports: BTreeSet<Report>,
     /// The tables beneath the virtual tables it reads.
     pub(super) beneath: BTreeSet<String>,
+    /// Whether it may write at all.
+    pub(super) writes: bool,
 }
 
 #[derive(Debug)]
@@ -118,9 +137,9 @@ impl Gate {
         *self.lock() = State { mode: Mode::Internal, deadline, stopped: None, refused: None };
     }
 
-    /// Runs `work`, which prepares a caller's statement, and returns what was reported.
-    pub(super) fn record<T>(&self, work: impl FnOnce() -> T) -> (T, Recording) {
-        self.lock().mode = Mode::Record(Recording::default());
+    /// Runs `work`, which prepares a caller's statement, and returns what was reported. Only a statement that is to write may.
+    pub(super) fn record<T>(&self, writes: bool, work: impl FnOnce() -> T) -> (T, Recording) {
+        self.lock().mode = Mode::Record(Recording { writes, ..Recording::default() });
         let result = work();
         match mem::replace(&mut self.lock().mode, Mode::Internal) {
             Mode::Record(recording) => (result, recording),
@@ -180,8 +199,11 @@ impl State {
 
 impl Recording {
     fn authorize(&mut self, context: AuthContext<'_>) -> Authorization {
-        match report(context) {
+        match report(context, self.writes) {
             Ok(Some(report)) => {
+                if let Report::Write { table, .. } = &report {
+                    self.first_write.get_or_insert_with(|| table.clone());
+                }
                 self.reports.insert(report);
             }
             Ok(None) => self.selects = true,
@@ -202,13 +224,14 @@ impl Permitted {
         {
             return Ok(());
         }
-        let Some(report) = report(context)? else { return Ok(()) };
+        let Some(report) = report(context, self.writes)? else { return Ok(()) };
         // INVARIANT: a statement names its tables in its text, so a top-level read that was not reported when it was judged comes from a
         // virtual table's own statement, which may read what is beneath that virtual table.
         let internal = match &report {
             Report::Read { table, accessor: None, .. } => self.beneath.contains(table),
             Report::Call { accessor: None, .. } => !self.beneath.is_empty(),
-            Report::Read { .. } | Report::Call { .. } => false,
+            // Nothing is ever written that was not reported.
+            Report::Read { .. } | Report::Call { .. } | Report::Write { .. } => false,
         };
         // MUTATE(A8-enforce): a changed schema changes what a judged statement reads
         if internal || self.reports.contains(&report) { Ok(()) } else { Err(schema_changed()) }
@@ -219,14 +242,21 @@ pub(super) fn schema_changed() -> Refusal {
     Refusal::new(Rule::SchemaChanged, "the schema changed since the statement was judged; prepare it again")
 }
 
-/// The closed list of what a statement may do: select, recurse, read and call allowed functions. `None` is a select or a recursion.
-fn report(context: AuthContext<'_>) -> Result<Option<Report>, Refusal> {
+/// The closed list of what a statement may do: select, recurse, read and call allowed functions; and write rows, if it is to write. `None` is a select or a recursion.
+fn report(context: AuthContext<'_>, writes: bool) -> Result<Option<Report>, Refusal> {
     let accessor = context.accessor.map(fold);
     match context.action {
         AuthAction::Select | AuthAction::Recursive => Ok(None),
         AuthAction::Read { table_name, column_name } => {
             let (table, column) = (fold(table_name), column_name.to_ascii_lowercase());
             Ok(Some(Report::Read { table, column, accessor }))
+        }
+        AuthAction::Insert { table_name } | AuthAction::Delete { table_name } if writes => {
+            Ok(Some(Report::Write { table: fold(table_name), column: None, accessor }))
+        }
+        AuthAction::Update { table_name, column_name } if writes => {
+            let column = Some(column_name.to_ascii_lowercase());
+            Ok(Some(Report::Write { table: fold(table_name), column, accessor }))
         }
         AuthAction::Function { function_name } if functions::allowed(function_name) => {
             Ok(Some(Report::Call { function: function_name.to_ascii_lowercase(), accessor }))

@@ -16,6 +16,8 @@ pub(super) struct Catalog {
     pub(super) tables: BTreeMap<String, Table>,
     /// Names of the built-in virtual tables.
     pub(super) modules: BTreeSet<String>,
+    /// Definitions of triggers, folded, by folded name.
+    pub(super) triggers: BTreeMap<String, String>,
 }
 
 /// A table, view or virtual table.
@@ -97,7 +99,8 @@ impl Catalog {
             let columns = columns(connection, &name).unwrap_or_default();
             tables.insert(folded, Table { name, kind, shadow, definition, columns });
         }
-        Ok(Catalog { version: Some(version), tables, modules })
+        let triggers = triggers(connection)?;
+        Ok(Catalog { version: Some(version), tables, modules, triggers })
     }
 }
 
@@ -125,6 +128,15 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<Column>> {
         Ok(Column { name: name.to_ascii_lowercase(), generated: hidden == 2 || hidden == 3 })
     })?;
     columns.collect()
+}
+
+fn triggers(connection: &Connection) -> Result<BTreeMap<String, String>> {
+    let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
+    let rows = statement.query_map([], |row| {
+        let (name, sql): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        Ok((fold(&name), sql.unwrap_or_default().to_ascii_lowercase()))
+    })?;
+    rows.collect()
 }
 
 fn names(connection: &Connection, sql: &str) -> Result<BTreeSet<String>> {

@@ -35,6 +35,7 @@ pub(super) fn complete(sql: &str, reports: &BTreeSet<Report>, catalog: &Catalog)
         collector.report(report)?;
     }
     collector.joins(&sql.to_ascii_lowercase())?;
+    collector.triggers_joins(reports)?;
     collector.views_joins()?;
     Ok(collector.reads)
 }
@@ -52,6 +53,7 @@ impl<'a> Collector<'a> {
             Report::Call { function, .. } => {
                 self.reads.accesses.insert(Access::function(function));
             }
+            Report::Write { table, column, .. } => self.write(table, column.as_deref()),
             Report::Read { table, column, .. } => match self.catalog.tables.get_key_value(table) {
                 Some((name, entry)) => self.read(name, entry, column),
                 None => self.read_unlisted(table, column)?,
@@ -65,6 +67,17 @@ impl<'a> Collector<'a> {
         if !column.is_empty() {
             self.column(name, table, column);
         }
+    }
+
+    /// INVARIANT: a row that is inserted or deleted is written in all its columns.
+    fn write(&mut self, table: &str, column: Option<&str>) {
+        self.reads.accesses.insert(Access::table(table).written());
+        let known = self.catalog.tables.get(table).into_iter().flat_map(|table| &table.columns);
+        let whole = known.filter(|known| column.is_none_or(|column| column == known.name));
+        let columns = whole.map(|known| Access::column(table, &known.name).written());
+        self.reads.accesses.extend(columns);
+        // Such as `rowid`, which no definition lists.
+        self.reads.accesses.extend(column.map(|column| Access::column(table, column).written()));
     }
 
     /// A name that the schema does not hold: SQLite's own table, a built-in virtual table, or a common table expression.
@@ -156,6 +169,13 @@ impl<'a> Collector<'a> {
             Some(module) => Err(forbidden_module(module)),
             None => Ok(()),
         }
+    }
+
+    /// The same for the body of every trigger that takes part.
+    fn triggers_joins(&mut self, reports: &BTreeSet<Report>) -> Result<(), Refusal> {
+        let bodies: BTreeSet<&str> = reports.iter().filter_map(Report::accessor).collect();
+        let catalog = self.catalog;
+        bodies.into_iter().filter_map(|name| catalog.triggers.get(name)).try_for_each(|body| self.joins(body))
     }
 
     /// The same for the definition of every view that is read, and of the views found on the way.

@@ -14,7 +14,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::{Done, Facts, Refusal, Rule, TableDetail, TableInfo};
+use crate::{Done, Facts, Refusal, Rehearsal, Rule, TableDetail, TableInfo};
 
 mod authorizer;
 mod catalog;
@@ -25,6 +25,8 @@ mod metadata;
 mod open;
 mod prepare;
 mod run;
+mod words;
+mod write;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +67,9 @@ impl Interrupt for Never {
 pub struct Database {
     connection: Connection,
     gate: Gate,
+    /// Whether it may be written, and then whether without a `WHERE`.
+    writer: Option<bool>,
+    tally: write::Tally,
 }
 
 impl Database {
@@ -73,7 +78,15 @@ impl Database {
     /// # Errors
     /// [`Rule::Database`] if it cannot be opened or is no database.
     pub fn open(path: &Path, interrupt: impl Interrupt) -> Result<Database, Refusal> {
-        open::open(path, interrupt)
+        open::open(path, interrupt, None)
+    }
+
+    /// The same for writing. `unfiltered` lets `UPDATE` and `DELETE` do without a `WHERE`.
+    ///
+    /// # Errors
+    /// [`Rule::Database`] if it cannot be opened or is no database.
+    pub fn open_writer(path: &Path, interrupt: impl Interrupt, unfiltered: bool) -> Result<Database, Refusal> {
+        open::open(path, interrupt, Some(unfiltered))
     }
 
     /// A session on the connection: its catalogue and its prepared statements.
@@ -160,10 +173,15 @@ impl<'db> Session<'db> {
 
 impl crate::engines::Session for Session<'_> {
     fn prepare(&mut self, sql: &str, write: bool, deadline: Duration) -> Result<Facts, Refusal> {
-        if write {
-            return Err(Refusal::new(Rule::ForbiddenAction, "this database takes no writes"));
-        }
-        Session::prepare(self, sql, deadline)
+        if write { self.prepare_write(sql, deadline) } else { Session::prepare(self, sql, deadline) }
+    }
+
+    fn rehearse(&mut self, statement: Statement<'_>) -> Result<Rehearsal, Refusal> {
+        Session::rehearse(self, statement)
+    }
+
+    fn write(&mut self, statement: Statement<'_>, expected: Option<u64>) -> Result<u64, Refusal> {
+        Session::write(self, statement, expected)
     }
 
     fn run(&mut self, statement: Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal> {

@@ -29,14 +29,7 @@ const RECENT_SQL: usize = 4 << 10;
 impl<'db> Session<'db> {
     /// The judged statement: a recent one, else prepared now. INVARIANT: the catalogue was refreshed, or the statement is a recent one.
     pub(super) fn prepared(&mut self, sql: &str) -> Result<Prepared<'db>, Refusal> {
-        if sql.len() > open::limits::SQL {
-            let message = format!("the statement is longer than {} bytes", open::limits::SQL);
-            return Err(Refusal::new(Rule::TooLong, message));
-        }
-        // SQLite would stop reading there, and judge less than the caller sees.
-        if sql.contains('\0') {
-            return Err(Refusal::new(Rule::NulCharacter, "the statement contains a NUL character"));
-        }
+        check_text(sql)?;
         match self.recent.iter().position(|recent| recent.sql == sql) {
             Some(position) => Ok(self.recent.remove(position)),
             None => self.judge(sql),
@@ -56,11 +49,11 @@ impl<'db> Session<'db> {
     }
 
     fn judge(&self, sql: &str) -> Result<Prepared<'db>, Refusal> {
-        let Database { connection, gate } = self.database;
+        let Database { connection, gate, .. } = self.database;
         // SQLite finds the end of the first statement itself; rusqlite refuses if a second follows.
         let (statement, recording) =
-            gate.record(|| connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_DONT_LOG));
-        let Recording { reports, selects, refused } = recording;
+            gate.record(false, || connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_DONT_LOG));
+        let Recording { reports, selects, refused, .. } = recording;
         if let Some(refused) = refused {
             return Err(refused);
         }
@@ -84,10 +77,23 @@ impl<'db> Session<'db> {
             columns: columns(&statement),
             parameters: u32::try_from(statement.parameter_count()).unwrap_or(u32::MAX),
         };
-        let permitted = Permitted { reports, beneath: reads.beneath };
+        let permitted = Permitted { reports, beneath: reads.beneath, writes: false };
         let schema = self.catalog.version.unwrap_or_default();
         Ok(Prepared { sql: sql.to_owned(), statement, facts, permitted, schema })
     }
+}
+
+/// What no statement may be, before anything reads it.
+pub(super) fn check_text(sql: &str) -> Result<(), Refusal> {
+    if sql.len() > open::limits::SQL {
+        let message = format!("the statement is longer than {} bytes", open::limits::SQL);
+        return Err(Refusal::new(Rule::TooLong, message));
+    }
+    // SQLite would stop reading there, and judge less than the caller sees.
+    if sql.contains('\0') {
+        return Err(Refusal::new(Rule::NulCharacter, "the statement contains a NUL character"));
+    }
+    Ok(())
 }
 
 /// The statement's columns. They are read anew at each run, since a statement prepared again may have others.

@@ -13,7 +13,7 @@ use super::{
 use crate::{Done, Refusal, Rule, Truncated, Value};
 
 /// How long a statement waits for another process's lock.
-const LOCK_WAIT: Duration = Duration::from_secs(1);
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run<'db>(
     database: &'db Database,
@@ -107,7 +107,7 @@ fn step<'db>(
     Ok(Done { truncated: None })
 }
 
-fn same_schema<'db>(database: &'db Database, cookie: &mut Cookie<'db>, judged: i64) -> Result<(), Refusal> {
+pub(super) fn same_schema<'db>(database: &'db Database, cookie: &mut Cookie<'db>, judged: i64) -> Result<(), Refusal> {
     let permitted = database.gate.relax();
     let now = cookie.read(&database.connection);
     database.gate.enforce(permitted);
@@ -118,7 +118,7 @@ fn same_schema<'db>(database: &'db Database, cookie: &mut Cookie<'db>, judged: i
     }
 }
 
-fn bind(statement: &mut Raw<'_>, params: &[Value]) -> Result<(), Refusal> {
+pub(super) fn bind(statement: &mut Raw<'_>, params: &[Value]) -> Result<(), Refusal> {
     let (takes, given) = (statement.parameter_count(), params.len());
     if takes != given {
         let message = format!("the statement takes {takes} parameters, and {given} were given");
@@ -138,7 +138,7 @@ fn bind(statement: &mut Raw<'_>, params: &[Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn value(value: ValueRef<'_>) -> Value {
+pub(super) fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(integer) => Value::Integer(integer),

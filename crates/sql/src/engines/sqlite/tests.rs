@@ -69,10 +69,10 @@ fn enforcing_allows_only_what_was_reported() {
     let (_folder, path) = file(SCHEMA);
     let database = Database::open(&path, Never).unwrap();
     let (statement, recording) =
-        database.gate.record(|| database.connection.prepare("SELECT login FROM users"));
+        database.gate.record(false, || database.connection.prepare("SELECT login FROM users"));
     drop(statement.unwrap());
     let reports = recording.reports;
-    database.gate.enforce(Permitted { reports, beneath: BTreeSet::new() });
+    database.gate.enforce(Permitted { reports, beneath: BTreeSet::new(), writes: false });
     assert!(database.connection.prepare("SELECT login FROM users").is_ok());
     for sql in [
         "SELECT password_hash FROM users",

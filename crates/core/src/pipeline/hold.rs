@@ -1,0 +1,216 @@
+//! The hold: a call that policy lets through only with people's approval. The first time it is tried out and put to people; the same call,
+//! made again, consumes what they approved.
+
+use super::{
+    Authorized, Pipeline, authorize,
+    permit::PreviewPermit,
+    trail::Trail,
+    unavailable, within,
+};
+use crate::{
+    approval::{Approved, AskFailed, BoundCall, Claim, End, LIFETIME_MICROS, Request, ShownPreview, Use, people},
+    call::Call,
+    decision::{Foreseen, PolicySet},
+    denied::{Denied, Failure, Standing, Subsystem},
+    ids::CallId,
+    once::OnceKey,
+    output::{Reply, rows_json},
+    plan::{Access, Plan},
+    registry::Entry,
+    tool::{Preview, ToolError},
+};
+use std::{sync::Arc, time::Duration};
+
+#[cfg(test)]
+mod tests;
+
+/// What a call has taken from the state and must give account of.
+#[derive(Default)]
+pub(super) struct Held {
+    /// The approval that it consumed.
+    pub(super) approved: Option<Approved>,
+    /// The idempotency key that it took.
+    pub(super) once: Option<OnceKey>,
+    /// Execution was about to begin.
+    pub(super) executing: bool,
+    /// Execution ended well.
+    pub(super) executed: bool,
+}
+
+impl Held {
+    /// How the use of approval and key ended. INVARIANT: only a tool's own refusal, or never having begun, is "did not happen".
+    fn end<T>(&self, ran: &Result<T, ToolError>) -> End {
+        match ran {
+            _ if self.executed => End::Done,
+            _ if !self.executing => End::Undone,
+            Ok(_) => End::Done,
+            Err(error) => match error.denied {
+                // MUTATE(J2-doubt): a write that was cut off counts as one that did not happen
+                Denied::Failed { failure: Failure::Deadline | Failure::Cancelled | Failure::Internal, .. }
+                | Denied::Unavailable(_) => End::InDoubt,
+                _ => End::Undone,
+            },
+        }
+    }
+}
+
+/// Beyond the deadline of a call: when it is certainly over.
+const SLACK: Duration = Duration::from_secs(10);
+
+impl Pipeline {
+    /// Lets a call through that needs nobody, or that people approved; puts any other to them. Yields the granted accesses.
+    #[expect(clippy::too_many_arguments, reason = "all that a call has gathered on its way")]
+    pub(super) async fn release(
+        &self,
+        id: CallId,
+        call: &Call,
+        entry: &Entry,
+        plan: &Plan,
+        policy: &dyn PolicySet,
+        decided: Authorized,
+        held: &mut Held,
+        trail: &mut Trail<'_>,
+    ) -> Result<Vec<Access>, ToolError> {
+        if decided.holds == 0 {
+            return Ok(decided.granted);
+        }
+        let approvals = decided.holds;
+        let Some(desk) = &self.approvals else {
+            return Err(Denied::NotApproved { approvals, standing: Standing::NoChannel }.into());
+        };
+        let label = self.labels.current(&call.run).map_err(unavailable(Subsystem::State))?;
+        let bound = BoundCall::of(call, plan, policy.digest(), label);
+        let by = self.usage(id, plan);
+        match desk.claim(&bound, by).await.map_err(unavailable(Subsystem::State))? {
+            Claim::Granted(approved) => {
+                trail.approved(&approved);
+                let approved = held.approved.insert(*approved);
+                // Policy sees what approvers saw: it may ask for more people than it did for the bare call.
+                let foreseen = Foreseen { affected: approved.request.preview.affected };
+                let again = authorize(policy, call, plan, Some(foreseen), trail)?;
+                fits(approved, &bound, again.holds.max(approvals), by.now)?;
+                Ok(again.granted)
+            }
+            Claim::Waiting { id, needed, have, expires } => {
+                let left = Duration::from_micros(expires.saturating_sub(by.now));
+                Err(Denied::NotApproved { approvals: needed, standing: Standing::Asked { id, have, left } }.into())
+            }
+            Claim::Denied { id, reason } => {
+                Err(Denied::NotApproved { approvals, standing: Standing::Refused { id, reason } }.into())
+            }
+            Claim::Unasked => self.put_to_people(id, call, entry, plan, policy, decided, bound, trail).await,
+        }
+    }
+
+    /// Tries the call out, asks policy again with what was seen, and stores the request. Always a refusal for now.
+    #[expect(clippy::too_many_arguments, reason = "all that a call has gathered on its way")]
+    async fn put_to_people(
+        &self,
+        id: CallId,
+        call: &Call,
+        entry: &Entry,
+        plan: &Plan,
+        policy: &dyn PolicySet,
+        decided: Authorized,
+        bound: BoundCall,
+        trail: &mut Trail<'_>,
+    ) -> Result<Vec<Access>, ToolError> {
+        let Some(desk) = &self.approvals else {
+            return Err(Denied::Unavailable(Subsystem::State).into());
+        };
+        // INVARIANT: a preview is an effect (locks, load): it is on record before it happens.
+        trail.preview().await?;
+        let permit = PreviewPermit::mint(id, Arc::clone(&call.principal), decided.granted);
+        let preview = within(entry.tool.spec().deadline, call, entry.tool.preview(plan, permit)).await?;
+        let preview = self.shown(&preview);
+        let again = authorize(policy, call, plan, Some(Foreseen { affected: preview.affected }), trail)?;
+        let now = self.environment.unix_micros();
+        let request = Request {
+            call: bound,
+            preview,
+            policies: trail.policies.clone(),
+            needed: again.holds.max(decided.holds),
+            expires: now.saturating_add(LIFETIME_MICROS),
+        };
+        let fresh = self.request_id()?;
+        let id = desk.ask(&fresh, &request, now).await.map_err(|failed| match failed {
+            AskFailed::TooMany => {
+                Denied::Limited { limit: "approvals", retry_after: Duration::from_micros(LIFETIME_MICROS) }.into()
+            }
+            AskFailed::Unavailable(cause) => unavailable(Subsystem::State)(cause),
+        })?;
+        trail.asked(&id, &request);
+        let left = Duration::from_micros(LIFETIME_MICROS);
+        let standing = Standing::Asked { id, have: 0, left };
+        Err(Denied::NotApproved { approvals: request.needed, standing }.into())
+    }
+
+    /// What approvers see of a preview: redacted.
+    fn shown(&self, preview: &Preview) -> ShownPreview {
+        let redactor = self.redactor();
+        let rows = |set: &Option<crate::output::RowSet>| set.as_ref().map(|set| rows_json(set, redactor));
+        ShownPreview {
+            affected: preview.affected,
+            before: rows(&preview.before),
+            after: rows(&preview.after),
+            warnings: preview.warnings.iter().map(|text| redactor.line(text).into_owned()).collect(),
+        }
+    }
+
+    /// Gives account of what a call took: how its use of approval and key ended. What cannot be noted stays in doubt.
+    pub(super) async fn settle(
+        &self,
+        id: CallId,
+        held: &Held,
+        ran: &Result<Reply, ToolError>,
+        trail: &mut Trail<'_>,
+    ) {
+        let end = held.end(ran);
+        if let (Some(desk), Some(approved)) = (&self.approvals, &held.approved) {
+            let closed = desk.close(&approved.id, id, end, self.environment.unix_micros()).await;
+            trail.unsettled(closed.err());
+        }
+        if let (Some(keys), Some(key)) = (&self.once, held.once) {
+            let answer = ran.as_ref().ok().and_then(Reply::structured).unwrap_or("{}");
+            trail.unsettled(keys.end(key, id, end, answer).await.err());
+        }
+    }
+
+    /// The use of approvals and keys by a call that begins now.
+    pub(super) fn usage(&self, call: CallId, plan: &Plan) -> Use {
+        let now = self.environment.unix_micros();
+        let span = plan.spec().deadline.saturating_add(SLACK);
+        let until = now.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+        Use { call, now, until }
+    }
+
+    /// Short, for people to type: `ap-` and eight letters and digits that cannot be mistaken for each other.
+    fn request_id(&self) -> Result<String, ToolError> {
+        const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let mut random = [0; 8];
+        self.environment.random(&mut random).map_err(unavailable(Subsystem::Server))?;
+        let letter = |byte: u8| LETTERS.get(usize::from(byte & 31)).copied().map_or('a', char::from);
+        Ok(format!("ap-{}", random.map(letter).iter().collect::<String>()))
+    }
+}
+
+/// Whether what people approved is this call, by enough of them, in time. The store has checked the same; it is not believed.
+fn fits(approved: &Approved, bound: &BoundCall, needed: u8, now: u64) -> Result<(), ToolError> {
+    let refuse = |cause: &str| {
+        let standing = Standing::Refused { id: approved.id.clone(), reason: String::new() };
+        let denied = Denied::NotApproved { approvals: needed, standing };
+        ToolError { denied, cause: Some(cause.to_owned()), detail: None }
+    };
+    let request = &approved.request;
+    if request.call != *bound {
+        return Err(refuse("what was approved is another call"));
+    }
+    if now >= request.expires {
+        return Err(refuse("the approval has expired"));
+    }
+    let needed = usize::from(needed.max(request.needed));
+    if people(bound, &approved.approvers) < needed {
+        return Err(refuse("fewer people approved than are needed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Idempotency keys on the way of a call: a key that ran before is answered from its record, one under way refuses.
+
+use super::{Pipeline, hold::Held, trail::Trail, unavailable};
+use crate::{
+    call::Call,
+    denied::{Denied, Subsystem},
+    ids::CallId,
+    label::{Confidentiality, Integrity, Label},
+    once::{Begun, OnceKey},
+    output::Reply,
+    plan::{Effect, Plan},
+    registry::Entry,
+    tool::ToolError,
+};
+use std::time::Duration;
+
+/// When a caller may ask again for a call that is under way.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What is recorded of an answer is its outcome, not what was read.
+const RECORDED: Label = Label { integrity: Integrity::Trusted, confidentiality: Confidentiality::Private };
+
+impl Pipeline {
+    /// Takes the call's idempotency key, if it has one. Yields the recorded answer if the key ran before: nothing is executed then.
+    pub(super) async fn once(
+        &self,
+        id: CallId,
+        call: &Call,
+        entry: &Entry,
+        plan: &Plan,
+        held: &mut Held,
+        trail: &mut Trail<'_>,
+    ) -> Result<Option<Reply>, ToolError> {
+        let Some(given) = entry.tool.once_key(plan.arguments()) else { return Ok(None) };
+        let Some(keys) = &self.once else { return Err(Denied::Unavailable(Subsystem::State).into()) };
+        let key = OnceKey::new(&call.principal, &plan.spec().name, given, plan.arguments().canonical());
+        let field = "/idempotency_key";
+        match keys.begin(key, self.usage(id, plan)).await.map_err(unavailable(Subsystem::State))? {
+            Begun::Fresh => {
+                held.once = Some(key);
+                Ok(None)
+            }
+            Begun::Ran { call: first, answer } => {
+                trail.replays(first);
+                trail.intent(Effect::Read).await?;
+                let answer = serde_json::from_str(&answer).map_err(|e| unavailable(Subsystem::State)(e.to_string()))?;
+                let reply = Reply::replayed(answer, RECORDED, self.redactor()).map_err(ToolError::internal)?;
+                let reply = reply.of_call(id);
+                trail.outcome(&reply).await?;
+                Ok(Some(reply))
+            }
+            Begun::Running => Err(Denied::Limited { limit: "idempotency key", retry_after: RETRY }.into()),
+            Begun::InDoubt { call } => Err(ToolError::failed(format!(
+                "call {call} with this idempotency key was cut off, and whether it took effect is not known; nothing was executed \
+                 now. Look at the data, or ask an operator"
+            ))),
+            Begun::Differs => Err(ToolError::invalid(field, "was used before with other arguments")),
+        }
+    }
+
+    /// Notes that the effect is about to happen.
+    pub(super) async fn executing(&self, id: CallId, held: &mut Held) -> Result<(), ToolError> {
+        if let (Some(keys), Some(key)) = (&self.once, held.once) {
+            keys.executing(key, id).await.map_err(unavailable(Subsystem::State))?;
+        }
+        held.executing = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The durable state of an installation: where it lies and how it is opened.
+
+use std::{path::Path, sync::Arc};
+
+use countersign_state::{Case, Desk, Seal, SqliteStore, Stage, StateError};
+
+/// The desk on the state in `dir`, which is made if it is not there. Blocks.
+///
+/// # Errors
+/// If the state cannot be used; then nothing that needs it may run.
+pub(crate) fn desk(dir: &Path) -> Result<Arc<Desk>, StateError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| StateError::Io { action: "make", path: dir.to_owned(), source })?;
+    let store = SqliteStore::open(&dir.join("state.db"))?;
+    let seal = Seal::open(&dir.join("seal.key"))?;
+    Ok(Arc::new(Desk::new(Arc::new(store), seal)))
+}
+
+/// A use that was cut off, as it is announced at start and recorded.
+pub(crate) fn doubt(case: &Case) -> String {
+    let call = match &case.stage {
+        Stage::Used { call, .. } => call.as_str(),
+        _ => "",
+    };
+    format!(
+        "in doubt: call {call} used approval {} for {} and was cut off; whether it took effect is not known, and it will not run again",
+        case.id, case.request.call.tool
+    )
+}

@@ -1,0 +1,413 @@
+//! The desk: where held calls wait for people, and where what people signed is verified and used.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use countersign_core::{
+    CallId,
+    approval::{
+        Approvals, Approved, Approver, AskFailed, BoundCall, Claim, End, Operator, Request, Use, Vote, people,
+    },
+    once::{Begun, OnceKey, OnceKeys},
+};
+
+use crate::{
+    error::StateError,
+    instance,
+    operator::{OperatorKey, key_id, verifies},
+    seal::Seal,
+    store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
+};
+
+/// Requests that one principal may have waiting: people who are asked too often stop reading.
+const OPEN_REQUESTS: u32 = 20;
+
+/// Approvals and idempotency keys on one store.
+pub struct Desk {
+    store: Arc<dyn Store>,
+    seal: Seal,
+    instance: String,
+}
+
+/// Where a request stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// It waits for people.
+    Waiting,
+    /// Enough people approved; the next same call runs.
+    Approved,
+    /// Somebody refused.
+    Denied,
+    /// Its time is over.
+    Expired,
+    /// A call used it, and this became of it.
+    Used {
+        /// The call.
+        call: String,
+        /// `done`, `undone`, `in doubt` or `running`.
+        end: String,
+    },
+}
+
+impl Stage {
+    /// One word.
+    pub fn name(&self) -> &str {
+        match self {
+            Stage::Waiting => "waiting",
+            Stage::Approved => "approved",
+            Stage::Denied => "denied",
+            Stage::Expired => "expired",
+            Stage::Used { end, .. } => end,
+        }
+    }
+}
+
+/// A request with all that is known about it. Only votes whose signature was verified are in it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its id.
+    pub id: String,
+    /// What was asked.
+    pub request: Request,
+    /// When, microseconds since 1970 UTC.
+    pub created: u64,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Who approved.
+    pub approvers: Vec<Approver>,
+    /// Who refused, and why.
+    pub denial: Option<Approver>,
+    /// Votes that do not count: forged, by unknown or revoked keys, or by people who may not.
+    pub void: usize,
+}
+
+/// A vote that is signed and not yet stored: it is put on record in between.
+pub struct Signature {
+    /// The request.
+    pub id: String,
+    /// Its digest, hexadecimal.
+    pub digest: String,
+    /// Who signed.
+    pub operator: Operator,
+    vote: VoteRow,
+}
+
+impl Desk {
+    /// A desk on `store`; operators' keys are sealed with `seal`.
+    pub fn new(store: Arc<dyn Store>, seal: Seal) -> Desk {
+        Desk { store, seal, instance: instance::current() }
+    }
+
+    /// The latest requests, newest first.
+    ///
+    /// # Errors
+    /// If the state cannot answer, or a row was tampered with.
+    pub async fn list(&self, limit: u32, now: u64) -> Result<Vec<Case>, StateError> {
+        let keys = self.keys().await?;
+        let rows = self.store.requests(limit).await?;
+        rows.into_iter().map(|row| self.case(row, &keys, now)).collect()
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// If there is none, or the state cannot answer.
+    pub async fn find(&self, id: &str, now: u64) -> Result<Case, StateError> {
+        let keys = self.keys().await?;
+        let row = self.store.request(id).await?;
+        let row = row.ok_or_else(|| StateError::Refused(format!("no request has the id `{id}`")))?;
+        self.case(row, &keys, now)
+    }
+
+    /// Uses that were cut off: nobody knows whether they took effect.
+    ///
+    /// # Errors
+    /// If the state cannot answer.
+    pub async fn in_doubt(&self, now: u64) -> Result<Vec<Case>, StateError> {
+        let keys = self.keys().await?;
+        let rows = self.store.open_uses().await?;
+        let cases: Result<Vec<Case>, StateError> =
+            rows.into_iter().map(|row| self.case(row, &keys, now)).collect();
+        let doubtful = |case: &Case| matches!(&case.stage, Stage::Used { end, .. } if end == End::InDoubt.name());
+        Ok(cases?.into_iter().filter(doubtful).collect())
+    }
+
+    /// Signs a vote on a request with `key`.
+    ///
+    /// # Errors
+    /// If the request does not wait, or this person may not vote on it.
+    pub async fn sign(
+        &self,
+        id: &str,
+        key: &OperatorKey,
+        vote: Vote,
+        reason: &str,
+        now: u64,
+    ) -> Result<Signature, StateError> {
+        let refuse = |why: String| Err(StateError::Refused(why));
+        let case = self.find(id, now).await?;
+        if !matches!(case.stage, Stage::Waiting | Stage::Approved) {
+            return refuse(format!("the request `{id}` is {}", case.stage.name()));
+        }
+        let known = self.keys().await?.into_iter().find(|row| row.public == key.public());
+        let Some(row) = known.filter(|row| row.revoked.is_none()) else {
+            return refuse("this key is not enrolled here, or was revoked".into());
+        };
+        let operator = operator(&row);
+        if let (Vote::Approve, Err(why)) = (vote, operator.may_approve(&case.request.call)) {
+            return refuse(why.to_owned());
+        }
+        let digest = case.request.digest();
+        let vote = VoteRow {
+            key: row.id.clone(),
+            operator: row.name.clone(),
+            vote: vote.name().to_owned(),
+            reason: reason.to_owned(),
+            signature: key.sign(vote, digest, &row.name, reason),
+            at: now,
+        };
+        Ok(Signature { id: id.to_owned(), digest: digest.0.to_string(), operator, vote })
+    }
+
+    /// Stores a signed vote.
+    ///
+    /// # Errors
+    /// If the request was used meanwhile, or the state cannot answer.
+    pub async fn cast(&self, signature: Signature) -> Result<(), StateError> {
+        match self.store.vote(&signature.id, signature.vote).await? {
+            true => Ok(()),
+            false => Err(StateError::Refused(format!("the request `{}` no longer waits", signature.id))),
+        }
+    }
+
+    /// Enrols a public key as one person's.
+    ///
+    /// # Errors
+    /// If the key is known, or its name has another that is not revoked.
+    pub async fn enroll(&self, operator: Operator, public: [u8; 32], now: u64) -> Result<KeyRow, StateError> {
+        let Operator { name, subjects, tenant } = operator;
+        let id = key_id(&public);
+        let row = KeyRow { id, name, subjects, tenant, public, enrolled: now, revoked: None, seal: Vec::new() };
+        let row = KeyRow { seal: self.seal.seal(&row), ..row };
+        match self.store.enroll(row.clone()).await? {
+            true => Ok(row),
+            false => Err(StateError::Refused(format!(
+                "`{}` has a key already, or this key is enrolled; revoke it first",
+                row.name
+            ))),
+        }
+    }
+
+    /// Revokes a key: from now on no vote of it counts, also none it gave before.
+    ///
+    /// # Errors
+    /// If no key has this id.
+    pub async fn revoke(&self, id: &str, now: u64) -> Result<KeyRow, StateError> {
+        let row = self.keys().await?.into_iter().find(|row| row.id == id);
+        let row = row.ok_or_else(|| StateError::Refused(format!("no key has the id `{id}`")))?;
+        let row = KeyRow { revoked: row.revoked.or(Some(now)), ..row };
+        let row = KeyRow { seal: self.seal.seal(&row), ..row };
+        self.store.revoke(row.clone()).await?;
+        Ok(row)
+    }
+
+    /// All keys whose seal holds.
+    ///
+    /// # Errors
+    /// If the state cannot answer.
+    pub async fn keys(&self) -> Result<Vec<KeyRow>, StateError> {
+        let mut keys = self.store.keys().await?;
+        // MUTATE(J2-seal): whoever writes to the database enrols keys
+        keys.retain(|row| self.seal.holds(row) && row.id == key_id(&row.public));
+        Ok(keys)
+    }
+
+    fn case(&self, row: RequestRow, keys: &[KeyRow], now: u64) -> Result<Case, StateError> {
+        let request: Request = serde_json::from_str(&row.request)
+            .map_err(|e| StateError::Damaged(format!("request `{}`: {e}", row.id)))?;
+        let mut case = Case {
+            id: row.id,
+            request,
+            created: row.created,
+            stage: Stage::Waiting,
+            approvers: Vec::new(),
+            denial: None,
+            void: 0,
+        };
+        for vote in &row.votes {
+            match counted(vote, &case.request, keys) {
+                Some((Vote::Approve, approver)) => case.approvers.push(approver),
+                Some((Vote::Deny, approver)) => case.denial = Some(approver),
+                None => case.void += 1,
+            }
+        }
+        let enough = people(&case.request.call, &case.approvers) >= usize::from(case.request.needed.max(1));
+        case.stage = match row.used {
+            Some(used) => Stage::Used { end: self.ended(&used, now), call: used.call },
+            None if case.denial.is_some() => Stage::Denied,
+            // MUTATE(J2-expiry): an approval lasts for ever
+            None if now >= case.request.expires => Stage::Expired,
+            None if enough => Stage::Approved,
+            None => Stage::Waiting,
+        };
+        Ok(case)
+    }
+
+    fn ended(&self, used: &UseRow, now: u64) -> String {
+        match &used.end {
+            Some(end) => end.clone(),
+            None if self.is_over(&used.instance, used.until, now) => End::InDoubt.name().to_owned(),
+            None => "running".to_owned(),
+        }
+    }
+
+    fn is_over(&self, instance: &str, until: u64, now: u64) -> bool {
+        now >= until || instance::is_gone(instance)
+    }
+}
+
+/// A vote that counts: signed by an enrolled key that is not revoked, by somebody who may.
+fn counted(vote: &VoteRow, request: &Request, keys: &[KeyRow]) -> Option<(Vote, Approver)> {
+    let key = keys.iter().find(|key| key.id == vote.key)?;
+    // MUTATE(J2-revoked): a revoked key goes on approving
+    if key.revoked.is_some() {
+        return None;
+    }
+    let said = Vote::from_name(&vote.vote)?;
+    if !verifies(&key.public, &vote.signature, said, request.digest(), &key.name, &vote.reason) {
+        return None;
+    }
+    let operator = operator(key);
+    if said == Vote::Approve && operator.may_approve(&request.call).is_err() {
+        return None;
+    }
+    let signature = STANDARD.encode(&vote.signature);
+    Some((said, Approver { operator, key: key.id.clone(), signature, reason: vote.reason.clone() }))
+}
+
+fn operator(key: &KeyRow) -> Operator {
+    Operator { name: key.name.clone(), subjects: key.subjects.clone(), tenant: key.tenant.clone() }
+}
+
+#[async_trait]
+impl Approvals for Desk {
+    async fn ask(&self, id: &str, request: &Request, now: u64) -> Result<String, AskFailed> {
+        let text = |e: StateError| AskFailed::Unavailable(e.to_string());
+        let json = serde_json::to_string(request).map_err(|e| AskFailed::Unavailable(e.to_string()))?;
+        let call = &request.call;
+        let new = NewRequest {
+            id: id.to_owned(),
+            bound: call.digest().0,
+            tenant: call.tenant.clone(),
+            principal: format!("{}\u{0}{}\u{0}{}", call.tenant, call.issuer, call.subject),
+            request: json,
+            created: now,
+            expires: request.expires,
+        };
+        self.store.ask(new, OPEN_REQUESTS).await.map_err(text)?.ok_or(AskFailed::TooMany)
+    }
+
+    async fn claim(&self, call: &BoundCall, by: Use) -> Result<Claim, String> {
+        let claimed = self.try_claim(call, by).await;
+        claimed.map_err(|error| error.to_string())
+    }
+
+    async fn close(&self, id: &str, by: CallId, end: End, _now: u64) -> Result<(), String> {
+        self.store.close(id, &by.to_string(), end.name()).await.map_err(|error| error.to_string())
+    }
+}
+
+impl Desk {
+    async fn try_claim(&self, call: &BoundCall, by: Use) -> Result<Claim, StateError> {
+        let Some(row) = self.store.pending(call.digest().0, by.now).await? else { return Ok(Claim::Unasked) };
+        let keys = self.keys().await?;
+        let case = self.case(row, &keys, by.now)?;
+        // INVARIANT: what was asked is this call, field by field; a row that was found under its digest and says otherwise is forged.
+        if case.request.call != *call {
+            return Err(StateError::Damaged(format!("request `{}` is not what it is stored under", case.id)));
+        }
+        let Case { id, request, stage, approvers, denial, .. } = case;
+        match (stage, denial) {
+            (Stage::Denied, Some(denial)) => Ok(Claim::Denied { id, reason: denial.reason }),
+            (Stage::Waiting, _) => {
+                let have = u8::try_from(people(call, &approvers)).unwrap_or(u8::MAX);
+                Ok(Claim::Waiting { id, needed: request.needed, have, expires: request.expires })
+            }
+            (Stage::Approved, _) => {
+                let usage = UseRow {
+                    call: by.call.to_string(),
+                    instance: self.instance.clone(),
+                    until: by.until,
+                    end: None,
+                };
+                let used = approvers.iter().map(|approver| approver.key.clone()).collect();
+                match self.store.consume(&id, usage, used).await? {
+                    true => Ok(Claim::Granted(Box::new(Approved { id, request, approvers }))),
+                    // Another call was first.
+                    false => Ok(Claim::Unasked),
+                }
+            }
+            _ => Ok(Claim::Unasked),
+        }
+    }
+
+    async fn try_begin(&self, key: OnceKey, by: Use) -> Result<Begun, StateError> {
+        let row = OnceRow {
+            key: key.key.0,
+            arguments: key.arguments.0,
+            call: by.call.to_string(),
+            instance: self.instance.clone(),
+            until: by.until,
+            phase: CLAIMED.to_owned(),
+            answer: String::new(),
+            at: by.now,
+        };
+        let Some(known) = self.store.once_begin(row.clone()).await? else { return Ok(Begun::Fresh) };
+        // MUTATE(A5-once-arguments): a key answers for other arguments
+        if known.arguments != key.arguments.0 {
+            return Ok(Begun::Differs);
+        }
+        let over = self.is_over(&known.instance, known.until, by.now);
+        match known.phase.as_str() {
+            DONE => Ok(Begun::Ran { call: known.call, answer: known.answer }),
+            CLAIMED if over => match self.store.once_take_over(&known.call, row).await? {
+                true => Ok(Begun::Fresh),
+                false => Ok(Begun::Running),
+            },
+            CLAIMED => Ok(Begun::Running),
+            // MUTATE(J2-once-doubt): a write that was cut off runs again
+            EXECUTING if !over => Ok(Begun::Running),
+            _ => Ok(Begun::InDoubt { call: known.call }),
+        }
+    }
+}
+
+const CLAIMED: &str = "claimed";
+const EXECUTING: &str = "executing";
+const DONE: &str = "done";
+
+#[async_trait]
+impl OnceKeys for Desk {
+    async fn begin(&self, key: OnceKey, by: Use) -> Result<Begun, String> {
+        let before = by.now.saturating_sub(countersign_core::once::REMEMBERED_MICROS);
+        let forgotten = self.store.forget(before).await;
+        forgotten.map_err(|error| error.to_string())?;
+        self.try_begin(key, by).await.map_err(|error| error.to_string())
+    }
+
+    async fn executing(&self, key: OnceKey, by: CallId) -> Result<(), String> {
+        let noted = self.store.once_phase(key.key.0, &by.to_string(), EXECUTING, "").await;
+        noted.map_err(|error| error.to_string())
+    }
+
+    async fn end(&self, key: OnceKey, by: CallId, end: End, answer: &str) -> Result<(), String> {
+        let by = by.to_string();
+        let noted = match end {
+            End::Done => self.store.once_phase(key.key.0, &by, DONE, answer).await,
+            End::InDoubt => self.store.once_phase(key.key.0, &by, End::InDoubt.name(), "").await,
+            End::Undone => self.store.once_free(key.key.0, &by).await,
+        };
+        noted.map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,23 @@
+//! Durable state: requests for approval with people's votes, the keys of those people, and idempotency keys.
+//!
+//! A [`Store`] keeps rows and offers a few atomic steps; it judges nothing. [`Desk`] is what the pipeline and the commands see: it verifies every
+//! signature when an approval is used, against the keys that are enrolled at that moment.
+//!
+//! INVARIANT: a row counts for nothing by itself. Without a signature by an enrolled key over exactly this request, it approves nothing; a
+//! row that does not match is an error, and an error refuses.
+#![forbid(unsafe_code)]
+
+mod desk;
+mod error;
+mod instance;
+mod operator;
+mod seal;
+mod sqlite;
+mod store;
+
+pub use desk::{Case, Desk, Signature, Stage};
+pub use error::StateError;
+pub use operator::{KeyFileError, OperatorKey};
+pub use seal::Seal;
+pub use sqlite::SqliteStore;
+pub use store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow};

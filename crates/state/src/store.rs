@@ -1,0 +1,164 @@
+//! What a store keeps, and the atomic steps it offers. Stores judge nothing: rows come and go as they are.
+
+use async_trait::async_trait;
+
+use crate::error::StateError;
+
+/// A request to be stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewRequest {
+    /// Its id, if it is the first.
+    pub id: String,
+    /// The digest by which the repeated call finds it.
+    pub bound: [u8; 32],
+    /// The tenant.
+    pub tenant: String,
+    /// Who asks: tenant, issuer and subject in one.
+    pub principal: String,
+    /// The request, JSON.
+    pub request: String,
+    /// When, microseconds since 1970 UTC.
+    pub created: u64,
+    /// Until when.
+    pub expires: u64,
+}
+
+/// A use of an approval.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UseRow {
+    /// The call.
+    pub call: String,
+    /// The process.
+    pub instance: String,
+    /// When it is over at the latest, microseconds since 1970 UTC.
+    pub until: u64,
+    /// How it ended, once it has.
+    pub end: Option<String>,
+}
+
+/// A vote.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VoteRow {
+    /// The id of the key.
+    pub key: String,
+    /// The name it was enrolled under.
+    pub operator: String,
+    /// `approve` or `deny`.
+    pub vote: String,
+    /// Why.
+    pub reason: String,
+    /// Ed25519 over the statement.
+    pub signature: Vec<u8>,
+    /// When, microseconds since 1970 UTC.
+    pub at: u64,
+}
+
+/// A request as it is stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestRow {
+    /// Its id.
+    pub id: String,
+    /// The request, JSON.
+    pub request: String,
+    /// When it was made, microseconds since 1970 UTC.
+    pub created: u64,
+    /// Who used it, if somebody did.
+    pub used: Option<UseRow>,
+    /// All votes.
+    pub votes: Vec<VoteRow>,
+}
+
+/// An operator's key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRow {
+    /// Its id: the beginning of the public key's SHA-256.
+    pub id: String,
+    /// Whose it is.
+    pub name: String,
+    /// Other subjects of the same person.
+    pub subjects: Vec<String>,
+    /// The only tenant it is good for.
+    pub tenant: Option<String>,
+    /// The Ed25519 public key.
+    pub public: [u8; 32],
+    /// When it was enrolled, microseconds since 1970 UTC.
+    pub enrolled: u64,
+    /// When it was revoked.
+    pub revoked: Option<u64>,
+    /// The seal over all of the above.
+    pub seal: Vec<u8>,
+}
+
+/// An idempotency key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OnceRow {
+    /// The digest of whose it is and what it is.
+    pub key: [u8; 32],
+    /// The digest of the arguments.
+    pub arguments: [u8; 32],
+    /// The call that has it.
+    pub call: String,
+    /// Its process.
+    pub instance: String,
+    /// When that call is over at the latest, microseconds since 1970 UTC.
+    pub until: u64,
+    /// `claimed`, `executing`, `done` or `in doubt`.
+    pub phase: String,
+    /// The answer, once there is one.
+    pub answer: String,
+    /// When it was taken, microseconds since 1970 UTC.
+    pub at: u64,
+}
+
+/// A durable store that several processes may share. A step that returned is durable; of concurrent attempts at a step one succeeds.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Stores a request unless one with the same `bound` is pending, and returns the id of the pending one. `None`: its principal has
+    /// `limit` requests pending.
+    async fn ask(&self, new: NewRequest, limit: u32) -> Result<Option<String>, StateError>;
+
+    /// The request with this `bound` that is neither used nor expired.
+    async fn pending(&self, bound: [u8; 32], now: u64) -> Result<Option<RequestRow>, StateError>;
+
+    /// A request by its id.
+    async fn request(&self, id: &str) -> Result<Option<RequestRow>, StateError>;
+
+    /// The latest requests, newest first.
+    async fn requests(&self, limit: u32) -> Result<Vec<RequestRow>, StateError>;
+
+    /// Adds a vote to a request that is not used; a second vote of one key replaces the first. Whether there was such a request.
+    async fn vote(&self, id: &str, vote: VoteRow) -> Result<bool, StateError>;
+
+    /// Marks a request as used, if it is not, and if all these keys are enrolled and not revoked. Whether it was.
+    async fn consume(&self, id: &str, by: UseRow, keys: Vec<String>) -> Result<bool, StateError>;
+
+    /// Notes how the use of a request by this call ended.
+    async fn close(&self, id: &str, call: &str, end: &str) -> Result<(), StateError>;
+
+    /// Requests whose use did not end, or ended in doubt.
+    async fn open_uses(&self) -> Result<Vec<RequestRow>, StateError>;
+
+    /// Adds a key unless it is there, or its name has a key that is not revoked. Whether it was added.
+    async fn enroll(&self, key: KeyRow) -> Result<bool, StateError>;
+
+    /// All keys, revoked ones too.
+    async fn keys(&self) -> Result<Vec<KeyRow>, StateError>;
+
+    /// Puts a revoked key in the place of the one of its id.
+    async fn revoke(&self, key: KeyRow) -> Result<(), StateError>;
+
+    /// Takes an idempotency key. `None`: it is taken now; otherwise who has it.
+    async fn once_begin(&self, row: OnceRow) -> Result<Option<OnceRow>, StateError>;
+
+    /// Takes a key over from a call that claimed it and is gone. Whether it still was that call's and only claimed.
+    async fn once_take_over(&self, from: &str, row: OnceRow) -> Result<bool, StateError>;
+
+    /// Notes phase and answer of the key of this call.
+    async fn once_phase(&self, key: [u8; 32], call: &str, phase: &str, answer: &str) -> Result<(), StateError>;
+
+    /// Gives the key of this call free.
+    async fn once_free(&self, key: [u8; 32], call: &str) -> Result<(), StateError>;
+
+    /// Forgets keys that are done and were taken before this time, and requests long over.
+    async fn forget(&self, before: u64) -> Result<(), StateError>;
+}

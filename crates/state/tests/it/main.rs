@@ -1,0 +1,14 @@
+//! The state: what every store must do, and what the desk believes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests fail by panicking"
+)]
+
+mod conformance;
+mod desk;
+mod once;
+mod support;

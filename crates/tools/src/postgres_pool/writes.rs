@@ -1,0 +1,156 @@
+//! Writing: tried out in a transaction that is rolled back, or run in one that is committed only if it changes as many rows as were approved.
+//!
+//! A trigger, a rule, a foreign table or a cascading foreign key can act where a rollback does not reach, or on rows that the server does
+//! not count. Where one takes part nothing is tried out, and the effect counts as unknown: policy then asks for more people.
+
+use std::collections::BTreeSet;
+
+use countersign_sql::{Action, Facts, Object, Operation, Refusal, Rule, Run, Value};
+use tokio::time::{Instant, timeout_at};
+
+use super::{PostgresPool, WriteSession};
+use crate::database::{Caller, EngineError, Purpose, Rehearsed};
+
+/// What acts beside a statement on one table, as four texts: the kind of the relation, its triggers and rules, tables whose foreign keys follow a
+/// change of it, and whether its columns draw from sequences.
+const COMPANIONS: &str = "
+SELECT c.relkind::pg_catalog.text,
+  (SELECT pg_catalog.string_agg(x.n, ', ' ORDER BY x.n) FROM (
+     SELECT t.tgname::pg_catalog.text AS n FROM pg_catalog.pg_trigger t
+       WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+     UNION ALL
+     SELECT r.rulename::pg_catalog.text FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1') x),
+  (SELECT pg_catalog.string_agg(f.conrelid::pg_catalog.regclass::pg_catalog.text, ', ') FROM pg_catalog.pg_constraint f
+     WHERE f.confrelid = c.oid AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))),
+  (SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_attribute a
+     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+       AND (a.attidentity <> '' OR pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%'))
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname || '.' || c.relname = $1";
+
+impl PostgresPool {
+    pub(super) async fn try_out(&self, caller: Caller<'_>, run: &Run) -> Result<Rehearsed, EngineError> {
+        self.within(run, async {
+            let facts = self.granted_write(caller, run).await?;
+            let mut session = self.begin(caller, run).await?;
+            let companions = companions(&mut session, &facts).await?;
+            let mut rehearsed = Rehearsed { warnings: companions.warnings, ..Rehearsed::default() };
+            if companions.contained {
+                let written = session.execute(&run.sql, &run.params, 0).await?;
+                rehearsed.affected = Some(written.affected);
+            }
+            session.rollback().await?;
+            Ok(rehearsed)
+        })
+        .await
+    }
+
+    pub(super) async fn write_out(
+        &self,
+        caller: Caller<'_>,
+        run: &Run,
+        expected: Option<u64>,
+    ) -> Result<u64, EngineError> {
+        self.within(run, async {
+            let facts = self.granted_write(caller, run).await?;
+            let mut session = self.begin(caller, run).await?;
+            // INVARIANT: what was tried out had no companions; one that came since would act unseen.
+            if expected.is_some() && !companions(&mut session, &facts).await?.contained {
+                session.rollback().await?;
+                return Err(refused(Rule::SchemaChanged, "the schema changed since the effect was shown"));
+            }
+            let written = session.execute(&run.sql, &run.params, 0).await?;
+            // MUTATE(A17-pg-count): a write changes other rows than were approved
+            if expected.is_some_and(|expected| expected != written.affected) {
+                session.rollback().await?;
+                let message = format!(
+                    "the statement would change {} rows now, not the {} that were approved; nothing was changed",
+                    written.affected,
+                    expected.unwrap_or_default()
+                );
+                return Err(refused(Rule::RowCount, &message));
+            }
+            session.commit().await?;
+            Ok(written.affected)
+        })
+        .await
+    }
+
+    /// INVARIANT: what is written is what was granted, by the schema as it is now.
+    async fn granted_write(&self, caller: Caller<'_>, run: &Run) -> Result<Facts, EngineError> {
+        let (_, facts) = self.facts(caller, Purpose::Write, &run.sql).await?;
+        // MUTATE(A5-pg-granted): a write touches what was not granted
+        if !facts.accesses.is_subset(&run.granted) {
+            return Err(refused(Rule::SchemaChanged, "the schema changed"));
+        }
+        if !facts.columns.is_empty() {
+            return Err(refused(Rule::NotAWrite, "a write returns no rows: leave RETURNING out"));
+        }
+        Ok(Facts::clone(&facts))
+    }
+
+    async fn begin(&self, caller: Caller<'_>, run: &Run) -> Result<WriteSession, EngineError> {
+        let mut session = self.writer(caller).await?;
+        session.begin(run.limits.time.min(self.dialer.config.statement_timeout)).await?;
+        Ok(session)
+    }
+
+    async fn within<T>(
+        &self,
+        run: &Run,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        let until = Instant::now() + run.limits.time + self.dialer.config.grace;
+        timeout_at(until, work).await.unwrap_or(Err(EngineError::Killed))
+    }
+}
+
+/// What acts beside a statement.
+struct Companions {
+    /// Whether a rollback undoes all of the effect, and the server counts it.
+    contained: bool,
+    warnings: Vec<String>,
+}
+
+async fn companions(session: &mut WriteSession, facts: &Facts) -> Result<Companions, EngineError> {
+    let mut found = Companions { contained: true, warnings: Vec::new() };
+    let tables: BTreeSet<&str> = facts
+        .accesses
+        .iter()
+        .filter_map(|access| match (&access.action, &access.object) {
+            (Action::Write, Object::Table { table }) => Some(table.as_str()),
+            _ => None,
+        })
+        .collect();
+    for table in tables {
+        let asked = session.execute(COMPANIONS, &[Value::Text(table.to_owned())], 1).await?;
+        let [Value::Text(kind), triggers, cascades, Value::Text(sequences)] = asked.values.as_slice() else {
+            return Err(refused(Rule::SchemaChanged, "a table that is written is not there"));
+        };
+        let mut beyond = |warning: String| {
+            found.contained = false;
+            found.warnings.push(warning);
+        };
+        if kind != "r" {
+            beyond(format!("`{table}` is not an ordinary table: where its rows are kept is not known here"));
+        }
+        if let Value::Text(triggers) = triggers {
+            beyond(format!("triggers or rules of `{table}` act as well, on what is not known here: {triggers}"));
+        }
+        if let (Value::Text(tables), true) = (cascades, facts.operation != Operation::Insert) {
+            beyond(format!("foreign keys may change rows of {tables} as well, which are not counted"));
+        }
+        if sequences != "0" && facts.operation == Operation::Insert {
+            found.warnings.push(format!("showing this used up numbers of the sequences of `{table}`"));
+        }
+    }
+    if !found.contained {
+        found.warnings.push("the effect was not tried out".into());
+    }
+    Ok(found)
+}
+
+fn refused(rule: Rule, message: &str) -> EngineError {
+    EngineError::Refused(Refusal::new(rule, message))
+}
