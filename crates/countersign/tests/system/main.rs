@@ -21,5 +21,6 @@ mod disk;
 mod init;
 mod isolation;
 mod policy;
+mod postgres;
 mod stubborn;
 mod world;
