@@ -38,12 +38,12 @@ pub(super) fn authorize(
     for access in plan.accesses() {
         let decision = policy.decide_access(&question, access);
         match (decision.verdict, access.need) {
-            (Verdict::Allow, _) => granted.push(access.clone()),
+            (Verdict::Allow, _) if decision.error.is_none() => granted.push(access.clone()),
             (_, Need::Filter) if decision.error.is_none() => continue,
             (Verdict::Deny, Need::Maskable) if decision.error.is_none() => {
                 let masked = Access { action: Action::Mask, need: Need::Required, ..access.clone() };
                 let softened = policy.decide_access(&question, &masked);
-                if softened.verdict == Verdict::Allow {
+                if softened.error.is_none() && softened.verdict == Verdict::Allow {
                     trail.decided(softened.policies);
                     granted.push(masked);
                     continue;
