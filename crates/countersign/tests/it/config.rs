@@ -82,6 +82,7 @@ fn show_says_where_every_setting_comes_from() {
       url = "sqlite:shop.db"                   # line 34
       raw = true                               # default
       allow_writes = false                     # default
+      allow_unfiltered_writes = false          # default
       rows = 1000                              # line 35
       timeout = "10s"                          # line 36
       workers = 4                              # default
