@@ -69,7 +69,7 @@ expose = true
 [query.everything]
 description = "The answer of a raw query"
 database = "shop"
-sql = "SELECT id, name, price, NULL AS nothing, x'00ff' AS bytes, 9007199254740993 AS big FROM products ORDER BY id"
+sql = "SELECT id, name, price, NULL AS absent, x'00ff' AS bytes, 9007199254740993 AS big FROM products ORDER BY id"
 expose = true
 
 [entity.products]
@@ -168,9 +168,8 @@ fn policy_decides_on_a_query_as_on_the_statement_in_it() {
     let counted = ann.call("count_entities", json!({"entity": " Items "}))["structuredContent"].clone();
     assert_eq!(counted, json!({"entity": "products", "table": "products", "total": 3}));
     assert_eq!(ann.call("count_entities", json!({"entity": "salaries"}))["isError"], true);
-    assert!(
-        text_of(&ann.call("count_entities", json!({"entity": "ships"}))).contains("Unknown entity: ships")
-    );
+    let unknown = text_of(&ann.call("count_entities", json!({"entity": "ships"})));
+    assert!(unknown.contains("`/entity`: must name an entity"), "{unknown}");
 }
 
 #[test]
@@ -355,7 +354,7 @@ fn the_commands_show_what_can_run_and_where_problems_are() {
     let refused = world.try_command(&["catalog", "check"]);
     assert_eq!(refused.status.code(), Some(3));
     let text = String::from_utf8(refused.stderr).unwrap();
-    assert!(text.contains("shop.toml:33:7: `get_product` is refused by its database"), "{text}");
+    assert!(text.contains("shop.toml:34:7: `get_product` is refused by its database"), "{text}");
     std::fs::remove_dir_all(world.dir.path().join("catalog")).unwrap();
     assert_eq!(world.try_command(&["catalog", "check"]).status.code(), Some(4));
 }

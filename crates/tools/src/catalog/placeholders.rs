@@ -201,6 +201,8 @@ impl<'s> Lexer<'s> {
         before: Option<Token<'s>>,
     ) -> Result<Token<'s>, Unreadable> {
         match second {
+            // To SQLite, which has no such cast, colons are a part of the name.
+            Some(':') if self.dialect == Dialect::Sqlite => self.refuse("must not hold `::`"),
             Some(':' | '=') => Ok(Token::Symbol(self.take(2))),
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
                 if matches!(

@@ -215,8 +215,9 @@ async fn query(
     let input = schemas::input(&entry.params);
     let output = schemas::output(entry, &facts.columns);
     let rules = entry.params.iter().map(|param| Validator::compile(&param.schema));
-    let compiled =
-        Validator::compile(&input).and_then(|all| Ok((all, rules.collect::<Result<Vec<_>, _>>()?)));
+    let compiled = Validator::compile(&output)
+        .and_then(|_| Validator::compile(&input))
+        .and_then(|all| Ok((all, rules.collect::<Result<Vec<_>, _>>()?)));
     let (validator, rules) = match compiled {
         Ok(compiled) => compiled,
         Err(cause) => {

@@ -54,7 +54,7 @@ fn loosen_for_aliases(schema: &mut Map<String, Json>) {
 /// JSON Schema of the answer.
 pub(super) fn output(entry: &Query, columns: &[ColumnInfo]) -> Json {
     match &entry.result {
-        Some(result) => shaped(entry, result, columns),
+        Some(result) => shaped(result, columns),
         None if entry.write => crate::write::output_schema(),
         None => {
             let names: Vec<Json> = columns
@@ -76,7 +76,7 @@ pub(super) fn output(entry: &Query, columns: &[ColumnInfo]) -> Json {
     }
 }
 
-fn shaped(entry: &Query, result: &ResultShape, columns: &[ColumnInfo]) -> Json {
+fn shaped(result: &ResultShape, columns: &[ColumnInfo]) -> Json {
     let members: Map<String, Json> =
         columns.iter().map(|column| (column.name.clone(), value_schema(Some(column)))).collect();
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -103,11 +103,7 @@ fn shaped(entry: &Query, result: &ResultShape, columns: &[ColumnInfo]) -> Json {
         required.push(truncated);
     }
     for name in &result.echo {
-        let known = entry.params.iter().find(|param| param.name == *name);
-        let any = json!({"type": ["string", "number", "boolean", "array", "null"]});
-        let schema = known
-            .and_then(|param| param.schema.get("type"))
-            .map_or(any, |word| json!({"type": [word, "string", "null"]}));
+        let schema = json!({"type": ["string", "number", "boolean", "array", "null"]});
         properties.insert(name.clone(), schema);
         required.push(name.clone());
     }
