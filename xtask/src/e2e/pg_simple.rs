@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use countersign_testbed::{Login, Postgres};
 use serde_json::{Value, json};
 
@@ -174,10 +174,10 @@ fn answers(client: &mut Client) -> Result<()> {
 }
 
 fn refuses(client: &mut Client, attack: &str) -> Result<()> {
-    match client.answer("query_app", json!({"query": attack})) {
-        Ok(text) => bail!("answered: {text}"),
-        Err(_) => Ok(()),
-    }
+    let result =
+        client.request("tools/call", json!({"name": "query_app", "arguments": {"query": attack}}))?;
+    ensure!(result.get("isError") == Some(&Value::Bool(true)), "answered: {result}");
+    Ok(())
 }
 
 /// `countersign stdio`, spoken to by hand; killed when this value goes away.
