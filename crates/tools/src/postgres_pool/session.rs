@@ -136,9 +136,18 @@ impl Dialer {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let dialer = Arc::clone(self);
         runtime.spawn(async move {
-            // MUTATE(I2-pg-cancel): a statement whose caller is gone runs on
-            dialer.cancel(session.connection.cancel_key()).await;
-            let _ = timeout(LINGER, session.connection.drain()).await;
+            let key = session.connection.cancel_key();
+            let give_up = Instant::now() + LINGER;
+            let mut pause = Duration::from_millis(100);
+            // A cancellation that arrives before the server has read the statement is lost, so it is sent until the server is done.
+            while Instant::now() < give_up {
+                // MUTATE(I2-pg-cancel): a statement whose caller is gone runs on
+                dialer.cancel(key).await;
+                if timeout(pause, session.connection.drain()).await.is_ok() {
+                    break;
+                }
+                pause = pause.saturating_mul(2).min(Duration::from_secs(5));
+            }
             drop(session);
             drop(held);
         });

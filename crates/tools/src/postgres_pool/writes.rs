@@ -136,7 +136,9 @@ async fn companions(session: &mut WriteSession, facts: &Facts) -> Result<Compani
             beyond(format!("`{table}` is not an ordinary table: where its rows are kept is not known here"));
         }
         if let Value::Text(triggers) = triggers {
-            beyond(format!("triggers or rules of `{table}` act as well, on what is not known here: {triggers}"));
+            beyond(format!(
+                "triggers or rules of `{table}` act as well, on what is not known here: {triggers}"
+            ));
         }
         if let (Value::Text(tables), true) = (cascades, facts.operation != Operation::Insert) {
             beyond(format!("foreign keys may change rows of {tables} as well, which are not counted"));

@@ -72,7 +72,8 @@ async fn callers_leave_what_cannot_be_cancelled() {
         let started = Instant::now();
         let result = pool.run(of("1"), run).await;
         assert!(result.is_err());
-        assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+        // The statement takes many seconds; half a second is for a busy machine.
+        assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
         assert!(cluster.connections("t1") <= 2, "{}", cluster.connections("t1"));
     }
     let deadline = Instant::now() + Duration::from_secs(60);
