@@ -164,7 +164,7 @@ impl Session {
 fn must_verify(tls: &PostgresTls, local: bool) -> bool {
     match tls {
         PostgresTls::Verified { .. } => true,
-        // MUTATE(A21-plaintext): rows cross the network in the clear
+        // MUTATE(A21-pg-plaintext): rows cross the network in the clear
         PostgresTls::UnlessLocal => !local,
         PostgresTls::DangerPlaintext => false,
     }
