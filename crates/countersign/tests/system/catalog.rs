@@ -406,6 +406,7 @@ fn on_postgresql_values_keep_their_types_and_rows_their_tenant() {
             std::fs::write(dir.join(format!("{}.password", login.user)), &login.password).unwrap();
         }
     });
+    assert!(world.command(&["catalog", "check"]).contains("2 queries of the catalog can run"));
     let _server = world.serve();
     let (mut ann, mut bob) = (world.client(&world.ann), world.client(&world.bob));
     let asked = json!({"ids": [3, 4], "since": "1980-01-01", "least": 3.5});

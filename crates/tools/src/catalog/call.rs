@@ -44,8 +44,7 @@ pub(super) async fn plan(
 /// Tries out what was planned, if it writes.
 pub(super) async fn preview(plan: &Plan, permit: PreviewPermit) -> Result<Preview, ToolError> {
     let ready = plan.detail::<Ready>();
-    let Ready { query, bound } =
-        ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+    let Ready { query, bound } = ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
     if !query.entry.write {
         return Ok(Preview { affected: Some(0), ..Preview::default() });
     }
@@ -66,6 +65,11 @@ pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
     let limit = if single { 1 } else { bound.rows.unwrap_or(u64::MAX) };
     let mut rows = query.database.run_rows(&permit, &query.sql, bound.values.clone(), limit).await?;
     mask(&mut rows, &entry.mask);
+    // INVARIANT: a mask that fits no column hides nothing, so there is no answer. Engines that name columns early refuse it at load.
+    let fits = |name: &String| rows.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    if !entry.mask.iter().all(fits) {
+        return Err(ToolError::internal("the catalog masks a column that the result does not have"));
+    }
     let part = match &entry.result {
         Some(result) => Part::Shaped(rows, schemas::shape(result, bound.echo.clone())),
         None => Part::Rows(rows),

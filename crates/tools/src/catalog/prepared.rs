@@ -194,7 +194,8 @@ async fn query(
         wrong("sql", message, Some("write placeholders as `:name`, apart from everything else".into()));
     }
     for masked in &entry.mask {
-        if !facts.columns.iter().any(|column| column.name.eq_ignore_ascii_case(masked)) {
+        let known = facts.columns.iter().any(|column| column.name.eq_ignore_ascii_case(masked));
+        if !known && !facts.columns.is_empty() {
             wrong("mask", format!("`query.{name}.mask` names a column that the result does not have"), None);
         }
     }
@@ -204,7 +205,7 @@ async fn query(
             let rule = "needs columns of different names; give each an `AS name`";
             wrong("result", format!("`query.{name}.result` {rule}"), None);
         }
-        if result.rows == Rows::Value && facts.columns.len() != 1 {
+        if result.rows == Rows::Value && facts.columns.len() > 1 {
             wrong(
                 "result",
                 format!("`query.{name}.result` with `rows = \"value\"` needs exactly one column"),

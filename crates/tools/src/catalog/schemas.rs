@@ -55,6 +55,8 @@ fn loosen_for_aliases(schema: &mut Map<String, Json>) {
 pub(super) fn output(entry: &Query, columns: &[ColumnInfo]) -> Json {
     match &entry.result {
         Some(result) => shaped(result, columns),
+        // An engine that does not say what the columns are promises nothing about them.
+        None if columns.is_empty() => crate::query::output_schema(),
         None if entry.write => crate::write::output_schema(),
         None => {
             let names: Vec<Json> = columns
@@ -82,6 +84,7 @@ fn shaped(result: &ResultShape, columns: &[ColumnInfo]) -> Json {
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let row =
         json!({"type": "object", "properties": members, "required": names, "additionalProperties": false});
+    let row = if columns.is_empty() { json!({"type": "object"}) } else { row };
     let held = match result.rows {
         Rows::Objects => json!({"type": "array", "items": row}),
         Rows::Object => {

@@ -252,7 +252,7 @@ async fn what_cannot_run_is_refused_when_it_is_loaded() {
     };
     let one = "[query.q.params.x]\ntype = \"string\"";
     for (text, said) in [
-        (query("DELETE FROM customers", ""), "[not_a_query]"),
+        (query("DELETE FROM customers", ""), "[forbidden_action]"),
         (query("SELECT 1; SELECT 2", ""), "[one_statement]"),
         (query("SELECT * FROM nothing", ""), "[unknown_name]"),
         (query("SELECT :y", one), "uses `:y`, which is no parameter"),
