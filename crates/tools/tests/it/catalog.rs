@@ -254,7 +254,7 @@ async fn what_cannot_run_is_refused_when_it_is_loaded() {
     for (text, said) in [
         (query("DELETE FROM customers", ""), "[forbidden_action]"),
         (query("SELECT 1; SELECT 2", ""), "[one_statement]"),
-        (query("SELECT * FROM nothing", ""), "[unknown_name]"),
+        (query("SELECT * FROM no_such", ""), "[unknown_name]"),
         (query("SELECT :y", one), "uses `:y`, which is no parameter"),
         (query("SELECT 1", one), "`query.q.params.x` is not used"),
         (query("SELECT ':x'", one), "`query.q.params.x` is not used"),
@@ -273,7 +273,7 @@ async fn what_cannot_run_is_refused_when_it_is_loaded() {
             "must be identifiers",
         ),
         (
-            "[entity.e]\ndescription = \"d\"\ndatabase = \"shop\"\ntable = \"nothing\"\n".into(),
+            "[entity.e]\ndescription = \"d\"\ndatabase = \"shop\"\ntable = \"no_such\"\n".into(),
             "[unknown_name]",
         ),
     ] {
