@@ -303,9 +303,18 @@ fn a_reload_puts_a_catalog_in_place_and_a_bad_one_keeps_the_last_good() {
     let mut ann = world.client(&world.ann);
     let added = "[query.total_orders]\ndescription = \"How many orders\"\ndatabase = \"shop\"\nsql = \"SELECT COUNT(*) FROM orders\"\nexpose = true\nresult = { key = \"total\", rows = \"value\" }\n";
     let file = world.dir.path().join("catalog/orders.toml");
+    // The last thing that a reload says.
+    let ended = || {
+        let log = std::fs::read_to_string(world.dir.path().join("serve.log")).unwrap();
+        log.matches("secrets-reload").count()
+    };
     let hangup = || {
+        let (before, started) = (ended(), std::time::Instant::now());
         server.signal("-HUP");
-        std::thread::sleep(Duration::from_millis(1500));
+        while ended() == before {
+            assert!(started.elapsed() < Duration::from_secs(30), "the reload does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     };
 
     std::fs::write(&file, added).unwrap();
