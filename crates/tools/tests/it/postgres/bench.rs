@@ -1,4 +1,7 @@
 //! What a call costs next to `tokio-postgres` on the same server: `cargo test -- --nocapture cost_of_rows` prints it.
+//!
+//! The other side fetches rows and decodes none of their values, ours decodes all; without optimisation that is most of the difference. What a
+//! whole call costs, in a release build and next to other servers, is for `cargo xtask bench sql` to say.
 
 use std::time::Instant;
 
