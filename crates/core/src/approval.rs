@@ -85,7 +85,8 @@ impl BoundCall {
 
     /// SHA-256 over every field: by this a repeated call finds its request.
     pub fn digest(&self) -> Digest {
-        let claims: Vec<String> = self.claims.iter().map(|(name, value)| format!("{}:{name}={value}", name.len())).collect();
+        let claims: Vec<String> =
+            self.claims.iter().map(|(name, value)| format!("{}:{name}={value}", name.len())).collect();
         let claims = joined(&claims);
         let accesses = joined(&self.accesses);
         let destinations = joined(&self.destinations);

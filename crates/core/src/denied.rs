@@ -78,7 +78,9 @@ impl Standing {
     fn public(&self, approvals: u8) -> String {
         match self {
             Standing::NoChannel => {
-                format!("not approved: this call needs {approvals} approval(s), and there is no way to give them")
+                format!(
+                    "not approved: this call needs {approvals} approval(s), and there is no way to give them"
+                )
             }
             Standing::Asked { id, have, left } => format!(
                 "not approved yet: this call needs {approvals} approval(s) and has {have}; nothing was executed. Request {id} waits: ask \

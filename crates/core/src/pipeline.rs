@@ -21,9 +21,9 @@ use std::{
 
 use countersign_redact::Redactor;
 
-pub use permit::{Permit, PreviewPermit};
 use authorize::{Authorized, authorize};
 use hold::Held;
+pub use permit::{Permit, PreviewPermit};
 use trail::Trail;
 
 use crate::{

@@ -183,7 +183,10 @@ pub trait Tool: Send + Sync {
 
     /// Shows the effect of a write, rolled back. A tool that cannot says so by an effect that is not counted.
     async fn preview(&self, _plan: &Plan, _permit: PreviewPermit) -> Result<Preview, ToolError> {
-        Ok(Preview { warnings: vec!["this tool cannot show its effect beforehand".into()], ..Preview::default() })
+        Ok(Preview {
+            warnings: vec!["this tool cannot show its effect beforehand".into()],
+            ..Preview::default()
+        })
     }
 
     /// The idempotency key that the caller gave, if the tool takes one.

@@ -233,10 +233,8 @@ impl Base {
             tools.push((one.tool, owner));
         }
         tools.sort_by(|(a, _), (b, _)| a.spec().name.cmp(&b.spec().name));
-        let fact = |(tool, tenant): &Owned| ToolFact {
-            spec: Arc::clone(tool.spec()),
-            tenant: tenant.clone(),
-        };
+        let fact =
+            |(tool, tenant): &Owned| ToolFact { spec: Arc::clone(tool.spec()), tenant: tenant.clone() };
         let database = |name: &String| DatabaseFact { name: name.as_str().into(), tenant: tenant(name) };
         let facts = RegistryFacts {
             tools: tools.iter().map(fact).collect(),

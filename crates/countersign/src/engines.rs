@@ -34,7 +34,9 @@ pub(crate) async fn start(database: &Database, binary: &Path) -> Result<Arc<dyn 
         Source::Sqlite { file, workers } => {
             let pool = PoolConfig { workers: *workers, ..PoolConfig::new(binary.to_owned(), worker()) };
             Arc::new(match database.allow_writes {
-                true => SqlitePool::start_writing(pool, file.clone(), database.allow_unfiltered_writes).await?,
+                true => {
+                    SqlitePool::start_writing(pool, file.clone(), database.allow_unfiltered_writes).await?
+                }
                 false => SqlitePool::start(pool, file.clone()).await?,
             })
         }

@@ -22,8 +22,8 @@ pub mod worker;
 
 pub use facts::{Access, Action, ColumnInfo, Facts, Object, Operation};
 pub use protocol::{
-    ColumnDetail, Done, ForeignKey, Rehearsal, Request, Response, Rows, Run, RunLimits, TableDetail, TableInfo,
-    TableKind, Truncated,
+    ColumnDetail, Done, ForeignKey, Rehearsal, Request, Response, Rows, Run, RunLimits, TableDetail,
+    TableInfo, TableKind, Truncated,
 };
 pub use refusal::{Refusal, Rule};
 pub use source::{ConnectionString, Dialect, OdbcSource, Open};

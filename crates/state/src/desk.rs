@@ -1,5 +1,7 @@
 //! The desk: where held calls wait for people, and where what people signed is verified and used.
 
+mod once;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +11,6 @@ use countersign_core::{
     approval::{
         Approvals, Approved, Approver, AskFailed, BoundCall, Claim, End, Operator, Request, Use, Vote, people,
     },
-    once::{Begun, OnceKey, OnceKeys},
 };
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     instance,
     operator::{OperatorKey, key_id, verifies},
     seal::Seal,
-    store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
+    store::{KeyRow, NewRequest, RequestRow, Store, UseRow, VoteRow},
 };
 
 /// Requests that one principal may have waiting: people who are asked too often stop reading.
@@ -129,7 +130,8 @@ impl Desk {
         let rows = self.store.open_uses().await?;
         let cases: Result<Vec<Case>, StateError> =
             rows.into_iter().map(|row| self.case(row, &keys, now)).collect();
-        let doubtful = |case: &Case| matches!(&case.stage, Stage::Used { end, .. } if end == End::InDoubt.name());
+        let doubtful =
+            |case: &Case| matches!(&case.stage, Stage::Used { end, .. } if end == End::InDoubt.name());
         Ok(cases?.into_iter().filter(doubtful).collect())
     }
 
@@ -188,7 +190,8 @@ impl Desk {
     pub async fn enroll(&self, operator: Operator, public: [u8; 32], now: u64) -> Result<KeyRow, StateError> {
         let Operator { name, subjects, tenant } = operator;
         let id = key_id(&public);
-        let row = KeyRow { id, name, subjects, tenant, public, enrolled: now, revoked: None, seal: Vec::new() };
+        let row =
+            KeyRow { id, name, subjects, tenant, public, enrolled: now, revoked: None, seal: Vec::new() };
         let row = KeyRow { seal: self.seal.seal(&row), ..row };
         match self.store.enroll(row.clone()).await? {
             true => Ok(row),
@@ -350,64 +353,5 @@ impl Desk {
             }
             _ => Ok(Claim::Unasked),
         }
-    }
-
-    async fn try_begin(&self, key: OnceKey, by: Use) -> Result<Begun, StateError> {
-        let row = OnceRow {
-            key: key.key.0,
-            arguments: key.arguments.0,
-            call: by.call.to_string(),
-            instance: self.instance.clone(),
-            until: by.until,
-            phase: CLAIMED.to_owned(),
-            answer: String::new(),
-            at: by.now,
-        };
-        let Some(known) = self.store.once_begin(row.clone()).await? else { return Ok(Begun::Fresh) };
-        // MUTATE(A5-once-arguments): a key answers for other arguments
-        if known.arguments != key.arguments.0 {
-            return Ok(Begun::Differs);
-        }
-        let over = self.is_over(&known.instance, known.until, by.now);
-        match known.phase.as_str() {
-            DONE => Ok(Begun::Ran { call: known.call, answer: known.answer }),
-            CLAIMED if over => match self.store.once_take_over(&known.call, row).await? {
-                true => Ok(Begun::Fresh),
-                false => Ok(Begun::Running),
-            },
-            CLAIMED => Ok(Begun::Running),
-            // MUTATE(J2-once-doubt): a write that was cut off runs again
-            EXECUTING if !over => Ok(Begun::Running),
-            _ => Ok(Begun::InDoubt { call: known.call }),
-        }
-    }
-}
-
-const CLAIMED: &str = "claimed";
-const EXECUTING: &str = "executing";
-const DONE: &str = "done";
-
-#[async_trait]
-impl OnceKeys for Desk {
-    async fn begin(&self, key: OnceKey, by: Use) -> Result<Begun, String> {
-        let before = by.now.saturating_sub(countersign_core::once::REMEMBERED_MICROS);
-        let forgotten = self.store.forget(before).await;
-        forgotten.map_err(|error| error.to_string())?;
-        self.try_begin(key, by).await.map_err(|error| error.to_string())
-    }
-
-    async fn executing(&self, key: OnceKey, by: CallId) -> Result<(), String> {
-        let noted = self.store.once_phase(key.key.0, &by.to_string(), EXECUTING, "").await;
-        noted.map_err(|error| error.to_string())
-    }
-
-    async fn end(&self, key: OnceKey, by: CallId, end: End, answer: &str) -> Result<(), String> {
-        let by = by.to_string();
-        let noted = match end {
-            End::Done => self.store.once_phase(key.key.0, &by, DONE, answer).await,
-            End::InDoubt => self.store.once_phase(key.key.0, &by, End::InDoubt.name(), "").await,
-            End::Undone => self.store.once_free(key.key.0, &by).await,
-        };
-        noted.map_err(|error| error.to_string())
     }
 }

@@ -36,7 +36,9 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// Others than its owner can read it.
-    #[error("the key file `{path}` is open to others (mode {mode:03o}): whoever reads it can approve; run `chmod 600 {path}`")]
+    #[error(
+        "the key file `{path}` is open to others (mode {mode:03o}): whoever reads it can approve; run `chmod 600 {path}`"
+    )]
     OpenToOthers {
         /// The file.
         path: PathBuf,

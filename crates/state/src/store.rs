@@ -154,7 +154,13 @@ pub trait Store: Send + Sync {
     async fn once_take_over(&self, from: &str, row: OnceRow) -> Result<bool, StateError>;
 
     /// Notes phase and answer of the key of this call.
-    async fn once_phase(&self, key: [u8; 32], call: &str, phase: &str, answer: &str) -> Result<(), StateError>;
+    async fn once_phase(
+        &self,
+        key: [u8; 32],
+        call: &str,
+        phase: &str,
+        answer: &str,
+    ) -> Result<(), StateError>;
 
     /// Gives the key of this call free.
     async fn once_free(&self, key: [u8; 32], call: &str) -> Result<(), StateError>;

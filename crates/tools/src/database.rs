@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, CallId, Cell, Column, Denied, Object, Permit, Preview, PreviewPermit, Principal, RowSet, Subsystem, ToolError,
-    Truncation, denied::Failure,
+    Access, Action, CallId, Cell, Column, Denied, Object, Permit, Preview, PreviewPermit, Principal, RowSet,
+    Subsystem, ToolError, Truncation, denied::Failure,
 };
 use countersign_sql::{Facts, Refusal, Rule, Run, RunLimits, TableDetail, TableInfo, Truncated, Value};
 
@@ -72,7 +72,12 @@ pub trait Engine: Send + Sync {
     }
 
     /// Runs a write under `run.granted`; it lasts only if it changes `expected` rows, where that is said. Answers how many.
-    async fn write(&self, _caller: Caller<'_>, _run: Run, _expected: Option<u64>) -> Result<u64, EngineError> {
+    async fn write(
+        &self,
+        _caller: Caller<'_>,
+        _run: Run,
+        _expected: Option<u64>,
+    ) -> Result<u64, EngineError> {
         Err(takes_no_writes())
     }
 
@@ -295,12 +300,18 @@ impl Database {
         let run = self.to_run(permit.granted(), sql, params);
         let caller = Caller { tenant: permit.principal().tenant(), call: Some(permit.call()) };
         let rehearsed = self.engine.rehearse(caller, run).await;
-        let Rehearsed { affected, before, after, warnings } = rehearsed.map_err(|e| tool_error(e, "statement"))?;
+        let Rehearsed { affected, before, after, warnings } =
+            rehearsed.map_err(|e| tool_error(e, "statement"))?;
         Ok(Preview { affected, before: before.map(row_set), after: after.map(row_set), warnings })
     }
 
     /// Runs a judged write under the granted accesses. It lasts only if it changes as many rows as people approved.
-    pub(crate) async fn write(&self, permit: &Permit, sql: &str, params: Vec<Value>) -> Result<u64, ToolError> {
+    pub(crate) async fn write(
+        &self,
+        permit: &Permit,
+        sql: &str,
+        params: Vec<Value>,
+    ) -> Result<u64, ToolError> {
         let run = self.to_run(permit.granted(), sql, params);
         let caller = Caller { tenant: permit.principal().tenant(), call: Some(permit.call()) };
         let expected = permit.approved().and_then(|approved| approved.request.preview.affected);

@@ -6,10 +6,10 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use countersign_sql::{Dialect, Facts, OdbcSource, Open, Run, TableDetail, TableInfo};
+use countersign_sql::{Dialect, Facts, OdbcSource, Open, Run, TableDetail, TableInfo, Value};
 
 use crate::{
-    database::{Caller, Engine, EngineError, EngineRows, Purpose},
+    database::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
     worker_pool::{PoolConfig, WorkerPool},
 };
 
@@ -57,6 +57,7 @@ impl OdbcConfig {
 pub struct OdbcPool {
     pool: WorkerPool,
     dialect: Dialect,
+    writable: bool,
 }
 
 impl OdbcPool {
@@ -65,9 +66,9 @@ impl OdbcPool {
     /// # Errors
     /// If no worker can be started, this program was built without ODBC, or the source cannot be reached.
     pub async fn start(config: OdbcConfig) -> Result<OdbcPool, EngineError> {
-        let dialect = config.source.dialect;
+        let (dialect, writable) = (config.source.dialect, config.source.writable);
         let pool = WorkerPool::start(config.pool, Open::Odbc(config.source)).await?;
-        Ok(OdbcPool { pool, dialect })
+        Ok(OdbcPool { pool, dialect, writable })
     }
 
     /// The process ids of all workers that have not been reaped or given up.
@@ -105,6 +106,33 @@ impl Engine for OdbcPool {
 
     async fn run(&self, _caller: Caller<'_>, run: Run) -> Result<EngineRows, EngineError> {
         self.pool.run(run).await
+    }
+
+    fn takes_writes(&self) -> bool {
+        self.writable
+    }
+
+    /// Nothing is tried out: whether a driver and what lies behind it undo all of a write is not known.
+    async fn rehearse(&self, _caller: Caller<'_>, _run: Run) -> Result<Rehearsed, EngineError> {
+        let warning =
+            "the effect was not tried out: what an ODBC driver does cannot be relied on to be undone";
+        Ok(Rehearsed { warnings: vec![warning.to_owned()], ..Rehearsed::default() })
+    }
+
+    async fn write(&self, _caller: Caller<'_>, run: Run, expected: Option<u64>) -> Result<u64, EngineError> {
+        // INVARIANT: no number of rows was shown for such a write, so none can be kept to.
+        if expected.is_some() {
+            return Err(EngineError::Broken(
+                "a number of rows is expected of a write that was not tried out".into(),
+            ));
+        }
+        let rows = self.pool.run(run).await?;
+        match rows.values.as_slice() {
+            [Value::Integer(affected)] => Ok(u64::try_from(*affected).unwrap_or(0)),
+            // The driver does not count.
+            [Value::Null] => Ok(0),
+            _ => Err(EngineError::Broken("a worker answered what was not asked".into())),
+        }
     }
 
     async fn tables(&self, _caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError> {

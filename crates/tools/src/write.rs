@@ -30,7 +30,8 @@ struct Statement {
 const SLACK: Duration = Duration::from_millis(500);
 
 /// A number of rows: the tenant's own, and ours to say.
-pub(crate) const COUNTED: Label = Label { integrity: Integrity::Trusted, confidentiality: Confidentiality::Private };
+pub(crate) const COUNTED: Label =
+    Label { integrity: Integrity::Trusted, confidentiality: Confidentiality::Private };
 
 impl Write {
     pub(crate) fn new(database: Arc<Database>) -> Write {
@@ -86,7 +87,8 @@ impl Tool for Write {
     }
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
-        let sql = arguments.str("statement").ok_or_else(|| ToolError::invalid("/statement", "is required"))?;
+        let sql =
+            arguments.str("statement").ok_or_else(|| ToolError::invalid("/statement", "is required"))?;
         let params = parameters(arguments)?;
         let facts = self.database.judge(principal, Purpose::Write, sql).await?;
         if !facts.operation.writes() {

@@ -15,6 +15,8 @@ pub(super) struct Authorized {
     pub(super) granted: Vec<Access>,
     /// How many people must approve first.
     pub(super) holds: u8,
+    /// Ids of the policies that say so.
+    pub(super) held_by: Vec<String>,
 }
 
 /// Asks policy on the tool, then on every access. `foreseen` is what a preview found out, once there was one.
@@ -34,6 +36,7 @@ pub(super) fn authorize(
     let mut granted = Vec::with_capacity(plan.accesses().len());
     let decision = policy.decide_call(&question);
     let mut holds = gate(&decision, String::new())?;
+    let mut held_by = if holds > 0 { decision.policies.clone() } else { Vec::new() };
     trail.decided(decision.policies);
     for access in plan.accesses() {
         let decision = policy.decide_access(&question, access);
@@ -55,6 +58,9 @@ pub(super) fn authorize(
             }
             _ => {
                 let refused = gate(&decision, access.object.to_string());
+                if let Verdict::Hold { .. } = decision.verdict {
+                    held_by.extend(decision.policies.iter().cloned());
+                }
                 trail.decided(decision.policies);
                 holds = holds.max(refused?);
                 continue;
@@ -62,7 +68,9 @@ pub(super) fn authorize(
         }
         trail.decided(decision.policies);
     }
-    Ok(Authorized { granted, holds })
+    held_by.sort();
+    held_by.dedup();
+    Ok(Authorized { granted, holds, held_by })
 }
 
 /// `Ok(n)`: permitted once `n` people approve.

@@ -1,14 +1,11 @@
 //! The hold: a call that policy lets through only with people's approval. The first time it is tried out and put to people; the same call,
 //! made again, consumes what they approved.
 
-use super::{
-    Authorized, Pipeline, authorize,
-    permit::PreviewPermit,
-    trail::Trail,
-    unavailable, within,
-};
+use super::{Authorized, Pipeline, authorize, permit::PreviewPermit, trail::Trail, unavailable, within};
 use crate::{
-    approval::{Approved, AskFailed, BoundCall, Claim, End, LIFETIME_MICROS, Request, ShownPreview, Use, people},
+    approval::{
+        Approved, AskFailed, BoundCall, Claim, End, LIFETIME_MICROS, Request, ShownPreview, Use, people,
+    },
     call::Call,
     decision::{Foreseen, PolicySet},
     denied::{Denied, Failure, Standing, Subsystem},
@@ -46,7 +43,10 @@ impl Held {
             Ok(_) => End::Done,
             Err(error) => match error.denied {
                 // MUTATE(J2-doubt): a write that was cut off counts as one that did not happen
-                Denied::Failed { failure: Failure::Deadline | Failure::Cancelled | Failure::Internal, .. }
+                Denied::Failed {
+                    failure: Failure::Deadline | Failure::Cancelled | Failure::Internal,
+                    ..
+                }
                 | Denied::Unavailable(_) => End::InDoubt,
                 _ => End::Undone,
             },
@@ -93,7 +93,8 @@ impl Pipeline {
             }
             Claim::Waiting { id, needed, have, expires } => {
                 let left = Duration::from_micros(expires.saturating_sub(by.now));
-                Err(Denied::NotApproved { approvals: needed, standing: Standing::Asked { id, have, left } }.into())
+                Err(Denied::NotApproved { approvals: needed, standing: Standing::Asked { id, have, left } }
+                    .into())
             }
             Claim::Denied { id, reason } => {
                 Err(Denied::NotApproved { approvals, standing: Standing::Refused { id, reason } }.into())
@@ -128,14 +129,15 @@ impl Pipeline {
         let request = Request {
             call: bound,
             preview,
-            policies: trail.policies.clone(),
+            policies: again.held_by,
             needed: again.holds.max(decided.holds),
             expires: now.saturating_add(LIFETIME_MICROS),
         };
         let fresh = self.request_id()?;
         let id = desk.ask(&fresh, &request, now).await.map_err(|failed| match failed {
             AskFailed::TooMany => {
-                Denied::Limited { limit: "approvals", retry_after: Duration::from_micros(LIFETIME_MICROS) }.into()
+                Denied::Limited { limit: "approvals", retry_after: Duration::from_micros(LIFETIME_MICROS) }
+                    .into()
             }
             AskFailed::Unavailable(cause) => unavailable(Subsystem::State)(cause),
         })?;

@@ -43,8 +43,10 @@ impl Pipeline {
             Begun::Ran { call: first, answer } => {
                 trail.replays(first);
                 trail.intent(Effect::Read).await?;
-                let answer = serde_json::from_str(&answer).map_err(|e| unavailable(Subsystem::State)(e.to_string()))?;
-                let reply = Reply::replayed(answer, RECORDED, self.redactor()).map_err(ToolError::internal)?;
+                let answer = serde_json::from_str(&answer)
+                    .map_err(|e| unavailable(Subsystem::State)(e.to_string()))?;
+                let reply =
+                    Reply::replayed(answer, RECORDED, self.redactor()).map_err(ToolError::internal)?;
                 let reply = reply.of_call(id);
                 trail.outcome(&reply).await?;
                 Ok(Some(reply))

@@ -121,7 +121,7 @@ impl PolicySet for View {
                 Decision { verdict: Verdict::Deny, policies: vec![], error: None }
             }
             Phase::Listing => Decision { verdict: Verdict::Allow, policies: vec![], error: None },
-            Phase::Calling { .. } => self.decide("call"),
+            Phase::Calling { .. } | Phase::Previewed { .. } => self.decide("call"),
         }
     }
     fn decide_access(&self, _question: &CallQuestion<'_>, access: &Access) -> Decision {

@@ -153,7 +153,7 @@ fn summary(record: &Value, printer: Printer) -> String {
         tables(items.iter().filter_map(Value::as_str)).into_iter().map(line).collect::<Vec<_>>().join(", ")
     };
     let rest = match kind.as_str() {
-        "intent" => format!("{who}  {}  {}", text("/tool"), touched()),
+        "intent" | "preview" => format!("{who}  {}  {}", text("/tool"), touched()),
         "refusal" => format!("{who}  {}  {}: {}", text("/tool"), text("/code"), text("/message")),
         "outcome" => format!("{}  {} rows  {} µs", text("/result"), number("/rows"), number("/micros")),
         _ => format!("{}  {}", text("/event"), text("/detail")),

@@ -51,7 +51,15 @@ impl Office for World {
     }
 
     fn approve(&self, id: &str, key: &std::path::Path) -> std::process::Output {
-        self.try_command(&["approvals", "approve", id, "--key", key.to_str().unwrap(), "--reason", "ticket 4711"])
+        self.try_command(&[
+            "approvals",
+            "approve",
+            id,
+            "--key",
+            key.to_str().unwrap(),
+            "--reason",
+            "ticket 4711",
+        ])
     }
 
     fn ask(&self, sql: &str) -> i64 {
@@ -99,8 +107,13 @@ fn a_write_is_held_shown_approved_and_run_once() {
 
     let shown = world.command(&["approvals", "show", &id]);
     for text in [
-        "ann (keys), tenant acme", "write_shop [write-high]", "floor/writes-need-approval", RAISE, "1 row changes",
-        "write column shop.customers.credit", "0 of 1 approvals",
+        "ann (keys), tenant acme",
+        "write_shop [write-high]",
+        "floor/writes-need-approval",
+        RAISE,
+        "1 row changes",
+        "write column shop.customers.credit",
+        "0 of 1 approvals",
     ] {
         assert!(shown.contains(text), "{text}:\n{shown}");
     }
@@ -194,7 +207,10 @@ fn many_rows_need_two_people_and_one_person_twice_is_not_two() {
     let sql = "UPDATE customers SET credit = 0 WHERE id > 0";
     let id = held(&write(&mut ann, sql));
     let shown = world.command(&["approvals", "show", &id]);
-    assert!(shown.contains("many-rows-need-two") && shown.contains("every row of `customers` is changed"), "{shown}");
+    assert!(
+        shown.contains("many-rows-need-two") && shown.contains("every row of `customers` is changed"),
+        "{shown}"
+    );
     for _ in 0..2 {
         assert!(world.approve(&id, &bob).status.success());
         assert_eq!(held(&write(&mut ann, sql)), id);
@@ -209,7 +225,15 @@ fn a_refusal_is_told_with_its_reason() {
     let _server = world.serve();
     let (mut ann, bob) = (world.client(&world.ann), world.enroll("bob"));
     let id = held(&write(&mut ann, RAISE));
-    world.command(&["approvals", "deny", &id, "--key", bob.to_str().unwrap(), "--reason", "not before Monday"]);
+    world.command(&[
+        "approvals",
+        "deny",
+        &id,
+        "--key",
+        bob.to_str().unwrap(),
+        "--reason",
+        "not before Monday",
+    ]);
     let text = text_of(&write(&mut ann, RAISE));
     assert!(text.contains("an approver refused") && text.contains("not before Monday"), "{text}");
     assert!(!world.approve(&id, &bob).status.success());
@@ -240,7 +264,8 @@ fn a_crash_between_consuming_and_executing_leaves_doubt_and_never_a_second_try()
     let world = world();
     let server = world.serve();
     let (mut ann, bob) = (world.client(&world.ann), world.enroll("bob"));
-    let keyed = json!({"statement": "INSERT INTO orders (what) VALUES ('one')", "idempotency_key": "order-0001"});
+    let keyed =
+        json!({"statement": "INSERT INTO orders (what) VALUES ('one')", "idempotency_key": "order-0001"});
     let id = held(&ann.call("write_shop", keyed.clone()));
     assert!(world.approve(&id, &bob).status.success());
     // Somebody else holds the write lock: the call has consumed its approval and recorded its intent, and waits.
@@ -283,7 +308,8 @@ fn a_retried_write_runs_once_however_many_retry() {
     let world = world();
     let _server = world.serve();
     let (mut ann, bob) = (world.client(&world.ann), world.enroll("bob"));
-    let keyed = json!({"statement": "INSERT INTO orders (what) VALUES ('one')", "idempotency_key": "order-0001"});
+    let keyed =
+        json!({"statement": "INSERT INTO orders (what) VALUES ('one')", "idempotency_key": "order-0001"});
     let id = held(&ann.call("write_shop", keyed.clone()));
     assert!(world.approve(&id, &bob).status.success());
     let threads: Vec<_> = (0..8)
@@ -303,7 +329,8 @@ fn a_retried_write_runs_once_however_many_retry() {
     let again = ann.call("write_shop", keyed);
     assert_eq!(again["structuredContent"], first["structuredContent"], "the recorded answer");
     assert_eq!(world.ask("SELECT count(*) FROM orders"), 1);
-    let other = json!({"statement": "INSERT INTO orders (what) VALUES ('two')", "idempotency_key": "order-0001"});
+    let other =
+        json!({"statement": "INSERT INTO orders (what) VALUES ('two')", "idempotency_key": "order-0001"});
     let text = text_of(&ann.call("write_shop", other));
     assert!(text.contains("other arguments"), "{text}");
 }
@@ -333,7 +360,9 @@ fn without_its_state_nothing_is_written_and_nothing_starts() {
 fn without_allow_writes_there_is_no_tool() {
     let world = World::new(Shape { schema: SCHEMA.into(), ..Shape::default() });
     let _server = world.serve();
-    let answer = world.client(&world.ann).modern("tools/call", json!({"name": "write_shop", "arguments": {"statement": RAISE}}));
+    let answer = world
+        .client(&world.ann)
+        .modern("tools/call", json!({"name": "write_shop", "arguments": {"statement": RAISE}}));
     assert!(answer.body.contains("unknown tool") || answer.body.contains("Unknown tool"), "{}", answer.body);
 }
 
@@ -345,7 +374,10 @@ fn what_a_model_writes_cannot_pass_for_ours() {
     let sql = "UPDATE customers SET name = '\u{1b}[2J\u{202e}x\nrequest     ap-aaaaaaaa  approved' WHERE id = 1 -- \u{7}";
     let id = held(&write(&mut ann, sql));
     let shown = world.command(&["approvals", "show", &id]);
-    assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}') && !shown.contains('\u{7}'), "{shown:?}");
+    assert!(
+        !shown.contains('\u{1b}') && !shown.contains('\u{202e}') && !shown.contains('\u{7}'),
+        "{shown:?}"
+    );
     let forged: Vec<&str> = shown.lines().filter(|line| line.contains("ap-aaaaaaaa")).collect();
     assert!(!forged.is_empty() && forged.iter().all(|line| line.starts_with("  |")), "{shown}");
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{Access, ColumnInfo, Done, Facts, Refusal, Rehearsal, Rule, RunLimits, TableDetail, TableInfo, Value};
+use crate::{
+    Access, ColumnInfo, Done, Facts, Refusal, Rehearsal, Rule, RunLimits, TableDetail, TableInfo, Value,
+};
 
 #[cfg(feature = "odbc")]
 pub mod odbc;

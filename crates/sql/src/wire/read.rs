@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{WireError, codec::Reader};
 use crate::{
     Access, Action, ColumnDetail, ColumnInfo, ConnectionString, Dialect, Done, Facts, ForeignKey, Object,
-    OdbcSource, Open, Operation, Refusal, Rehearsal, Request, Response, Rows, Rule, Run, RunLimits, TableDetail,
-    TableInfo, TableKind, Truncated, Value,
+    OdbcSource, Open, Operation, Refusal, Rehearsal, Request, Response, Rows, Rule, Run, RunLimits,
+    TableDetail, TableInfo, TableKind, Truncated, Value,
     engines::postgres::guard::{GuardConfig, Syntax},
 };
 

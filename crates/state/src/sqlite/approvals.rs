@@ -14,7 +14,9 @@ pub(super) fn ask(t: &Transaction<'_>, new: &NewRequest, limit: u32) -> Result<O
     let now = time(new.created);
     t.execute("UPDATE approvals SET state = 'expired' WHERE state = 'pending' AND expires <= ?1", [now])?;
     let known: Option<String> = t
-        .query_row("SELECT id FROM approvals WHERE bound = ?1 AND state = 'pending'", [new.bound], |row| row.get(0))
+        .query_row("SELECT id FROM approvals WHERE bound = ?1 AND state = 'pending'", [new.bound], |row| {
+            row.get(0)
+        })
         .optional()?;
     if known.is_some() {
         return Ok(known);
@@ -36,8 +38,13 @@ pub(super) fn ask(t: &Transaction<'_>, new: &NewRequest, limit: u32) -> Result<O
     Ok(Some(new.id.clone()))
 }
 
-pub(super) fn pending(t: &Transaction<'_>, bound: [u8; 32], now: u64) -> Result<Option<RequestRow>, StateError> {
-    let sql = format!("SELECT {COLUMNS} FROM approvals WHERE bound = ?1 AND state = 'pending' AND expires > ?2");
+pub(super) fn pending(
+    t: &Transaction<'_>,
+    bound: [u8; 32],
+    now: u64,
+) -> Result<Option<RequestRow>, StateError> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM approvals WHERE bound = ?1 AND state = 'pending' AND expires > ?2");
     let found = t.query_row(&sql, params![bound, time(now)], request).optional()?;
     found.map(|row| with_votes(t, row)).transpose()
 }
@@ -81,7 +88,12 @@ pub(super) fn vote(t: &Transaction<'_>, id: &str, vote: &VoteRow) -> Result<bool
     Ok(waits)
 }
 
-pub(super) fn consume(t: &Transaction<'_>, id: &str, by: &UseRow, keys: &[String]) -> Result<bool, StateError> {
+pub(super) fn consume(
+    t: &Transaction<'_>,
+    id: &str,
+    by: &UseRow,
+    keys: &[String],
+) -> Result<bool, StateError> {
     for key in keys {
         let good: bool = t.query_row(
             "SELECT EXISTS (SELECT 1 FROM operator_keys WHERE id = ?1 AND revoked IS NULL)",
@@ -134,7 +146,8 @@ fn request(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
 }
 
 fn with_votes(t: &Transaction<'_>, mut row: RequestRow) -> Result<RequestRow, StateError> {
-    let sql = "SELECT key, operator, vote, reason, signature, at FROM votes WHERE approval = ?1 ORDER BY at, key";
+    let sql =
+        "SELECT key, operator, vote, reason, signature, at FROM votes WHERE approval = ?1 ORDER BY at, key";
     let vote = |row: &Row<'_>| {
         Ok(VoteRow {
             key: row.get(0)?,

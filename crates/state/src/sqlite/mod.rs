@@ -44,7 +44,8 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<SqliteStore, StateError> {
         let io = |action, source| StateError::Io { action, path: path.to_owned(), source };
         // INVARIANT: the file is private before SQLite writes to it; its journal files take its mode.
-        let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        let made =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let meta = made.and_then(|file| file.metadata()).map_err(|e| io("open", e))?;
         let mode = meta.mode() & 0o777;
         // MUTATE(P4-private): a state file that others can write to is used
@@ -59,7 +60,11 @@ impl SqliteStore {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
         )?;
         schema::migrate(&mut connection)?;
-        let inner = Inner { path: path.to_owned(), file: (meta.dev(), meta.ino()), connection: Mutex::new(connection) };
+        let inner = Inner {
+            path: path.to_owned(),
+            file: (meta.dev(), meta.ino()),
+            connection: Mutex::new(connection),
+        };
         Ok(SqliteStore { inner: Arc::new(inner) })
     }
 
@@ -149,7 +154,13 @@ impl Store for SqliteStore {
         self.step(move |t| once::take_over(t, &from, &row)).await
     }
 
-    async fn once_phase(&self, key: [u8; 32], call: &str, phase: &str, answer: &str) -> Result<(), StateError> {
+    async fn once_phase(
+        &self,
+        key: [u8; 32],
+        call: &str,
+        phase: &str,
+        answer: &str,
+    ) -> Result<(), StateError> {
         let (call, phase, answer) = (call.to_owned(), phase.to_owned(), answer.to_owned());
         self.step(move |t| once::phase(t, key, &call, &phase, &answer)).await
     }

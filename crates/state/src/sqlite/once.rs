@@ -41,7 +41,8 @@ pub(super) fn begin(t: &Transaction<'_>, row: &OnceRow) -> Result<Option<OnceRow
 
 pub(super) fn take_over(t: &Transaction<'_>, from: &str, row: &OnceRow) -> Result<bool, StateError> {
     let sql = "UPDATE once_keys SET call = ?3, instance = ?4, until = ?5, at = ?6 WHERE key = ?1 AND call = ?2 AND phase = 'claimed'";
-    let changed = t.execute(sql, params![row.key, from, row.call, row.instance, time(row.until), time(row.at)])?;
+    let changed =
+        t.execute(sql, params![row.key, from, row.call, row.instance, time(row.until), time(row.at)])?;
     Ok(changed == 1)
 }
 

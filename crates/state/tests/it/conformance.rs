@@ -74,7 +74,10 @@ async fn votes_and_use(first: &dyn Store, second: &dyn Store) {
     assert!(!second.consume("ap-5", used("c2"), vec![]).await.unwrap(), "it is used");
     assert!(!second.vote("ap-5", vote("k2", "approve")).await.unwrap(), "nobody votes on what is used");
     assert_eq!(second.open_uses().await.unwrap().len(), 1);
-    assert!(matches!(second.close("ap-5", "c2", "done").await, Err(StateError::Damaged(_))), "another call's");
+    assert!(
+        matches!(second.close("ap-5", "c2", "done").await, Err(StateError::Damaged(_))),
+        "another call's"
+    );
     second.close("ap-5", "c1", "done").await.unwrap();
     assert!(first.open_uses().await.unwrap().is_empty());
     assert_eq!(first.request("ap-5").await.unwrap().unwrap().used.unwrap().end.as_deref(), Some("done"));

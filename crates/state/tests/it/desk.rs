@@ -27,7 +27,10 @@ async fn an_approved_request_is_used_once_and_names_its_approvers() {
     world.approve(&id, &bob).await.unwrap();
     let Claim::Granted(approved) = world.claim(&asked.call, 1).await else { panic!() };
     assert_eq!(approved.request, asked);
-    assert_eq!((approved.approvers[0].operator.name.as_str(), &approved.approvers[0].key), ("bob", &bob.id()));
+    assert_eq!(
+        (approved.approvers[0].operator.name.as_str(), &approved.approvers[0].key),
+        ("bob", &bob.id())
+    );
     assert_eq!(world.claim(&asked.call, 2).await, Claim::Unasked, "the second time needs a new approval");
 }
 
@@ -82,7 +85,7 @@ async fn a_forged_row_approves_nothing() {
     let id = world.ask(&asked).await;
     let bob = world.person("bob").await;
     let forge = "INSERT INTO votes (approval, key, operator, vote, reason, signature, at) VALUES (?1, ?2, 'bob', 'approve', '', ?3, 1)";
-    for signature in [vec![], vec![0; 64], vec![1; 64]] {
+    for signature in [Vec::<u8>::new(), vec![0; 64], vec![1; 64]] {
         world.raw().execute("DELETE FROM votes", []).unwrap();
         world.raw().execute(forge, rusqlite::params![id, bob.id(), signature]).unwrap();
         let sql = "SELECT count(*) FROM votes JOIN operator_keys ON id = key WHERE vote = 'approve' AND revoked IS NULL";
@@ -260,7 +263,8 @@ async fn a_use_that_was_cut_off_is_in_doubt_and_stays_used() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_claims_in_two_processes_one_is_granted() {
     let world = World::new();
-    let desks: [&'static Desk; 2] = [Box::leak(Box::new(world.another())), Box::leak(Box::new(world.another()))];
+    let desks: [&'static Desk; 2] =
+        [Box::leak(Box::new(world.another())), Box::leak(Box::new(world.another()))];
     let bob = world.person("bob").await;
     for round in 0..10 {
         let asked = request(&format!("{{\"n\":{round}}}"), 1);

@@ -1,5 +1,6 @@
 //! The state: what every store must do, and what the desk believes.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

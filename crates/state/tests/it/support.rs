@@ -50,7 +50,8 @@ impl World {
 
     /// A key that nobody enrolled.
     pub fn key(&self, name: &str) -> OperatorKey {
-        let file = (0..).map(|n| self.dir.path().join(format!("{name}.{n}"))).find(|path| !path.exists()).unwrap();
+        let file =
+            (0..).map(|n| self.dir.path().join(format!("{name}.{n}"))).find(|path| !path.exists()).unwrap();
         OperatorKey::create(&file, name).unwrap()
     }
 
@@ -110,7 +111,12 @@ pub fn bound(arguments: &str) -> BoundCall {
 pub fn request(arguments: &str, needed: u8) -> Request {
     Request {
         call: bound(arguments),
-        preview: ShownPreview { affected: Some(3), before: Some("{}".into()), after: None, warnings: Vec::new() },
+        preview: ShownPreview {
+            affected: Some(3),
+            before: Some("{}".into()),
+            after: None,
+            warnings: Vec::new(),
+        },
         policies: vec!["floor/writes-need-approval".into()],
         needed,
         expires: NOW + LIFETIME_MICROS,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Digest, Output, Permit, Plan, Planned, Preview, PreviewPermit, Principal, Sensitivity, Tool,
-    ToolError, ToolSpec,
+    Arguments, CallIo, Digest, Output, Permit, Plan, Planned, Preview, PreviewPermit, Principal, Sensitivity,
+    Tool, ToolError, ToolSpec,
 };
 
 use super::{call, prepared::PreparedQuery};

@@ -25,8 +25,8 @@ use std::{
 };
 
 use countersign_sql::{
-    Facts, Open, Rehearsal, Request, Response, Rows, Run, TableDetail, TableInfo, engines::postgres::guard::Syntax,
-    wire,
+    Facts, Open, Rehearsal, Request, Response, Rows, Run, TableDetail, TableInfo,
+    engines::postgres::guard::Syntax, wire,
 };
 use tokio::{
     runtime::Handle,
@@ -366,7 +366,9 @@ impl WorkerPool {
         let mut lease = self.lease().await?;
         match lease.exchange(&Request::Write { run, expected }, until).await? {
             // INVARIANT: a worker that says it changed other rows than it was told is not believed.
-            Response::Written { affected } if expected.is_none_or(|expected| expected == affected) => Ok(affected),
+            Response::Written { affected } if expected.is_none_or(|expected| expected == affected) => {
+                Ok(affected)
+            }
             _ => Err(lease.distrust()),
         }
     }

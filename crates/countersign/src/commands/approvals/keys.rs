@@ -23,19 +23,18 @@ pub(super) fn enroll(
     tenant: Option<&str>,
     out: Option<&Path>,
 ) -> Outcome {
-    for (what, text) in
-        [("name", name)].into_iter().chain(also.iter().map(|s| ("subject", s.as_str()))).chain(tenant.map(|t| ("tenant", t)))
+    for (what, text) in [("name", name)]
+        .into_iter()
+        .chain(also.iter().map(|s| ("subject", s.as_str())))
+        .chain(tenant.map(|t| ("tenant", t)))
     {
         check_name(what, text).map_err(Failure::usage)?;
     }
     let path = out.map_or_else(|| PathBuf::from(format!("{name}.operator-key")), Path::to_owned);
     outside(office, &path)?;
     let key = OperatorKey::create(&path, name).map_err(Failure::unavailable)?;
-    let operator = Operator {
-        name: name.to_owned(),
-        subjects: also.to_vec(),
-        tenant: tenant.map(str::to_owned),
-    };
+    let operator =
+        Operator { name: name.to_owned(), subjects: also.to_vec(), tenant: tenant.map(str::to_owned) };
     let enrolled = enrol(office, operator, &key);
     let Ok(row) = enrolled else {
         // The file is ours and of no use to anybody.
@@ -46,7 +45,12 @@ pub(super) fn enroll(
         office.printer.value(&json!({"key": row_json(&row), "file": path}));
         return Ok(Exit::Ok);
     }
-    office.printer.say(&format!("{} is enrolled with key {}; the private key is in `{}`", line(name), row.id, path.display()));
+    office.printer.say(&format!(
+        "{} is enrolled with key {}; the private key is in `{}`",
+        line(name),
+        row.id,
+        path.display()
+    ));
     office.printer.note(
         "The file has no passphrase: whoever can read it can approve. Keep it where the server and the agents cannot read it.",
     );
@@ -90,13 +94,16 @@ pub(super) fn list(office: &Office) -> Outcome {
         return Ok(Exit::Ok);
     }
     if keys.is_empty() {
-        printer.say("no operator can approve anything yet; `countersign approvals enroll --name NAME` makes a key");
+        printer.say(
+            "no operator can approve anything yet; `countersign approvals enroll --name NAME` makes a key",
+        );
         return Ok(Exit::Ok);
     }
     let header = format!("{:<22}{:<9}{:<20}{:<16}ALSO", "ID", "STATE", "NAME", "TENANT");
     printer.say(&printer.styled(Style::Title, &header));
     for key in &keys {
-        let (state, style) = if key.revoked.is_some() { ("revoked", Style::Dim) } else { ("active", Style::Good) };
+        let (state, style) =
+            if key.revoked.is_some() { ("revoked", Style::Dim) } else { ("active", Style::Good) };
         printer.say(&format!(
             "{:<22}{}{:<20}{:<16}{}",
             line(&key.id),

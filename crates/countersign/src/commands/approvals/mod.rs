@@ -95,8 +95,7 @@ impl Office {
         let now = unix_micros();
         let signed = self.wait(self.desk.sign(&args.id, &key, vote, &args.reason, now))?;
         let (id, name) = (signed.id.clone(), signed.operator.name.clone());
-        let detail =
-            format!("{} {id} digest {} by {name} with {}", vote.name(), signed.digest, key.id());
+        let detail = format!("{} {id} digest {} by {name} with {}", vote.name(), signed.digest, key.id());
         // INVARIANT: no vote counts that is not on record.
         self.record("approval-vote", &detail)?;
         self.wait(self.desk.cast(signed))?;

@@ -25,7 +25,8 @@ pub(super) fn list(cases: &[Case], redactor: &Redactor, printer: Printer) {
         printer.say("nothing waits");
         return;
     }
-    let header = format!("{:<13}{:<10}{:<7}{:<6}{:<22}{:<18}WHAT", "ID", "STATE", "LEFT", "HAVE", "WHO", "TOOL");
+    let header =
+        format!("{:<13}{:<10}{:<7}{:<6}{:<22}{:<18}WHAT", "ID", "STATE", "LEFT", "HAVE", "WHO", "TOOL");
     printer.say(&printer.styled(Style::Title, &header));
     cases.iter().for_each(|case| line(case, redactor, printer));
 }
@@ -103,7 +104,10 @@ pub(super) fn whole(case: &Case, redactor: &Redactor, printer: Printer) {
     field("request", &stage);
     let owner = call.owner.as_ref().map(|owner| format!(", for {owner}")).unwrap_or_default();
     field("who asks", &clean(&format!("{} ({}), tenant {}{owner}", call.subject, call.issuer, call.tenant)));
-    field("run", &clean(&format!("{}, has read {} and {} data", call.run, call.integrity, call.confidentiality)));
+    field(
+        "run",
+        &clean(&format!("{}, has read {} and {} data", call.run, call.integrity, call.confidentiality)),
+    );
     field("tool", &clean(&format!("{} [{}]", call.tool, call.power)));
     field("held by", &clean(&case.request.policies.join(", ")));
     printer.say(&printer.styled(Style::Title, "arguments"));
@@ -124,14 +128,18 @@ pub(super) fn whole(case: &Case, redactor: &Redactor, printer: Printer) {
         }
     }
     for approver in &case.approvers {
-        let reason = if approver.reason.is_empty() { String::new() } else { format!(": {}", approver.reason) };
+        let reason =
+            if approver.reason.is_empty() { String::new() } else { format!(": {}", approver.reason) };
         field("approved", &clean(&format!("by {} with {}{reason}", approver.operator.name, approver.key)));
     }
     if let Some(denial) = &case.denial {
         field("denied", &clean(&format!("by {}: {}", denial.operator.name, denial.reason)));
     }
     if case.void > 0 {
-        field("void", &format!("{} vote(s) do not count: forged, revoked, or by people who may not", case.void));
+        field(
+            "void",
+            &format!("{} vote(s) do not count: forged, revoked, or by people who may not", case.void),
+        );
     }
     field("digest", &case.request.digest().0.to_string());
     if case.stage == Stage::Waiting {
@@ -164,11 +172,13 @@ fn table(json: &str, redactor: &Redactor, printer: Printer) {
     let Ok(set) = serde_json::from_str::<Value>(json) else { return };
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let columns = list(set.get("columns").unwrap_or(&Value::Null));
-    let names = columns.iter().map(|column| text(column.get("name").unwrap_or(&Value::Null), redactor)).collect();
+    let names =
+        columns.iter().map(|column| text(column.get("name").unwrap_or(&Value::Null), redactor)).collect();
     let rows = list(set.get("rows").unwrap_or(&Value::Null));
     let rows = rows.iter().map(|row| list(row).iter().map(|value| text(value, redactor)).collect());
     let all: Vec<Vec<String>> = std::iter::once(names).chain(rows).collect();
-    let width = |index: usize| all.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
+    let width =
+        |index: usize| all.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns.len()).map(|index| width(index).unwrap_or(0)).collect();
     for row in &all {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
@@ -182,7 +192,9 @@ fn text(value: &Value, redactor: &Redactor) -> String {
         other => other.to_string(),
     };
     match plain.char_indices().nth(VALUE_CHARS) {
-        Some((at, _)) => format!("{}… ({} characters)", plain.get(..at).unwrap_or_default(), plain.chars().count()),
+        Some((at, _)) => {
+            format!("{}… ({} characters)", plain.get(..at).unwrap_or_default(), plain.chars().count())
+        }
         None => plain,
     }
 }
@@ -192,7 +204,8 @@ pub(super) fn json(case: &Case, redactor: &Redactor) -> Value {
     let clean = |text: &str| redactor.text(text).into_owned();
     let call = &case.request.call;
     let preview = &case.request.preview;
-    let rows = |rows: &Option<String>| rows.as_ref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let rows =
+        |rows: &Option<String>| rows.as_ref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     json!({
         "id": case.id, "state": case.stage.name(), "needed": case.request.needed,
         "have": people(call, &case.approvers), "created": case.created, "expires": case.request.expires,

@@ -78,8 +78,8 @@ fn postgres(name: &str, database: &Database, settings: &Postgres, runtime: &Runt
     let target = &settings.target;
     let place = format!("{}:{}/{}", target.host, target.port, target.database);
     let Ok(binary) = std::env::current_exe() else { return Vec::new() };
-    let reports = runtime
-        .block_on(async { engines::postgres(settings, database, &binary).await?.inspect().await });
+    let reports =
+        runtime.block_on(async { engines::postgres(settings, database, &binary).await?.inspect().await });
     let reports = match reports {
         Ok(reports) => reports,
         Err(e) => {

@@ -31,9 +31,9 @@ impl Report {
     /// The view or trigger in whose body it happens.
     pub(super) fn accessor(&self) -> Option<&str> {
         match self {
-            Report::Read { accessor, .. } | Report::Call { accessor, .. } | Report::Write { accessor, .. } => {
-                accessor.as_deref()
-            }
+            Report::Read { accessor, .. }
+            | Report::Call { accessor, .. }
+            | Report::Write { accessor, .. } => accessor.as_deref(),
         }
     }
 }

@@ -25,10 +25,10 @@ mod metadata;
 mod open;
 mod prepare;
 mod run;
-mod words;
-mod write;
 #[cfg(test)]
 mod tests;
+mod words;
+mod write;
 
 pub use super::{Sink, Statement};
 pub use functions::ALLOWED_FUNCTIONS;
@@ -85,7 +85,11 @@ impl Database {
     ///
     /// # Errors
     /// [`Rule::Database`] if it cannot be opened or is no database.
-    pub fn open_writer(path: &Path, interrupt: impl Interrupt, unfiltered: bool) -> Result<Database, Refusal> {
+    pub fn open_writer(
+        path: &Path,
+        interrupt: impl Interrupt,
+        unfiltered: bool,
+    ) -> Result<Database, Refusal> {
         open::open(path, interrupt, Some(unfiltered))
     }
 

@@ -41,7 +41,11 @@ fn settings(writes: bool) -> String {
 }
 
 /// `writer`: whether it is opened for writing, and then whether a write may lack a `WHERE`.
-pub(super) fn open(path: &Path, interrupt: impl Interrupt, writer: Option<bool>) -> Result<Database, Refusal> {
+pub(super) fn open(
+    path: &Path,
+    interrupt: impl Interrupt,
+    writer: Option<bool>,
+) -> Result<Database, Refusal> {
     // MUTATE(A7-read-only): the file is opened for writing
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let flags = match writer {

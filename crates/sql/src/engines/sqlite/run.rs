@@ -107,7 +107,11 @@ fn step<'db>(
     Ok(Done { truncated: None })
 }
 
-pub(super) fn same_schema<'db>(database: &'db Database, cookie: &mut Cookie<'db>, judged: i64) -> Result<(), Refusal> {
+pub(super) fn same_schema<'db>(
+    database: &'db Database,
+    cookie: &mut Cookie<'db>,
+    judged: i64,
+) -> Result<(), Refusal> {
     let permitted = database.gate.relax();
     let now = cookie.read(&database.connection);
     database.gate.enforce(permitted);

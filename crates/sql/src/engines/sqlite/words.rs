@@ -87,15 +87,26 @@ mod tests {
     #[test]
     fn words_are_told_from_quotes_and_comments() {
         let text = "DELETE /* where */ FROM t -- where x\n WHERE \"a\"\"B\" = 'where ''x' AND [c d] IN (SELECT e FROM f)";
-        let top: Vec<Token> = tokens(text).into_iter().filter(|(_, depth)| *depth == 0).map(|(t, _)| t).collect();
+        let top: Vec<Token> =
+            tokens(text).into_iter().filter(|(_, depth)| *depth == 0).map(|(t, _)| t).collect();
         let word = |w: &str| Token::Word(w.into());
         let name = |w: &str| Token::Name(w.into());
         let sign = Token::Sign;
         assert_eq!(
             top,
             [
-                word("delete"), word("from"), word("t"), word("where"), name("a\"b"), sign('='), sign('\''), word("and"),
-                name("c d"), word("in"), sign('('), sign(')')
+                word("delete"),
+                word("from"),
+                word("t"),
+                word("where"),
+                name("a\"b"),
+                sign('='),
+                sign('\''),
+                word("and"),
+                name("c d"),
+                word("in"),
+                sign('('),
+                sign(')')
             ]
         );
         assert_eq!(tokens("'"), [(sign('\''), 0)]);

@@ -153,9 +153,9 @@ impl<'db> Session<'db> {
         let Some(unfiltered) = database.writer else {
             return Err(Refusal::new(Rule::ForbiddenAction, "this database takes no writes"));
         };
-        let (statement, recording) = database.gate.record(true, || {
-            database.connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_DONT_LOG)
-        });
+        let (statement, recording) = database
+            .gate
+            .record(true, || database.connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_DONT_LOG));
         let Recording { reports, refused, first_write, .. } = recording;
         if let Some(refused) = refused {
             return Err(refused);
@@ -189,7 +189,9 @@ impl<'db> Session<'db> {
         let direct = connection.changes();
         let mut warnings = Vec::new();
         for trigger in &writing.triggers {
-            warnings.push(format!("the trigger `{trigger}` acts as well; its changes are counted and are undone with the rest"));
+            warnings.push(format!(
+                "the trigger `{trigger}` acts as well; its changes are counted and are undone with the rest"
+            ));
         }
         let more = affected.saturating_sub(direct);
         if more > 0 {
@@ -197,7 +199,8 @@ impl<'db> Session<'db> {
         }
         if writing.facts.operation != Operation::Insert && direct > 1 {
             let sql = format!("SELECT count(*) FROM {}", quote(&writing.target));
-            let left: i64 = connection.query_row(&sql, [], |row| row.get(0)).map_err(|e| errors::running(&e))?;
+            let left: i64 =
+                connection.query_row(&sql, [], |row| row.get(0)).map_err(|e| errors::running(&e))?;
             let left = u64::try_from(left).unwrap_or(0);
             let all = match writing.facts.operation {
                 Operation::Delete => left == 0,
@@ -210,9 +213,9 @@ impl<'db> Session<'db> {
         // SQLite does not count the rows that a constraint replaces.
         let definition = self.catalog.tables.get(&writing.target).map(|table| table.definition.as_str());
         let words: Vec<&str> = definition.unwrap_or_default().split_ascii_whitespace().collect();
-        let replaces = words.windows(3).any(|three| {
-            matches!(three, ["on", "conflict", last] if last.starts_with("replace"))
-        });
+        let replaces = words
+            .windows(3)
+            .any(|three| matches!(three, ["on", "conflict", last] if last.starts_with("replace")));
         if replaces {
             warnings.push(format!("`{}` replaces rows that conflict, which is not counted", writing.target));
         }
@@ -249,8 +252,10 @@ impl<'db> Session<'db> {
 
     fn shown_columns(&self, writing: &Writing<'_>, table: &Table) -> Result<Vec<String>, Refusal> {
         let keys = || -> rusqlite::Result<Vec<String>> {
-            let mut statement =
-                self.database.connection.prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")?;
+            let mut statement = self
+                .database
+                .connection
+                .prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")?;
             let names = statement.query_map([&writing.target], |row| row.get::<_, String>(0))?;
             names.map(|name| Ok(name?.to_ascii_lowercase())).collect()
         };
