@@ -44,7 +44,7 @@ pub(super) fn running(error: &Error) -> Refusal {
             _ => (Rule::Failed, "the statement failed"),
         },
     };
-    // MUTATE(A13-odbc-text): the driver's words reach the caller
+    // MUTATE(A19-odbc-text): the driver's words reach the caller
     Refusal::new(rule, format!("{message} (SQLSTATE {state})"))
 }
 

@@ -255,7 +255,7 @@ fn sized(name: &str, list: &FunctionArgumentList) -> Result<(), Refusal> {
                 Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Cast { .. }
             ) || matches!(first, Expr::Function(inner) if inner_is_plain(inner))
         });
-    // MUTATE(I3-odbc-size): one call makes a gigabyte
+    // MUTATE(A9-odbc-size): one call makes a gigabyte
     let message = "the size that this function makes must be a number up to 10000, of a column or value";
     refuse_if(!small || !simple, Rule::SizeArgument, message)
 }

@@ -67,7 +67,7 @@ pub(in crate::engines::odbc) fn resolve<'t>(
     for (qualifier, column) in &found.columns {
         let mut known = false;
         for used in used.iter().filter(|used| used.table.columns.contains(column)) {
-            // MUTATE(C4-odbc-columns): a column without its table's name counts for none
+            // MUTATE(A8-odbc-columns): a column without its table's name counts for none
             if used.is(qualifier) {
                 accesses.insert(Access::column(&used.table.name, column));
                 known = true;
@@ -91,7 +91,7 @@ pub(in crate::engines::odbc) fn resolve<'t>(
             }
             _ => false,
         };
-        // MUTATE(C4-odbc-unknown): a name that is no column passes, be it a function in disguise
+        // MUTATE(A8-odbc-unknown): a name that is no column passes, be it a function in disguise
         if !known && !derived && !pseudo {
             let message = "the statement names a column that none of its tables has";
             return Err(Refusal::new(Rule::UnknownName, message));
