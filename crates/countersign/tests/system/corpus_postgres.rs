@@ -1,5 +1,5 @@
 //! The SQL corpora on PostgreSQL through the whole server, under the default policy, twice: with the least-privilege login that the
-//! corpus's schema makes, and with the tables' owner, where nothing but the guard and the policy is left.
+//! corpus's schema makes, and with a superuser, where nothing but the guard, the policy and the read-only transaction is left.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,8 @@ const STATE: &str = "SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM 
     UNION ALL SELECT oid::text FROM pg_largeobject_metadata) AS t";
 
 fn world(cluster: &Postgres, user: &str) -> World {
-    let login = cluster.corpus(user);
+    let reader = cluster.corpus("app_reader");
+    let login = if user == "postgres" { cluster.superuser().clone() } else { reader };
     let extra = format!(
         "[databases.pg]\nurl = \"{}\"\npassword = \"file:pg.password\"\ntimeout = \"1s\"\n",
         cluster.url(&login, "corpus")
@@ -47,7 +48,7 @@ fn attacked(user: &str) -> Vec<String> {
     let mut client = world.client(&world.ann);
     let attacks = cases(include_str!("../../../../corpora/sql-attacks.jsonl"));
     assert!(attacks.len() >= 150);
-    let mut answered = Vec::new();
+    let (mut answered, mut leaks) = (Vec::new(), Vec::new());
     for case in &attacks {
         let id = case["id"].as_str().unwrap();
         let started = Instant::now();
@@ -56,10 +57,15 @@ fn attacked(user: &str) -> Vec<String> {
         let text = result.to_string();
         if result["isError"] != json!(true) {
             answered.push(id.to_owned());
-            let leak = RESTRICTED.iter().find(|word| text.contains(**word));
-            assert!(leak.is_none(), "{id} leaks {leak:?}: {}", case["sql"]);
+            if let Some(word) = RESTRICTED.iter().find(|word| text.contains(**word)) {
+                leaks.push(format!("{id} leaks {word}: {}", case["sql"]));
+            }
         }
     }
+    leaks.retain(|leak| {
+        user != "postgres" || !GRANTS_ALONE.iter().any(|(known, _)| leak.starts_with(&format!("{known} ")))
+    });
+    assert!(leaks.is_empty(), "{leaks:#?}");
     let alive = client.call("query_pg", json!({"query": "SELECT count(*) FROM customers"}));
     assert_ne!(alive["isError"], true, "refusals come from a server that still works: {alive}");
     assert_eq!(cluster.run("corpus", STATE), before, "an attack changed something");
@@ -74,10 +80,15 @@ fn every_attack_is_refused_or_harmless() {
 }
 
 #[test]
-fn the_policy_and_the_guard_hold_for_an_owner_as_well() {
-    let answered = attacked("app_owner");
-    assert!(answered.iter().all(|id| HARMLESS.iter().any(|(known, _)| known == id)), "{answered:?}");
+fn the_policy_and_the_guard_hold_for_a_superuser_as_well() {
+    let known: Vec<&str> = GRANTS_ALONE.iter().chain(&HARMLESS).map(|(id, _)| *id).collect();
+    let answered = attacked("postgres");
+    assert!(answered.iter().all(|id| known.contains(&id.as_str())), "{answered:?}");
 }
+
+/// Attacks that nothing but the login's grants stops: one more reason for `init postgres`, and for what `doctor` says of a superuser.
+const GRANTS_ALONE: [(&str, &str); 1] =
+    [("pg-a134", "a foreign table over a file is a table like others to whoever may read it")];
 
 /// Attacks that are answered, and why that is harmless: nothing changes and nothing restricted is in the answer.
 const HARMLESS: [(&str, &str); 0] = [];
