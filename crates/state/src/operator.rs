@@ -74,7 +74,7 @@ impl OperatorKey {
         let io = |source| KeyFileError::Io { action: "make", path: path.to_owned(), source };
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *seed).map_err(|e| KeyFileError::Entropy(e.to_string()))?;
-        let line = Zeroizing::new(format!("{FORMAT} {name} {}\n", STANDARD.encode(&*seed)));
+        let line = Zeroizing::new(format!("{FORMAT} {name} {}\n", STANDARD.encode(seed.as_slice())));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
         file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
         Ok(OperatorKey { name: name.to_owned(), signing: SigningKey::from_bytes(&seed) })
