@@ -1,8 +1,10 @@
 //! A tool's arguments as policies see them: typed from its JSON Schema, and never more than the schema promises.
 //!
-//! Representable are strings, integers, booleans, lists of one of them, and objects of these one level deep. Whatever else a schema
-//! allows (numbers with a fraction, unions, references, deeper nesting, nulls, integers beyond 64 bits) is left out, and the context
-//! says so with `inputOpaque`. A list becomes a set: order and repetition are not visible to policies.
+//! Representable are strings, integers, booleans, lists of one of them, and objects of these one level deep. A list becomes a set: order
+//! and repetition are not visible to policies. A list whose items may be of several of these types, numbers with a fraction or null
+//! (values for placeholders) becomes the set of their JSON texts: `"a"` with its quotes, `1.5`, `null`. Whatever else a schema allows
+//! (numbers with a fraction by themselves, unions, references, deeper nesting, nulls, integers beyond 64 bits) is left out, and the context
+//! says so with `inputOpaque`.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,8 @@ enum Scalar {
 enum Kind {
     Scalar(Scalar),
     List(Scalar),
+    /// A list of scalars of several types, by their JSON texts.
+    Texts,
     Record(BTreeMap<String, Field<Scalar>>),
 }
 
@@ -46,7 +50,7 @@ impl InputShape {
                 return Some(Kind::Scalar(scalar));
             }
             match type_of(property)? {
-                "array" => property.get("items").and_then(scalar_of).map(Kind::List),
+                "array" => list_of(property.get("items")?),
                 "object" => Some(Kind::Record(members(property, scalar_of))),
                 _ => None,
             }
@@ -59,6 +63,7 @@ impl InputShape {
         record_type(&self.fields, |kind| match kind {
             Kind::Scalar(scalar) => scalar.cedar_type(),
             Kind::List(scalar) => json!({ "type": "Set", "element": scalar.cedar_type() }),
+            Kind::Texts => json!({ "type": "Set", "element": Scalar::Text.cedar_type() }),
             Kind::Record(fields) => record_type(fields, |scalar| scalar.cedar_type()),
         })
     }
@@ -71,6 +76,10 @@ impl InputShape {
             Kind::List(scalar) => {
                 let items: Option<Vec<Expression>> =
                     value.as_array()?.iter().map(|item| scalar.convert(item)).collect();
+                Some(Expression::new_set(items?))
+            }
+            Kind::Texts => {
+                let items: Option<Vec<Expression>> = value.as_array()?.iter().map(text_of).collect();
                 Some(Expression::new_set(items?))
             }
             Kind::Record(fields) => {
@@ -99,6 +108,23 @@ impl Scalar {
             Scalar::Flag => value.as_bool().map(Expression::new_bool),
         }
     }
+}
+
+/// What a list of such items is to policies.
+fn list_of(items: &Value) -> Option<Kind> {
+    const SCALARS: [&str; 5] = ["string", "number", "integer", "boolean", "null"];
+    if let Some(scalar) = scalar_of(items).filter(|_| !nullable(items)) {
+        return Some(Kind::List(scalar));
+    }
+    let names = items.get("type")?.as_array()?;
+    let scalars = names.iter().all(|name| name.as_str().is_some_and(|name| SCALARS.contains(&name)));
+    scalars.then_some(Kind::Texts)
+}
+
+/// The JSON text of a scalar. INVARIANT: texts of different values differ, since strings keep their quotes.
+fn text_of(value: &Value) -> Option<Expression> {
+    let scalar = !value.is_array() && !value.is_object();
+    scalar.then(|| Expression::new_string(value.to_string()))
 }
 
 /// The representable members of an object schema.

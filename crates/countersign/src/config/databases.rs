@@ -72,7 +72,7 @@ pub(crate) struct Postgres {
     pub(crate) target: PostgresTarget,
     /// Who logs in, and for whom.
     pub(crate) logins: Logins,
-    /// Where names without a schema are looked up, and whose tables are listed.
+    /// The schemas whose tables may be named, in the order in which names without one are looked up.
     pub(crate) schemas: Vec<String>,
     /// Functions of the operator's own that queries may call.
     pub(crate) functions: Vec<String>,

@@ -100,7 +100,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("databases.*.timeout", Kind::Span { min_ms: 10, max_ms: 600_000 }, Is(r#""10s""#), "How long a query may run."),
     only(&[Sqlite, Odbc], setting("databases.*.workers", Kind::Count { min: 1, max: 64 }, Is("4"), "Worker processes: queries that run at once.")),
     only(&[Postgres], setting("databases.*.pool", Kind::Count { min: 1, max: 200 }, Is("8"), "Connections of each login: queries that run at once.")),
-    only(&[Postgres], setting("databases.*.schemas", Kind::Schemas, Is(r#"["public"]"#), "Where names without a schema are looked up, in this order, and whose tables are listed.")),
+    only(&[Postgres], setting("databases.*.schemas", Kind::Schemas, Is(r#"["public"]"#), "The schemas whose tables may be named; names without one are looked up in this order.")),
     only(&[Postgres, Odbc], setting("databases.*.functions", Kind::Functions, Is("[]"), "Functions of your own that queries may call; in PostgreSQL as `schema.name`.")),
     only(&[Odbc], setting("databases.*.dialect", Kind::OneOf(&["ansi", "postgres", "mssql", "mysql", "oracle", "sqlite"]), Is(r#""ansi""#), "The SQL that the source speaks; `ansi` for CONNX, Db2, Adabas and all that is not listed.")),
     only(&[Postgres], setting("databases.*.max_cost", Kind::Count { min: 1, max: 1_000_000_000_000 }, Is("1000000"), "The planner's estimate above which a query is refused, in its units of cost.")),

@@ -37,6 +37,17 @@ fn what_is_representable_is_seen() {
 }
 
 #[test]
+fn values_of_several_types_are_seen_as_their_texts() {
+    let schema = json!({ "type": "array", "items": { "type": ["string", "number", "boolean", "null"] } });
+    let seen = convert(property(schema.clone()), json!({ "x": ["1", 1, 1.5, null, true] }));
+    let (mut seen, opaque) = seen.expect("a record");
+    let mut texts: Vec<Value> = serde_json::from_value(seen["x"].take()).expect("a list");
+    texts.sort_by_key(Value::to_string);
+    assert_eq!((texts, opaque), (vec![json!("1"), json!("1.5"), json!("\"1\""), json!("null"), json!("true")], false));
+    assert_eq!(convert(property(schema), json!({ "x": [[1]] })), Some((json!({}), true)));
+}
+
+#[test]
 fn what_is_not_is_left_out_and_said() {
     for (schema, value) in [
         (json!({ "type": "number" }), json!(1)),
@@ -111,6 +122,7 @@ fn every_shape() -> Value {
     properties["g"] = json!({ "type": "array", "items": { "type": "string" } });
     properties["h"] = json!({ "type": "array", "items": { "type": "integer" } });
     properties["i"] = json!({ "type": "object", "properties": scalars });
+    properties["d"] = json!({ "type": "array", "items": { "type": ["string", "number", "null"] } });
     json!({ "type": "object", "properties": properties })
 }
 

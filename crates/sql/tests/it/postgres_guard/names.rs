@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use countersign_sql::{
-    Access, Facts, Object,
-    engines::postgres::guard::{Syntax, judge},
+    Access, Facts, Object, Rule,
+    engines::postgres::guard::{Syntax, judge, resolve},
 };
 
-use super::shop::{config, denied, facts};
+use super::shop::{config, denied, facts, facts_opened};
 
 fn columns(facts: &Facts, table: &str) -> BTreeSet<String> {
     let of = |object: &Object| match object {
@@ -89,10 +89,26 @@ fn restricted_tables_are_found_behind_views_and_shadows() {
         "SELECT 1 FROM tenants WHERE 'x' < ANY (SELECT value FROM restricted.secrets)",
         "SELECT pg_total_relation_size('restricted.secrets')",
     ] {
-        let facts = facts(sql).unwrap_or_else(|refusal| panic!("{sql}: {refusal}: {:?}", refusal.detail));
+        let facts = facts_opened(sql, &["restricted"])
+            .unwrap_or_else(|refusal| panic!("{sql}: {refusal}: {:?}", refusal.detail));
         let touched = |access: &Access| matches!(&access.object, Object::Table { table } if table.starts_with("restricted."));
         assert!(facts.accesses.iter().any(touched), "{sql}");
     }
+}
+
+#[test]
+fn callers_name_only_tables_of_the_schemas_that_were_opened() {
+    for sql in [
+        "SELECT 1 FROM restricted.secrets",
+        "SELECT * FROM ext.passwd",
+        "SELECT pg_total_relation_size('restricted.secrets')",
+        "SELECT 1 FROM tenants WHERE EXISTS (TABLE restricted.secrets)",
+    ] {
+        assert_eq!(facts(sql).expect_err(sql).rule, Rule::UnknownName, "{sql}");
+        assert!(facts_opened(sql, &["restricted", "ext"]).is_ok(), "{sql}");
+    }
+    // A view may read what its reader may not name.
+    assert!(facts("SELECT * FROM salary_overview").is_ok());
 }
 
 #[test]
@@ -176,6 +192,18 @@ fn only_whole_items_of_the_outermost_list_are_projected() {
     ] {
         assert!(!projected(sql).contains(&"email".to_owned()), "{sql}");
     }
+}
+
+#[test]
+fn functions_of_known_extensions_pass_and_their_namesakes_do_not() {
+    let sql = "SELECT similarity(name, 'x') FROM customers";
+    assert!(facts(sql).unwrap().accesses.contains(&Access::function("public.similarity")));
+    let mut catalogue = super::shop::catalogue();
+    for function in catalogue.functions.values_mut() {
+        function.extension = false;
+    }
+    let refusal = resolve(&judge(sql, &config()).unwrap(), &catalogue, &config()).unwrap_err();
+    assert_eq!(refusal.rule, Rule::ForbiddenFunction);
 }
 
 #[test]

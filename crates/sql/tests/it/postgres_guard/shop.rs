@@ -149,7 +149,7 @@ pub(super) fn catalogue() -> Catalogue {
 /// What an operator of this database would allow.
 pub(super) fn config() -> GuardConfig {
     GuardConfig {
-        functions: ["public.similarity", "public.is_vip"].map(str::to_owned).into(),
+        functions: ["public.is_vip"].map(str::to_owned).into(),
         settings: ["app.tenant_id"].map(str::to_owned).into(),
         ..GuardConfig::default()
     }
@@ -159,6 +159,14 @@ pub(super) fn config() -> GuardConfig {
 pub(super) fn facts(sql: &str) -> Result<Facts, Refusal> {
     let config = config();
     resolve(&judge(sql, &config)?, &catalogue(), &config)
+}
+
+/// A statement's facts where callers may name the tables of further schemas.
+pub(super) fn facts_opened(sql: &str, schemas: &[&str]) -> Result<Facts, Refusal> {
+    let config = config();
+    let mut catalogue = catalogue();
+    catalogue.search_path.extend(schemas.iter().map(|schema| (*schema).to_owned()));
+    resolve(&judge(sql, &config)?, &catalogue, &config)
 }
 
 /// The first access that `app_reader` is not granted.

@@ -102,7 +102,7 @@ async fn attacks_in_three_lanes() {
     let mut config = shop(&cluster);
     config.database = "corpus".into();
     config.logins = PostgresLogins::Shared(login(&login_of));
-    config.functions = vec!["public.similarity".into(), "public.is_vip".into()];
+    config.functions = vec!["public.is_vip".into()];
     config.settings = vec!["app.tenant_id".into()];
     config.lock_timeout = Duration::from_millis(500);
     let pool = start(config).await;
@@ -174,7 +174,7 @@ async fn benign_statements_run() {
     let mut config = shop(cluster);
     config.database = "corpus".into();
     config.logins = PostgresLogins::Shared(login(&cluster.corpus("app_reader")));
-    config.functions = vec!["public.similarity".into(), "public.is_vip".into()];
+    config.functions = vec!["public.is_vip".into()];
     config.settings = vec!["app.tenant_id".into()];
     let pool = start(config).await;
     let benign = corpus(BENIGN);

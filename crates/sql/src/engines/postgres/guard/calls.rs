@@ -16,9 +16,15 @@ pub(super) fn function(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Re
         _ => return Err(unsupported("a name of an unexpected form", "FuncCall.funcname")),
     };
     let allowed = match schema {
-        None => lists::is_function(name) || walk.config.allows_function_named(name),
+        None => {
+            lists::is_function(name)
+                || lists::is_extension_function(name)
+                || walk.config.allows_function_named(name)
+        }
         Some("pg_catalog") => lists::is_function(name),
-        Some(schema) => walk.config.functions.contains(&format!("{schema}.{name}")),
+        Some(schema) => {
+            lists::is_extension_function(name) || walk.config.functions.contains(&format!("{schema}.{name}"))
+        }
     };
     // MUTATE(A8-pg-functions): every function may be called
     if !allowed {

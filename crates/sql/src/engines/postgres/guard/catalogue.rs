@@ -9,7 +9,8 @@ use crate::Refusal;
 /// the guard's own lists.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Catalogue {
-    /// Where names without a schema are looked for, in order; `pg_catalog`, which the server puts first, is left out.
+    /// The schemas whose tables callers may name, in the order in which names without a schema are looked for; `pg_catalog`, which the server
+    /// puts first, is left out.
     pub search_path: Vec<String>,
     /// Tables, views and the like.
     pub relations: BTreeMap<RelationKey, RelationInfo>,

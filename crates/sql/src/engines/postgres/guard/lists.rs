@@ -116,6 +116,25 @@ pub(super) fn is_function(name: &str) -> bool {
     NAMES.contains(name)
 }
 
+/// Functions of PostgreSQL's own extensions for text search and phonetics. They only compute, and in time that grows with their input.
+const EXTENSION_FUNCTIONS: &[&str] = &[
+    "difference",
+    "dmetaphone",
+    "dmetaphone_alt",
+    "metaphone",
+    "show_trgm",
+    "similarity",
+    "soundex",
+    "strict_word_similarity",
+    "unaccent",
+    "word_similarity",
+];
+
+/// Whether a function may be called where an extension brought it.
+pub(super) fn is_extension_function(name: &str) -> bool {
+    EXTENSION_FUNCTIONS.contains(&name)
+}
+
 /// Whether an operator of `pg_catalog` may be used.
 pub(super) fn is_operator(name: &str) -> bool {
     static NAMES: Names = LazyLock::new(|| OPERATORS.split_ascii_whitespace().collect());

@@ -120,6 +120,11 @@ impl<'a> Resolver<'a> {
         let Some((key, info)) = found else {
             return Err(unknown("a table that does not exist or is not to be seen", &name.name));
         };
+        // Views may read other schemas: that is what they are for. Callers name what stands in those that were opened to them.
+        // MUTATE(A8-pg-schemas): tables of every schema may be named
+        if views.is_empty() && !self.catalogue.search_path.contains(&key.schema) {
+            return Err(unknown("a table that does not exist or is not to be seen", &name.name));
+        }
         let table = Access::table(key.written());
         if relation.written {
             if info.kind != Kind::Table {

@@ -16,7 +16,8 @@ impl Resolver<'_> {
         for key in candidates {
             let Some(function) = self.catalogue.functions.get(&key) else { continue };
             found = true;
-            if self.config.functions.contains(&key.written()) {
+            let listed = function.extension && lists::is_extension_function(&key.name);
+            if listed || self.config.functions.contains(&key.written()) {
                 self.accesses.insert(Access::function(key.written()));
             // MUTATE(A8-pg-shadow): a function of the user may stand in for a built-in one
             } else if !(built_in && function.extension) {
