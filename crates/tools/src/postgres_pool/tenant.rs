@@ -191,7 +191,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
-        if !session.connection.is_reusable() {
+        if session.connection.is_busy() {
             // INVARIANT: what is half answered is never another caller's.
             // MUTATE(I2-pg-linger): a session that cannot be cancelled no longer counts
             self.tenant.dialer.abandon(session, self.permit.take());
@@ -199,7 +199,8 @@ impl Drop for Lease {
         }
         session.fresh = false;
         // A session that wrote may hold what a rollback leaves; it ends here.
-        if self.duty == Duty::Read && session.opened.elapsed() < OLD {
+        let reusable = self.duty == Duty::Read && session.connection.is_reusable();
+        if reusable && session.opened.elapsed() < OLD {
             self.tenant.idle().push(session);
         }
     }

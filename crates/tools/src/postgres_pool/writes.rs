@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use super::{PostgresPool, WriteSession};
 use crate::database::{Caller, EngineError, Purpose, Rehearsed};
 
-/// What acts beside a statement on one table, as four texts: the kind of the relation, its triggers and rules, tables whose foreign keys follow a
-/// change of it, and whether its columns draw from sequences.
+/// What acts beside a statement on one table, as four texts: the kind of the relation (`i` if others inherit from it), its triggers and
+/// rules, tables whose foreign keys follow a change of it, and whether its columns draw from sequences.
 const COMPANIONS: &str = "
-SELECT c.relkind::pg_catalog.text,
+SELECT CASE WHEN c.relkind = 'r' AND c.relhassubclass THEN 'i' ELSE c.relkind::pg_catalog.text END,
   (SELECT pg_catalog.string_agg(x.n, ', ' ORDER BY x.n) FROM (
      SELECT t.tgname::pg_catalog.text AS n FROM pg_catalog.pg_trigger t
        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
@@ -37,8 +37,8 @@ impl PostgresPool {
             let companions = companions(&mut session, &facts).await?;
             let mut rehearsed = Rehearsed { warnings: companions.warnings, ..Rehearsed::default() };
             if companions.contained {
-                let written = session.execute(&run.sql, &run.params, 0).await?;
-                rehearsed.affected = Some(written.affected);
+                let affected = affect(&mut session, run).await?;
+                rehearsed.affected = Some(affected);
             }
             session.rollback().await?;
             Ok(rehearsed)
@@ -60,19 +60,18 @@ impl PostgresPool {
                 session.rollback().await?;
                 return Err(refused(Rule::SchemaChanged, "the schema changed since the effect was shown"));
             }
-            let written = session.execute(&run.sql, &run.params, 0).await?;
+            let affected = affect(&mut session, run).await?;
             // MUTATE(A17-pg-count): a write changes other rows than were approved
-            if expected.is_some_and(|expected| expected != written.affected) {
+            if expected.is_some_and(|expected| expected != affected) {
                 session.rollback().await?;
                 let message = format!(
-                    "the statement would change {} rows now, not the {} that were approved; nothing was changed",
-                    written.affected,
+                    "the statement would change {affected} rows now, not the {} that were approved; nothing was changed",
                     expected.unwrap_or_default()
                 );
                 return Err(refused(Rule::RowCount, &message));
             }
             session.commit().await?;
-            Ok(written.affected)
+            Ok(affected)
         })
         .await
     }
@@ -83,9 +82,6 @@ impl PostgresPool {
         // MUTATE(A5-pg-granted): a write touches what was not granted
         if !facts.accesses.is_subset(&run.granted) {
             return Err(refused(Rule::SchemaChanged, "the schema changed"));
-        }
-        if !facts.columns.is_empty() {
-            return Err(refused(Rule::NotAWrite, "a write returns no rows: leave RETURNING out"));
         }
         Ok(Facts::clone(&facts))
     }
@@ -104,6 +100,16 @@ impl PostgresPool {
         let until = Instant::now() + run.limits.time + self.dialer.config.grace;
         timeout_at(until, work).await.unwrap_or(Err(EngineError::Killed))
     }
+}
+
+/// Runs the statement and counts. Rows that it would return were shown to nobody who approved it: returning is refused, and the session,
+/// dropped, takes the statement back.
+async fn affect(session: &mut WriteSession, run: &Run) -> Result<u64, EngineError> {
+    let written = session.execute(&run.sql, &run.params, 0).await?;
+    if !written.columns.is_empty() {
+        return Err(refused(Rule::NotAWrite, "a write returns no rows: leave RETURNING out"));
+    }
+    Ok(written.affected)
 }
 
 /// What acts beside a statement.

@@ -6,6 +6,7 @@ mod lanes;
 mod pool;
 mod sessions;
 mod tls;
+mod writes;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

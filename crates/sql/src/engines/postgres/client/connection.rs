@@ -101,6 +101,11 @@ impl Connection {
         matches!(self.state, State::Idle | State::Settling)
     }
 
+    /// Whether the server owes an answer. If not, a transaction that is open ends with the stream.
+    pub fn is_busy(&self) -> bool {
+        self.state == State::Busy
+    }
+
     pub(super) async fn prepare_own(&mut self) -> Result<(), ClientError> {
         self.state = State::Busy;
         for (name, sql) in OWN {
