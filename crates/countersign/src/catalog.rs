@@ -24,23 +24,29 @@ pub(crate) async fn load(dir: &Path, databases: &[Arc<Database>]) -> Result<Opti
 }
 
 /// Reads the catalog again and puts its tools in force, together with policies that were validated for exactly these tools. What it did is
-/// for the record.
+/// for the record; none if the catalog is as it was, so that nothing is touched.
 ///
 /// # Errors
 /// Why the tools in force stay: the catalog, a name that is taken, or a policy that does not fit it.
-pub(crate) async fn reload(composed: &Composed) -> anyhow::Result<String> {
+pub(crate) async fn reload(composed: &Composed) -> anyhow::Result<Option<String>> {
     // MUTATE(A11-last-good): a catalog that does not validate takes the place of one that does
     let catalog = load(&composed.base.catalog, &composed.base.databases).await?;
     let toolset = composed.base.toolset(catalog.as_ref());
+    let digest = catalog.as_ref().map(Prepared::digest);
+    if composed.is_in_force(digest, &toolset.tools) {
+        return Ok(None);
+    }
     let registry = composed.base.registry(toolset.tools)?;
     // INVARIANT: nothing is put in force before everything is valid. Between the two steps policy refuses tools that it does not know.
     match composed.policy.reload_for(toolset.facts) {
         Reload::Rejected { errors, .. } => Err(errors).context("the policies do not fit the catalog"),
         Reload::Accepted { old, new, .. } => {
             composed.pipeline.replace_registry(registry);
-            let digest = catalog.map_or_else(|| "none".to_owned(), |catalog| catalog.digest().to_string());
-            Ok(format!("{digest} policy {old} -> {new}"))
+            composed.catalog_in_force(digest);
+            let digest = digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+            Ok(Some(format!("{digest} policy {old} -> {new}")))
         }
-        Reload::Unchanged { digest } => Ok(format!("unchanged policy {digest}")),
+        // Policies for other tools are always a new set; this is for completeness.
+        Reload::Unchanged { .. } => Ok(None),
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::Context as _;
@@ -57,6 +57,26 @@ pub(crate) struct Composed {
     pub(crate) changes: Changes,
     /// What a reload of the catalog builds on.
     pub(crate) base: Base,
+    /// The files of the catalog whose tools are served; none without a catalog.
+    catalog: Mutex<Option<Digest>>,
+}
+
+impl Composed {
+    /// Whether exactly this catalog and these tools are served.
+    pub(crate) fn is_in_force(&self, catalog: Option<Digest>, tools: &[Arc<dyn Tool>]) -> bool {
+        let served = self.pipeline.registry();
+        let pins = |name: &Arc<str>, digest| {
+            served.get(name).is_some_and(|entry| entry.tool.spec().digest == digest)
+        };
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) == catalog
+            && served.tools().count() == tools.len()
+            && tools.iter().all(|tool| pins(&tool.spec().name, tool.spec().digest))
+    }
+
+    /// Notes which catalog is served from now on.
+    pub(crate) fn catalog_in_force(&self, catalog: Option<Digest>) {
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = catalog;
+    }
 }
 
 /// The databases, and all tools but those of the catalog: what lasts as long as the process.
@@ -89,7 +109,8 @@ pub(crate) async fn build(
 ) -> anyhow::Result<Composed> {
     create_private(&config.state.dir)?;
     let base = base(config).await?;
-    let toolset = base.toolset(catalog::load(&base.catalog, &base.databases).await?.as_ref());
+    let catalog = catalog::load(&base.catalog, &base.databases).await?;
+    let toolset = base.toolset(catalog.as_ref());
     let policy = Arc::new(PolicyStore::open(&config.policy.dir, toolset.facts)?);
     let keys = KeyRing::open(&config.identity.keys).context("the API keys cannot be read")?;
     let (audit, log): (Arc<dyn AuditLog>, _) = if config.danger.audit_off {
@@ -128,6 +149,7 @@ pub(crate) async fn build(
         audit: log,
         changes: base.changes.clone(),
         base,
+        catalog: Mutex::new(catalog.map(|catalog| catalog.digest())),
     })
 }
 

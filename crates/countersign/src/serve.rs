@@ -147,10 +147,11 @@ async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&s
     };
     // Before the policies, since a policy may name a tool that only the new catalog has.
     match catalog::reload(composed).await {
-        Ok(done) => {
+        Ok(Some(done)) => {
             report("catalog-reload", &done).await;
             composed.changes.announce(Change::Tools);
         }
+        Ok(None) => {}
         Err(e) => {
             notice(&format!("{e:#}"));
             report("catalog-rejected", "the catalog in force stays").await;
