@@ -43,7 +43,10 @@ fn values_of_several_types_are_seen_as_their_texts() {
     let (mut seen, opaque) = seen.expect("a record");
     let mut texts: Vec<Value> = serde_json::from_value(seen["x"].take()).expect("a list");
     texts.sort_by_key(Value::to_string);
-    assert_eq!((texts, opaque), (vec![json!("1"), json!("1.5"), json!("\"1\""), json!("null"), json!("true")], false));
+    assert_eq!(
+        (texts, opaque),
+        (vec![json!("1"), json!("1.5"), json!("\"1\""), json!("null"), json!("true")], false)
+    );
     assert_eq!(convert(property(schema), json!({ "x": [[1]] })), Some((json!({}), true)));
 }
 
