@@ -191,6 +191,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
+        // An open transaction whose statement was answered, or failed, ends with its stream: there is nothing to wait for.
+        // MUTATE(I2-pg-answered): a write that failed holds its slot, and one that was given up its locks, for a minute
         if session.connection.is_busy() {
             // INVARIANT: what is half answered is never another caller's.
             // MUTATE(I2-pg-linger): a session that cannot be cancelled no longer counts
