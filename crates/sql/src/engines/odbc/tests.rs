@@ -78,7 +78,10 @@ struct Bed {
 impl Bed {
     fn new() -> Bed {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Bed { cluster: Postgres::shared(), odbc: Odbc::new(), _alone: alone }
+        let cluster = Postgres::shared();
+        // Loads the corpus, whoever logs in later.
+        cluster.corpus("app_reader");
+        Bed { cluster, odbc: Odbc::new(), _alone: alone }
     }
 
     /// A source whose driver is named by its file: this process has no driver manager's files.
