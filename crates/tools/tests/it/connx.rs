@@ -82,11 +82,12 @@ fn bind(query: &Query, values: &[(&str, &str)]) -> (String, Vec<Value>) {
     let mut rest = query.sql.as_str();
     while let Some((before, after)) = rest.split_once(':') {
         let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-        let value = values.iter().find(|(name, _)| *name == &after[..end]);
+        let (placeholder, behind) = after.split_at(end);
+        let value = values.iter().find(|(name, _)| *name == placeholder);
         params.push(value.map_or(Value::Null, |(_, value)| Value::Text((*value).to_owned())));
         sql.push_str(before);
         sql.push('?');
-        rest = &after[end..];
+        rest = behind;
     }
     sql.push_str(rest);
     (sql, params)
