@@ -34,7 +34,7 @@ cargo xtask COMMAND
   conformance [--raise]                       run the MCP conformance suites, write docs/conformance.md
   mutate [ID | --all | --check]               remove a control, expect its test to fail
   bench [--quick] [--write]                   load test beside a bare server; --write: docs/performance.md
-  bench sql [--quick] [--only A,B]            PostgreSQL rows: the limit, Countersign, other MCP servers
+  bench sql [--quick] [--write] [--only A,B]  PostgreSQL rows: the limit, Countersign, other MCP servers
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +43,10 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => ("help", &[][..]),
     };
+    if rest.iter().any(|arg| arg == "--help" || arg == "-h") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let outcome = match command {
         "test" => test::main(rest),
         "setup" => setup::all(),

@@ -74,6 +74,30 @@ pub enum Object {
         /// The query's name.
         name: String,
     },
+    /// A file or directory below a configured root.
+    File {
+        /// The root's configured name.
+        root: Arc<str>,
+        /// The path below it, with `/` and without `.` or `..`; empty for the root itself.
+        path: String,
+    },
+    /// A place on the network.
+    Host {
+        /// The host in lower case: a name, or an address in its one canonical form.
+        host: String,
+        /// The TCP port.
+        port: u16,
+    },
+    /// A configured command.
+    Command {
+        /// Its configured name.
+        name: Arc<str>,
+    },
+    /// An interpreter that runs code of the caller.
+    Interpreter {
+        /// The language: `python`.
+        name: Arc<str>,
+    },
 }
 
 impl Object {
@@ -84,6 +108,10 @@ impl Object {
             Object::Column { .. } => "Column",
             Object::Function { .. } => "Function",
             Object::Query { .. } => "Query",
+            Object::File { .. } => "File",
+            Object::Host { .. } => "Host",
+            Object::Command { .. } => "Command",
+            Object::Interpreter { .. } => "Interpreter",
         }
     }
 }
@@ -95,6 +123,10 @@ impl fmt::Display for Object {
             Object::Column { database, table, column } => write!(f, "column {database}.{table}.{column}"),
             Object::Function { database, name } => write!(f, "function {database}.{name}"),
             Object::Query { database, name } => write!(f, "query {database}.{name}"),
+            Object::File { root, path } => write!(f, "file {root}/{path}"),
+            Object::Host { host, port } => write!(f, "host {host}:{port}"),
+            Object::Command { name } => write!(f, "command {name}"),
+            Object::Interpreter { name } => write!(f, "interpreter {name}"),
         }
     }
 }

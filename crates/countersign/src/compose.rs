@@ -261,6 +261,7 @@ impl Base {
         let facts = RegistryFacts {
             tools: tools.iter().map(fact).collect(),
             databases: self.names.iter().map(database).collect(),
+            roots: Vec::new(),
         };
         Toolset { tools: tools.into_iter().map(|(tool, _)| tool).collect(), facts }
     }

@@ -15,7 +15,7 @@ use countersign_core::{
 use crate::{
     cache::{Cache, Key},
     context,
-    entities::{Names, database_of},
+    entities::{Container, Names, container_of},
     error::{PolicyError, PolicyErrors},
     facts::RegistryFacts,
     load::{self, Report},
@@ -38,6 +38,8 @@ pub struct Policies {
     accesses: BTreeMap<(Action, &'static str), AccessSlice>,
     /// Each configured database with the tenant that owns it, if one does.
     databases: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    /// The same for each root of files.
+    roots: BTreeMap<Arc<str>, Option<Arc<str>>>,
     cache: Cache,
 }
 
@@ -71,6 +73,7 @@ impl Policies {
             tools: slice_tools(&checked, facts, &names).map_err(internal)?,
             accesses: slice_accesses(&checked, &names).map_err(internal)?,
             databases: facts.databases.iter().map(|one| (one.name.clone(), one.tenant.clone())).collect(),
+            roots: facts.roots.iter().map(|one| (one.name.clone(), one.tenant.clone())).collect(),
             report: checked.report,
             names,
             authorizer: Authorizer::new(),
@@ -137,12 +140,8 @@ impl Policies {
         let known = self.accesses.get(&(access.action, kind));
         let known = known
             .ok_or_else(|| format!("policies do not speak of `{}` on a {kind}", access.action.name()))?;
-        let database = database_of(&access.object);
-        let tenant = self.databases.get(database);
-        let tenant =
-            tenant.ok_or_else(|| format!("the policies were not validated for database `{database}`"))?;
         let principal = self.names.principal(question.principal)?;
-        let object = self.names.object(&access.object, tenant.as_ref())?;
+        let object = self.names.object(&access.object, self.owner(&access.object)?)?;
         let (user, resource) = (principal.uid(), object.uid());
         let entities = store([principal, object, known.entity.clone()])?;
         let request = |approvals| {
@@ -155,6 +154,18 @@ impl Policies {
             Phase::Calling { .. } | Phase::Previewed { .. } => &PROBES[..],
         };
         self.settle(&known.slice, probes, &entities, request)
+    }
+
+    /// The tenant that owns what the object lies in, if anyone does.
+    fn owner(&self, object: &Object) -> Result<Option<&Arc<str>>, String> {
+        let (kind, name, known) = match container_of(object) {
+            Container::Database(name) => ("database", name, &self.databases),
+            Container::Root(name) => ("root", name, &self.roots),
+            Container::World => return Ok(None),
+        };
+        let owner =
+            known.get(name).ok_or_else(|| format!("the policies were not validated for {kind} `{name}`"));
+        owner.map(Option::as_ref)
     }
 
     /// Asks with each number of approvals in turn until one is allowed.
@@ -230,15 +241,20 @@ impl PolicySet for Policies {
             Phase::Listing => "listing access",
             Phase::Calling { .. } | Phase::Previewed { .. } => "calling access",
         };
-        let (database, table, name) = match &access.object {
-            Object::Table { database, table } => (database, table.as_str(), ""),
-            Object::Column { database, table, column } => (database, table.as_str(), column.as_str()),
-            Object::Function { database, name } | Object::Query { database, name } => {
-                (database, "", name.as_str())
+        let port_text;
+        let object: [&str; 3] = match &access.object {
+            Object::Table { database, table } => [database, table, ""],
+            Object::Column { database, table, column } => [database, table, column],
+            Object::Function { database, name } | Object::Query { database, name } => [database, "", name],
+            Object::File { root, path } => [root, path, ""],
+            Object::Host { host, port } => {
+                port_text = port.to_string();
+                [host, &port_text, ""]
             }
+            Object::Command { name } | Object::Interpreter { name } => [name, "", ""],
         };
-        let parts =
-            [phase, &question.tool.name, access.action.name(), access.object.kind(), database, table, name];
+        let parts = [phase, &question.tool.name, access.action.name(), access.object.kind()];
+        let parts = parts.into_iter().chain(object);
         self.cached(question.principal, parts, || self.evaluate_access(question, access))
     }
 }

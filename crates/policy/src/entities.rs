@@ -24,6 +24,11 @@ pub(crate) struct Names {
     column: EntityTypeName,
     function: EntityTypeName,
     query: EntityTypeName,
+    root: EntityTypeName,
+    file: EntityTypeName,
+    host: EntityTypeName,
+    command: EntityTypeName,
+    interpreter: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -43,6 +48,11 @@ impl Names {
             column: name("Column")?,
             function: name("Function")?,
             query: name("Query")?,
+            root: name("Root")?,
+            file: name("File")?,
+            host: name("Host")?,
+            command: name("Command")?,
+            interpreter: name("Interpreter")?,
             action: name("Action")?,
         })
     }
@@ -92,8 +102,8 @@ impl Names {
         entity(self.tool(&spec.name), &attributes, fact.tenant.as_ref(), self.tool_parents(fact))
     }
 
-    /// An object of a database that belongs to `tenant`, if to any. Its id spells the name as the database does; its attributes are in lower
-    /// case, so that no pattern of a policy is evaded by a column that is called `accessToken`.
+    /// An object; `tenant` owns the database or root that it lies in, if anyone does. The id spells the name as the database or the file system
+    /// does; attributes are in lower case, so that no pattern of a policy is evaded by a column called `accessToken` or a file called `.ENV`.
     pub(crate) fn object(&self, object: &Object, tenant: Option<&Arc<str>>) -> Result<Entity, String> {
         // MUTATE(A8-case): a name in capitals passes by the patterns of policies
         let folded = |name: &str| name.to_lowercase();
@@ -122,6 +132,25 @@ impl Names {
                 tenant,
                 HashSet::from([uid(&self.database, database)]),
             ),
+            Object::File { root, path } => entity(
+                uid(&self.file, &format!("{root}/{path}")),
+                &[("root", root), ("path", &folded(path)), ("name", &folded(file_name(path)))],
+                tenant,
+                HashSet::from([uid(&self.root, root)]),
+            ),
+            Object::Host { host, port } => {
+                let name = Expression::new_string(host.clone());
+                let port_value = Expression::new_long(i64::from(*port));
+                let attributes = HashMap::from([("name".to_owned(), name), ("port".to_owned(), port_value)]);
+                let uid = uid(&self.host, &format!("{host}:{port}"));
+                Entity::new(uid, attributes, HashSet::new()).map_err(|cause| cause.to_string())
+            }
+            Object::Command { name } => {
+                entity(uid(&self.command, name), &[("name", name)], tenant, HashSet::new())
+            }
+            Object::Interpreter { name } => {
+                entity(uid(&self.interpreter, name), &[("name", name)], tenant, HashSet::new())
+            }
         }
     }
 
@@ -141,14 +170,32 @@ impl Names {
     }
 }
 
-/// The database that an object lies in.
-pub(crate) fn database_of(object: &Object) -> &Arc<str> {
+/// What an object lies in, which may belong to a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Container<'a> {
+    /// A configured database.
+    Database(&'a str),
+    /// A configured root of files.
+    Root(&'a str),
+    /// Nothing that anyone owns.
+    World,
+}
+
+/// What an object lies in.
+pub(crate) fn container_of(object: &Object) -> Container<'_> {
     match object {
         Object::Table { database, .. }
         | Object::Column { database, .. }
         | Object::Function { database, .. }
-        | Object::Query { database, .. } => database,
+        | Object::Query { database, .. } => Container::Database(database),
+        Object::File { root, .. } => Container::Root(root),
+        Object::Host { .. } | Object::Command { .. } | Object::Interpreter { .. } => Container::World,
     }
+}
+
+/// The last component of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 /// The kind's name in policies.

@@ -1,4 +1,4 @@
-//! What exists: the tools and databases that policies may speak of. The schema is generated from this and nothing else.
+//! What exists: the tools, databases and roots that policies may speak of. The schema is generated from this and nothing else.
 
 use std::sync::Arc;
 
@@ -22,11 +22,22 @@ pub struct DatabaseFact {
     pub tenant: Option<Arc<str>>,
 }
 
-/// All tools and databases.
+/// A configured root of files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RootFact {
+    /// Its configured name: 1–64 characters of `[A-Za-z0-9_-]`.
+    pub name: Arc<str>,
+    /// The only tenant that may touch what lies below it, if it belongs to one.
+    pub tenant: Option<Arc<str>>,
+}
+
+/// All tools, databases and roots.
 #[derive(Clone, Default, Debug)]
 pub struct RegistryFacts {
     /// The tools, each name once.
     pub tools: Vec<ToolFact>,
     /// The databases, each name once.
     pub databases: Vec<DatabaseFact>,
+    /// The roots of files, each name once.
+    pub roots: Vec<RootFact>,
 }

@@ -26,7 +26,7 @@ mod store;
 pub use decide::Policies;
 pub use error::{Place, PolicyError, PolicyErrors};
 pub use explain::{Explained, Explanation, Unlock};
-pub use facts::{DatabaseFact, RegistryFacts, ToolFact};
+pub use facts::{DatabaseFact, RegistryFacts, RootFact, ToolFact};
 pub use load::{Effect, PolicyInfo, Report};
 pub use source::PolicyFile;
 pub use store::{PolicyStore, Reload};

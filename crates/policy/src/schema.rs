@@ -23,10 +23,10 @@ pub(crate) const POWER_CLASSES: [PowerClass; 4] =
     [PowerClass::ReadLow, PowerClass::ReadHigh, PowerClass::WriteLow, PowerClass::WriteHigh];
 /// All actions on objects, each with the entity types that it can be done to.
 pub(crate) const ACCESSES: [(Action, &[&str]); 6] = [
-    (Action::Read, &["Table", "Column"]),
-    (Action::Write, &["Table", "Column"]),
-    (Action::Connect, &[]),
-    (Action::Execute, &[]),
+    (Action::Read, &["Table", "Column", "File"]),
+    (Action::Write, &["Table", "Column", "File"]),
+    (Action::Connect, &["Host"]),
+    (Action::Execute, &["Command", "Interpreter"]),
     (Action::Use, &["Function", "Query"]),
     (Action::Mask, &["Column"]),
 ];
@@ -64,19 +64,20 @@ fn check_names(facts: &RegistryFacts) -> Result<(), PolicyErrors> {
             complain(format!("the tool name `{name}` is taken, or reserved for an action"));
         }
     }
-    let mut databases = BTreeSet::new();
-    for database in &facts.databases {
-        let name = &database.name;
-        // INVARIANT: no dot in a database's name, so that `database.table` names one table.
+    let databases = facts.databases.iter().map(|database| ("database", &database.name));
+    let roots = facts.roots.iter().map(|root| ("root", &root.name));
+    let mut taken = BTreeSet::new();
+    for (kind, name) in databases.chain(roots) {
+        // INVARIANT: no dot and no slash in these names, so that `database.table` names one table and `root/path` one file.
         let fits = (1..=64).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         if !fits {
             complain(format!(
-                "the database name `{name}` must be 1-64 characters of A-Z, a-z, 0-9, `_` or `-`"
+                "the {kind} name `{name}` must be 1-64 characters of A-Z, a-z, 0-9, `_` or `-`"
             ));
         }
-        if !databases.insert(name) {
-            complain(format!("two databases are named `{name}`"));
+        if !taken.insert((kind, name)) {
+            complain(format!("two {kind}s are named `{name}`"));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(PolicyErrors { errors }) }
@@ -90,6 +91,7 @@ fn to_json(facts: &RegistryFacts) -> Value {
     let powers: Vec<&str> = POWER_CLASSES.iter().map(|power| power.name()).collect();
     let servers: BTreeSet<&str> = facts.tools.iter().map(|tool| &*tool.spec.server).collect();
     let databases: BTreeSet<&str> = facts.databases.iter().map(|database| &*database.name).collect();
+    let roots: BTreeSet<&str> = facts.roots.iter().map(|root| &*root.name).collect();
     let entity_types = json!({
         "User": {
             "memberOfTypes": ["Role", "Tenant"],
@@ -126,6 +128,14 @@ fn to_json(facts: &RegistryFacts) -> Value {
             "memberOfTypes": ["Database"],
             "shape": record(json!({ "database": string(), "name": string(), "tenant": optional() })),
         },
+        "Root": enumerated(roots.into_iter().collect()),
+        "File": {
+            "memberOfTypes": ["Root"],
+            "shape": record(json!({ "root": string(), "path": string(), "name": string(), "tenant": optional() })),
+        },
+        "Host": { "shape": record(json!({ "name": string(), "port": { "type": "Long" } })) },
+        "Command": { "shape": record(json!({ "name": string() })) },
+        "Interpreter": { "shape": record(json!({ "name": string() })) },
     });
     json!({ "": { "entityTypes": entity_types, "actions": actions(facts) } })
 }

@@ -15,7 +15,8 @@ use countersign_sql::{Operation, Value};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    database::{Database, Purpose, database_schema, find},
+    database::{Database, database_schema, find},
+    engine::Purpose,
     query::parameters,
 };
 

@@ -1,15 +1,18 @@
 //! Countersign's own tools. One tool, one file; [`database_tools`] is the list.
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod catalog;
 mod database;
 mod describe_table;
+mod engine;
 mod explain_query;
 mod list_tables;
 mod odbc_pool;
 mod postgres_pool;
 mod query;
 mod resources;
+mod slots;
 mod sqlite_pool;
 mod table_stats;
 mod worker_pool;
@@ -19,7 +22,8 @@ use std::sync::Arc;
 
 use countersign_core::{Tool, registry::Resource};
 
-pub use database::{Caller, Database, DatabaseLimits, Engine, EngineError, EngineRows, Purpose, Rehearsed};
+pub use database::{Database, DatabaseLimits};
+pub use engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed};
 pub use odbc_pool::{OdbcConfig, OdbcPool};
 pub use postgres_pool::{
     GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, RoleReport,

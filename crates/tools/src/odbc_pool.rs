@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use countersign_sql::{Dialect, Facts, OdbcSource, Open, Run, TableDetail, TableInfo, Value};
 
 use crate::{
-    database::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
+    engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
     worker_pool::{PoolConfig, WorkerPool},
 };
 

@@ -10,7 +10,8 @@ use countersign_core::{
 use countersign_sql::Value;
 use serde_json::json;
 
-use crate::database::{Database, Purpose};
+use crate::database::Database;
+use crate::engine::Purpose;
 
 pub(crate) struct Query {
     spec: Arc<ToolSpec>,

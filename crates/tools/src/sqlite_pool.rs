@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_sql::{Facts, Open, Run, TableDetail, TableInfo};
 
 use crate::{
-    database::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed, takes_no_writes},
+    engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed, takes_no_writes},
     worker_pool::{PoolConfig, WorkerPool},
 };
 

@@ -10,10 +10,7 @@ use countersign_core::{
 use countersign_sql::Value;
 use serde_json::json;
 
-use crate::{
-    database::{Database, Purpose},
-    query::parameters,
-};
+use crate::{database::Database, engine::Purpose, query::parameters};
 
 pub(crate) struct Write {
     spec: Arc<ToolSpec>,

@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod figures;
 mod memory;
+mod page;
 mod question;
 mod report;
 mod sql;
@@ -107,10 +108,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let figures = report::markdown(&results);
     println!("\n{figures}");
     if args.iter().any(|arg| arg == "--write") {
-        std::fs::write(
-            workspace::root().join("docs/performance.md"),
-            format!("{}{figures}", report::INTRODUCTION),
-        )?;
+        page::put("echo", &figures)?;
     }
     let path = workspace::work_dir().join("bench.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report::json(&results))?)?;

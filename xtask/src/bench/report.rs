@@ -126,17 +126,6 @@ pub(super) fn markdown(results: &Results) -> String {
     text
 }
 
-/// What is written above the figures in `docs/performance.md`.
-pub(super) const INTRODUCTION: &str = "\
-# Performance
-
-Written by `cargo xtask bench --write`: our own load client, which checks id and text of every answer, against a bare HTTP
-server that sends the same bytes (*bare*: the limit), Countersign without its audit log (*log off*), and Countersign *as
-shipped*. Client, servers and disk share the machine: figures of one run compare with each other, and with nothing else.
-Closed loop, rounds interleaved, medians of three.
-
-";
-
 /// The machine in a line: figures mean nothing without it.
 pub(super) fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();

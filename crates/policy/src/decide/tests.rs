@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    facts::{DatabaseFact, ToolFact},
+    facts::{DatabaseFact, RootFact, ToolFact},
     schema,
 };
 
@@ -41,6 +41,10 @@ fn facts() -> RegistryFacts {
         databases: vec![
             DatabaseFact { name: "shop".into(), tenant: None },
             DatabaseFact { name: "ledger".into(), tenant: Some("globex".into()) },
+        ],
+        roots: vec![
+            RootFact { name: "docs".into(), tenant: None },
+            RootFact { name: "vault".into(), tenant: Some("globex".into()) },
         ],
     }
 }
@@ -96,6 +100,10 @@ fn what_a_preview_found_decides() {
 }
 
 fn touches(policies: &Policies, action: Action, database: &str) -> Verdict {
+    accesses(policies, action, Object::Table { database: database.into(), table: "t".into() })
+}
+
+fn accesses(policies: &Policies, action: Action, object: Object) -> Verdict {
     let arguments = &json!({});
     let tool = &facts().tools[0].spec;
     let question = CallQuestion {
@@ -103,8 +111,19 @@ fn touches(policies: &Policies, action: Action, database: &str) -> Verdict {
         tool,
         phase: Phase::Calling { arguments },
     };
-    let object = Object::Table { database: database.into(), table: "t".into() };
     policies.decide_access(&question, &Access::required(action, object)).verdict
+}
+
+/// The owner of a root owns the files below it; of a root that is not configured nothing is known, which denies.
+#[test]
+fn files_belong_to_the_tenant_of_their_root() {
+    let policies = under_floor(None);
+    let read = |root: &str| {
+        accesses(&policies, Action::Read, Object::File { root: root.into(), path: "a/b.md".into() })
+    };
+    assert_eq!(read("docs"), Verdict::Allow);
+    assert_eq!(read("vault"), Verdict::Deny);
+    assert_eq!(read("elsewhere"), Verdict::Deny);
 }
 
 #[test]
@@ -145,6 +164,12 @@ fn every_floor_policy_decides_something() {
             Verdict::Hold { approvals: 1 },
         ),
         ("read-tools-only-read", |p| touches(p, Action::Write, "shop"), Verdict::Deny, Verdict::Allow),
+        (
+            "low-reads-stay-inside",
+            |p| accesses(p, Action::Connect, Object::Host { host: "example.com".into(), port: 443 }),
+            Verdict::Deny,
+            Verdict::Allow,
+        ),
     ];
     let whole = under_floor(None);
     let floor_size = whole.report().policies.iter().filter(|info| info.id.starts_with("floor/")).count();

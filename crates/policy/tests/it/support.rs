@@ -63,6 +63,7 @@ pub(crate) fn facts() -> RegistryFacts {
             DatabaseFact { name: "shop".into(), tenant: None },
             DatabaseFact { name: "ledger".into(), tenant: Some("globex".into()) },
         ],
+        roots: Vec::new(),
     }
 }
 

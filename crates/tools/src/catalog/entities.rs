@@ -10,7 +10,7 @@ use countersign_core::{
 use serde_json::json;
 
 use super::{list::questions, prepared::PreparedEntity};
-use crate::{database::Purpose, query::SLACK};
+use crate::{engine::Purpose, query::SLACK};
 
 pub(super) struct DescribeEntities {
     spec: Arc<ToolSpec>,

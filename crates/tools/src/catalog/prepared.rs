@@ -12,7 +12,8 @@ use super::{
     problem::{CatalogErrors, Place, Problem},
     schemas,
 };
-use crate::database::{Database, EngineError, Purpose};
+use crate::database::Database;
+use crate::engine::{EngineError, Purpose};
 
 /// A catalog whose statements were judged by their databases.
 pub struct Prepared {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{report::RoleReport, session::engine_error, tenant::Tenant};
-use crate::database::EngineError;
+use crate::engine::EngineError;
 
 const ROLE: &str = "SELECT current_setting('server_version'), r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb, r.rolreplication
     FROM pg_roles r WHERE r.rolname = current_user";

@@ -33,7 +33,7 @@ use tokio::{
 };
 
 use crate::{
-    database::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
+    engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
     table_stats::TableStats,
     worker_pool::{PoolConfig, WorkerPool},
 };

@@ -10,7 +10,7 @@ use countersign_sql::{
 };
 
 use super::{PostgresConfig, snapshot::Snapshot, tenant::Lease};
-use crate::database::{EngineError, EngineRows};
+use crate::engine::{EngineError, EngineRows};
 
 /// Runs a granted statement on one session, masked and within its limits.
 pub(super) async fn run(

@@ -9,7 +9,7 @@ use countersign_sql::engines::postgres::client::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::config::{PostgresConfig, PostgresLogin, PostgresTls};
-use crate::database::EngineError;
+use crate::engine::EngineError;
 
 /// How long a cancelled statement may keep its slot: some C loops of the server do not look at cancellation for tens of seconds.
 const LINGER: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use countersign_sql::{
 use tokio::time::Instant;
 
 use super::{Purpose, remembered::Remembered, session::engine_error, tenant::Tenant};
-use crate::{database::EngineError, worker_pool::WorkerPool};
+use crate::{engine::EngineError, worker_pool::WorkerPool};
 
 /// How long a snapshot is believed before the schema's version is asked for again.
 const BELIEVED: Duration = Duration::from_secs(2);

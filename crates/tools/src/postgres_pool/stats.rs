@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use countersign_sql::{Value, engines::postgres::client::ReadLimits};
 
 use super::{session::engine_error, tenant::Tenant};
-use crate::{database::EngineError, table_stats::TableStats};
+use crate::{engine::EngineError, table_stats::TableStats};
 
 /// A table that was never analysed has -1 rows in `pg_class`, which is none here.
 const STATS: &str = "SELECT CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END, pg_table_size(c.oid), pg_indexes_size(c.oid),

@@ -1,24 +1,18 @@
 //! One tenant's sessions: bounded, waited for in turn, given up together when the server is gone.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     config::PostgresLogin,
     session::{Dialer, Duty, Session},
     snapshot::Snapshots,
 };
-use crate::database::EngineError;
+use crate::{engine::EngineError, slots::Slots};
 
 /// Failed attempts to connect after which callers are refused at once for a while.
 const FAILURES: u32 = 3;
@@ -34,8 +28,7 @@ pub(super) struct Tenant {
     pub(super) writer: PostgresLogin,
     pub(super) dialer: Arc<Dialer>,
     pub(super) snapshots: Snapshots,
-    slots: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    slots: Slots,
     /// Idle sessions, the one used last at the end: it has the statement prepared.
     idle: Mutex<Vec<Session>>,
     breaker: Mutex<Breaker>,
@@ -53,10 +46,9 @@ impl Tenant {
         Tenant {
             login,
             writer,
-            slots: Arc::new(Semaphore::new(dialer.config.connections.max(1))),
+            slots: Slots::new(dialer.config.connections, dialer.config.queue, dialer.config.queue_wait),
             dialer,
             snapshots: Snapshots::default(),
-            waiting: AtomicUsize::new(0),
             idle: Mutex::default(),
             breaker: Mutex::default(),
         }
@@ -64,7 +56,7 @@ impl Tenant {
 
     /// A session of one's own, in turn.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, EngineError> {
-        let permit = self.slot().await?;
+        let permit = self.slots.take().await?;
         let warm = self.idle().pop();
         let session = match warm {
             Some(session) => session,
@@ -75,7 +67,7 @@ impl Tenant {
 
     /// A session that may write, new and never used again.
     pub(super) async fn lease_writer(self: &Arc<Self>) -> Result<Lease, EngineError> {
-        let permit = self.slot().await?;
+        let permit = self.slots.take().await?;
         let session = self.open(Duty::Write).await?;
         Ok(Lease {
             tenant: Arc::clone(self),
@@ -83,23 +75,6 @@ impl Tenant {
             permit: Some(permit),
             duty: Duty::Write,
         })
-    }
-
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, EngineError> {
-        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let config = &self.dialer.config;
-        let busy = || EngineError::Busy { retry_after: config.queue_wait };
-        let waiting = Waiting::enter(&self.waiting);
-        // MUTATE(I1-pg-queue): any number of callers may wait
-        if waiting.ahead >= config.queue {
-            return Err(busy());
-        }
-        match timeout(config.queue_wait, Arc::clone(&self.slots).acquire_owned()).await {
-            Ok(permit) => permit.map_err(|_| EngineError::Broken("the pool is closed".into())),
-            Err(_) => Err(busy()),
-        }
     }
 
     /// Opens a session, unless the last attempts failed a moment ago.
@@ -141,24 +116,6 @@ impl Tenant {
 
     fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts a waiting caller for as long as it waits.
-struct Waiting<'a> {
-    count: &'a AtomicUsize,
-    ahead: usize,
-}
-
-impl Waiting<'_> {
-    fn enter(count: &AtomicUsize) -> Waiting<'_> {
-        Waiting { ahead: count.fetch_add(1, Ordering::AcqRel), count }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

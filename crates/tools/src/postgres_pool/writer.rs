@@ -6,7 +6,7 @@ use countersign_sql::{Value, engines::postgres::client::Written};
 use tokio::time::timeout;
 
 use super::{session::engine_error, tenant::Lease};
-use crate::database::EngineError;
+use crate::engine::EngineError;
 
 /// One transaction. Dropping it cancels and rolls back.
 pub struct WriteSession {

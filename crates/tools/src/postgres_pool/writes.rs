@@ -9,7 +9,7 @@ use countersign_sql::{Action, Facts, Object, Operation, Refusal, Rule, Run, Valu
 use tokio::time::{Instant, timeout_at};
 
 use super::{PostgresPool, WriteSession};
-use crate::database::{Caller, EngineError, Purpose, Rehearsed};
+use crate::engine::{Caller, EngineError, Purpose, Rehearsed};
 
 /// What acts beside a statement on one table, as four texts: the kind of the relation (`i` if others inherit from it), its triggers and
 /// rules, tables whose foreign keys follow a change of it, and whether its columns draw from sequences.

@@ -17,10 +17,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -30,11 +27,14 @@ use countersign_sql::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout},
 };
 
-use crate::database::{EngineError, EngineRows, Purpose, Rehearsed};
+use crate::{
+    engine::{EngineError, EngineRows, Purpose, Rehearsed},
+    slots::Slots,
+};
 use worker::Worker;
 
 /// What a pool runs, and how much of it.
@@ -91,8 +91,7 @@ struct Inner {
     open: Open,
     /// Warm workers, the one used last at the end: it has the statement prepared.
     idle: Mutex<Vec<Worker>>,
-    slots: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    slots: Slots,
     pids: Mutex<BTreeSet<u32>>,
 }
 
@@ -103,11 +102,10 @@ impl WorkerPool {
     /// If no worker can be started or the database cannot be opened.
     pub(crate) async fn start(config: PoolConfig, open: Open) -> Result<WorkerPool, EngineError> {
         let inner = Arc::new(Inner {
-            slots: Arc::new(Semaphore::new(config.workers)),
+            slots: Slots::new(config.workers, config.queue, config.queue_wait),
             config,
             open,
             idle: Mutex::default(),
-            waiting: AtomicUsize::new(0),
             pids: Mutex::default(),
         });
         let first = Worker::start(&inner).await?;
@@ -135,7 +133,7 @@ impl WorkerPool {
 
     /// A worker of one's own, in turn.
     async fn lease(&self) -> Result<Lease, EngineError> {
-        let permit = self.inner.slot().await?;
+        let permit = self.inner.slots.take().await?;
         // One that died while it was idle is dropped here, which reaps it.
         let warm = std::iter::from_fn(|| self.inner.idle().pop()).find(Worker::is_alive);
         let worker = match warm {
@@ -153,22 +151,6 @@ impl WorkerPool {
 }
 
 impl Inner {
-    /// Waits for one of the slots, in turn and not for ever.
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, EngineError> {
-        let closed = || EngineError::Broken("the pool is closed".into());
-        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let waiting = Waiting::enter(&self.waiting);
-        if waiting.ahead >= self.config.queue {
-            return Err(EngineError::Busy { retry_after: self.config.queue_wait });
-        }
-        match timeout(self.config.queue_wait, Arc::clone(&self.slots).acquire_owned()).await {
-            Ok(permit) => permit.map_err(|_| closed()),
-            Err(_) => Err(EngineError::Busy { retry_after: self.config.queue_wait }),
-        }
-    }
-
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,24 +168,6 @@ impl Inner {
                 idle.push(worker);
             }
         }
-    }
-}
-
-/// Counts a waiting caller for as long as it waits.
-struct Waiting<'a> {
-    count: &'a AtomicUsize,
-    ahead: usize,
-}
-
-impl Waiting<'_> {
-    fn enter(count: &AtomicUsize) -> Waiting<'_> {
-        Waiting { ahead: count.fetch_add(1, Ordering::AcqRel), count }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

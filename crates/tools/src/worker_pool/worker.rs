@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{Inner, READ_AHEAD};
-use crate::database::EngineError;
+use crate::engine::EngineError;
 
 /// How long a worker may take to start and to open a file; a source may take its own time to connect besides.
 const START: Duration = Duration::from_secs(5);

@@ -67,7 +67,11 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         }
     }
     let results = Results { quick, measured, missing, guard: report::guard_cost() };
-    println!("\n{}", report::markdown(&results));
+    let figures = report::markdown(&results);
+    println!("\n{figures}");
+    if args.iter().any(|arg| arg == "--write") {
+        super::page::put("sql", &figures)?;
+    }
     let path = workspace::work_dir().join("bench-sql.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report::json(&results))?)?;
     println!("written: {}", path.display());

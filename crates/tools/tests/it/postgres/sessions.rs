@@ -63,6 +63,21 @@ async fn a_password_is_not_sent_in_the_clear() {
     assert!(matches!(unjudged(&cluster, "t1", false, false).await, Err(ClientError::Protocol(_))));
 }
 
+/// A session that holds many statements lets go of some, but never of one that is about to run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_in_use_stays_prepared() {
+    let mut connection = unjudged(Postgres::shared(), "t1", false, true).await.unwrap();
+    let limits =
+        ReadLimits { rows: 1, bytes: 10_000, time: Duration::from_secs(5), application_name: "many" };
+    let sql = "SELECT 42";
+    let prepared = connection.prepare(sql).await.unwrap();
+    for number in 0..200 {
+        connection.prepare(&format!("SELECT {number} AS n")).await.unwrap();
+    }
+    let outcome = connection.read(sql, &prepared, &[], &[], limits).await.unwrap();
+    assert_eq!(outcome.values, [Value::Integer(42)]);
+}
+
 /// A session is given back as it was taken, even if nobody had judged what ran on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_state_does_not_outlive_a_call() {

@@ -18,7 +18,7 @@ use crate::{Refusal, Rule};
 
 /// The longest message that is awaited, bytes, where the result's own limit is not smaller.
 const MAX_MESSAGE: usize = 64 << 20;
-/// Statements that stay prepared on one connection; when full, all are closed.
+/// Statements that stay prepared on one connection; when full, all but those in use are closed.
 const MAX_STATEMENTS: usize = 128;
 
 /// A column of a result, as the server describes it.
@@ -167,7 +167,8 @@ impl Connection {
             return Err(Refusal::new(Rule::NulCharacter, "the statement contains a NUL character").into());
         }
         if self.statements.len() >= MAX_STATEMENTS {
-            for (_, prepared) in self.statements.drain() {
+            // INVARIANT: what a call holds, to run it next, stays.
+            for (_, prepared) in self.statements.extract_if(|_, one| Arc::strong_count(one) == 1) {
                 frontend::close(b'S', &prepared.name, &mut self.wire.outbox)?;
             }
         }
