@@ -1,8 +1,14 @@
 //! What the pipeline asks the policy decision point, and what it answers.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use crate::{plan::Access, principal::Principal, tool::ToolSpec};
+use crate::{
+    plan::{Access, Effect, Plan},
+    principal::Principal,
+    tool::ToolSpec,
+};
 
 /// What policy says. `Hold` means: not now, but this many approvals would unlock it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +71,31 @@ pub struct Foreseen {
     pub affected: Option<u64>,
 }
 
+/// What a tool's plan says that a call will do, for policy.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanFacts<'a> {
+    /// The class of effect.
+    pub effect: Effect,
+    /// Every object that the call touches.
+    pub accesses: &'a [Access],
+    /// Hosts, paths or accounts that data goes to.
+    pub destinations: &'a [String],
+    /// Short facts (`operation` = `select`).
+    pub facts: &'a BTreeMap<&'static str, String>,
+}
+
+impl<'a> PlanFacts<'a> {
+    /// The facts of a sealed plan.
+    pub fn of(plan: &'a Plan) -> PlanFacts<'a> {
+        PlanFacts {
+            effect: plan.effect(),
+            accesses: plan.accesses(),
+            destinations: plan.destinations(),
+            facts: plan.facts(),
+        }
+    }
+}
+
 /// May `principal` call `tool`?
 #[derive(Clone, Copy)]
 pub struct CallQuestion<'a> {
@@ -74,6 +105,23 @@ pub struct CallQuestion<'a> {
     pub tool: &'a ToolSpec,
     /// Listing or calling.
     pub phase: Phase<'a>,
+    /// What the call would do; none while tools are listed.
+    pub plan: Option<PlanFacts<'a>>,
+    /// When, in microseconds since 1970 UTC.
+    pub at: u64,
+}
+
+impl<'a> CallQuestion<'a> {
+    /// A question about a tool, asked `at` a time in microseconds since 1970 UTC.
+    pub fn new(principal: &'a Principal, tool: &'a ToolSpec, phase: Phase<'a>, at: u64) -> CallQuestion<'a> {
+        CallQuestion { principal, tool, phase, plan: None, at }
+    }
+
+    /// The same with what the tool's plan found out.
+    #[must_use]
+    pub fn planned(self, plan: PlanFacts<'a>) -> CallQuestion<'a> {
+        CallQuestion { plan: Some(plan), ..self }
+    }
 }
 
 /// One immutable set of policies: a call is decided by one version from start to end.
@@ -91,4 +139,9 @@ pub trait PolicySet: Send + Sync {
 
     /// Decides on one action on one object.
     fn decide_access(&self, question: &CallQuestion<'_>, access: &Access) -> Decision;
+
+    /// Another set that is asked as well and decides nothing: where it would differ is put on record.
+    fn observed(&self) -> Option<&dyn PolicySet> {
+        None
+    }
 }

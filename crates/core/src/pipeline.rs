@@ -145,9 +145,14 @@ impl Pipeline {
         trail.policy_digest = policy.digest().to_owned();
 
         let registry = self.registry();
-        let (entry, arguments) = resolve(&registry, call, policy.as_ref())?;
+        let now = self.environment.unix_micros();
+        let resolved = resolve(&registry, call, policy.as_ref(), now);
+        if let (Err(_), Some(observed)) = (&resolved, policy.observed()) {
+            trail.hidden(observed, resolve(&registry, call, observed, now).is_ok());
+        }
+        let (entry, arguments) = resolved?;
         let spec = entry.tool.spec();
-        self.limits.admit_tool(call.principal.key(), &spec.name, self.environment.unix_micros())?;
+        self.limits.admit_tool(call.principal.key(), &spec.name, now)?;
         let _slot = self.limits.slot(call.principal.key())?;
 
         entry.validator.check(arguments.value())?;
@@ -230,7 +235,8 @@ impl Pipeline {
         let policy = self.policy.current().map_err(|_| Denied::Unavailable(Subsystem::Policy))?;
         let registry = self.registry();
         let specs = registry.tools().map(|entry| entry.tool.spec());
-        Ok(specs.filter(|spec| visible(policy.as_ref(), principal, spec)).cloned().collect())
+        let now = self.environment.unix_micros();
+        Ok(specs.filter(|spec| visible(policy.as_ref(), principal, spec, now)).cloned().collect())
     }
 
     /// The resources whose tool policy shows this principal.
@@ -276,8 +282,9 @@ fn resolve<'r>(
     registry: &'r Registry,
     call: &Call,
     policy: &dyn PolicySet,
+    now: u64,
 ) -> Result<(&'r Entry, Arguments), Denied> {
-    let shown = |spec: &ToolSpec| visible(policy, &call.principal, spec);
+    let shown = |spec: &ToolSpec| visible(policy, &call.principal, spec, now);
     let (name, arguments) = match &call.target {
         Target::Tool(name) => (name.as_str(), call.arguments.clone()),
         Target::Resource(uri) => {
@@ -297,8 +304,8 @@ fn resolve<'r>(
     Ok((entry, arguments))
 }
 
-fn visible(policy: &dyn PolicySet, principal: &Principal, spec: &ToolSpec) -> bool {
-    let question = CallQuestion { principal, tool: spec, phase: Phase::Listing };
+fn visible(policy: &dyn PolicySet, principal: &Principal, spec: &ToolSpec, now: u64) -> bool {
+    let question = CallQuestion::new(principal, spec, Phase::Listing, now);
     let decision = policy.decide_call(&question);
     decision.error.is_none() && decision.verdict != Verdict::Deny
 }

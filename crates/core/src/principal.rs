@@ -43,6 +43,7 @@ pub struct Principal {
     credential: String,
     claims: BTreeMap<String, String>,
     owner: Option<String>,
+    scopes: Option<Vec<String>>,
 }
 
 impl Principal {
@@ -68,6 +69,7 @@ impl Principal {
             credential: String::new(),
             claims: BTreeMap::new(),
             owner: None,
+            scopes: None,
         }
     }
 
@@ -99,6 +101,21 @@ impl Principal {
     pub fn with_owner(mut self, owner: impl Into<String>) -> Principal {
         self.owner = Some(owner.into());
         self
+    }
+
+    /// Bounds this principal by the scopes of its credential. Without this call it is not bounded by any.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = String>) -> Principal {
+        let mut scopes: Vec<String> = scopes.into_iter().collect();
+        scopes.sort();
+        scopes.dedup();
+        self.scopes = Some(scopes);
+        self
+    }
+
+    /// The scopes of the credential, sorted; none if it is a kind of credential that has no scopes.
+    pub fn scopes(&self) -> Option<&[String]> {
+        self.scopes.as_deref()
     }
 
     /// The person for whom this agent acts, if it acts for one.

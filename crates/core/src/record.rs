@@ -25,6 +25,12 @@ pub struct Who<'a> {
     auth: crate::principal::AuthMethod,
     #[serde(skip_serializing_if = "str::is_empty")]
     credential: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<&'a [String]>,
 }
 
 impl<'a> Who<'a> {
@@ -37,6 +43,9 @@ impl<'a> Who<'a> {
             tenant: principal.tenant(),
             auth: principal.method(),
             credential: principal.credential(),
+            roles: principal.roles(),
+            owner: principal.owner(),
+            scopes: principal.scopes(),
         }
     }
 }
@@ -101,6 +110,12 @@ pub struct Opening<'a> {
     /// What the call touches, at most [`MAX_ACCESSES`], then `… and N more`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accesses: Vec<String>,
+    /// Positions in `accesses` of those whose denial only hides the object.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_hide: Vec<usize>,
+    /// Positions in `accesses` of those that may be masked instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_mask: Vec<usize>,
     /// Facts of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<&'a std::collections::BTreeMap<&'static str, String>>,
@@ -111,6 +126,9 @@ pub struct Opening<'a> {
     /// The digest of the policy set in force.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub policy: &'a str,
+    /// What the observed policies would have decided, where they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<&'a Observed>,
     /// The approval that was asked for, or used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<&'a Approval>,
@@ -126,6 +144,24 @@ pub struct Opening<'a> {
     /// For a refusal: how long it took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micros: Option<u64>,
+}
+
+/// What policies that are only observed would have decided differently, as recorded.
+#[derive(Clone, Serialize)]
+pub struct Observed {
+    /// The digest of the observed set.
+    pub policy: String,
+    /// `allow`, `hold 1`, `hold 2`, `deny`; or `show`, where the tool was unknown to the caller and would not have been.
+    pub decision: &'static str,
+    /// Ids of its deciding policies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    /// Accesses that it alone would have granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gained: Vec<String>,
+    /// Accesses that it would not have granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
 }
 
 /// An approval, as recorded: enough to verify each signature from the record and the enrolled keys.

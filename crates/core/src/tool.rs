@@ -13,6 +13,7 @@ use crate::{
     denied::{Denied, Failure},
     ids::Digest,
     output::{Output, RowSet},
+    permission::Permission,
     pipeline::{Permit, PreviewPermit},
     plan::{Plan, Planned},
     principal::Principal,
@@ -75,11 +76,13 @@ pub struct ToolSpec {
     pub output_schema: Option<Value>,
     /// The class of harm.
     pub power: PowerClass,
+    /// What it needs to do its work; policies speak of it.
+    pub permissions: Vec<Permission>,
     /// The sensitivity of what it returns.
     pub sensitivity: Sensitivity,
     /// How long a call may take.
     pub deadline: Duration,
-    /// SHA-256 over name, description and schemas: the pin.
+    /// SHA-256 over name, description, schemas, class and permissions: the pin.
     pub digest: Digest,
 }
 
@@ -89,18 +92,19 @@ impl ToolSpec {
     pub fn pinned(mut self) -> ToolSpec {
         let input = self.input_schema.to_string();
         let output = self.output_schema.as_ref().map(Value::to_string).unwrap_or_default();
-        self.digest = Digest::of_fields(
-            "countersign tool v1",
-            [
-                self.server.as_bytes(),
-                self.name.as_bytes(),
-                self.title.as_bytes(),
-                self.description.as_bytes(),
-                input.as_bytes(),
-                output.as_bytes(),
-                self.power.name().as_bytes(),
-            ],
-        );
+        self.permissions.sort();
+        self.permissions.dedup();
+        let fields = [
+            self.server.as_bytes(),
+            self.name.as_bytes(),
+            self.title.as_bytes(),
+            self.description.as_bytes(),
+            input.as_bytes(),
+            output.as_bytes(),
+            self.power.name().as_bytes(),
+        ];
+        let permissions = self.permissions.iter().map(|permission| permission.name().as_bytes());
+        self.digest = Digest::of_fields("countersign tool v1", fields.into_iter().chain(permissions));
         self
     }
 

@@ -25,6 +25,7 @@ pub fn tools() -> Vec<Arc<dyn Tool>> {
         }),
         output_schema: None,
         power: PowerClass::ReadLow,
+        permissions: Vec::new(),
         sensitivity: Sensitivity::Public,
         deadline: Duration::from_secs(30),
         digest: Digest([0; 32]),

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use countersign_core::{Access, CallQuestion, Decision, Need, Phase, Principal, ToolSpec, Verdict};
-use serde_json::Value;
+use countersign_core::{CallQuestion, Decision, Need, Principal, Verdict};
 
 use crate::{
     decide::Policies,
@@ -47,30 +46,24 @@ pub enum Unlock {
 }
 
 impl Policies {
-    /// Explains a call; without `arguments`, why the tool is listed or not.
-    pub fn explain(
-        &self,
-        principal: &Principal,
-        tool: &ToolSpec,
-        arguments: Option<&Value>,
-        accesses: &[Access],
-    ) -> Explanation {
-        let phase = arguments.map_or(Phase::Listing, |arguments| Phase::Calling { arguments });
-        let question = CallQuestion { principal, tool, phase };
+    /// Explains a call with all accesses of its plan; without a plan, why the tool is listed or not.
+    pub fn explain(&self, question: &CallQuestion<'_>) -> Explanation {
+        let (principal, tool) = (question.principal, question.tool);
         let call = self.explained(
             format!("call {}", tool.name),
             true,
             principal,
             self.tool_slice(&tool.name),
-            |principal| self.evaluate_call(&CallQuestion { principal, ..question }),
+            |principal| self.evaluate_call(&CallQuestion { principal, ..*question }),
         );
+        let accesses = question.plan.map_or(&[][..], |plan| plan.accesses);
         let accesses = accesses.iter().map(|access| {
             self.explained(
                 access.to_string(),
                 access.need != Need::Filter,
                 principal,
                 self.access_slice(access),
-                |principal| self.evaluate_access(&CallQuestion { principal, ..question }, access),
+                |principal| self.evaluate_access(&CallQuestion { principal, ..*question }, access),
             )
         });
         let questions: Vec<Explained> = [call].into_iter().chain(accesses).collect();

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Arguments, CallIo, Cell, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass,
-    Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Arguments, CallIo, Cell, Digest, Effect, Label, Output, Part, Permission, Permit, Planned,
+    PowerClass, Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use countersign_sql::{Operation, Value};
 use serde_json::{Value as Json, json};
@@ -69,6 +69,7 @@ impl ExplainQuery {
             }),
             output_schema: Some(output_schema()),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Private,
             deadline: time.saturating_add(Duration::from_millis(150)),
             digest: Digest([0; 32]),

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass,
-    Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Planned,
+    PowerClass, Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use countersign_sql::TableInfo;
 use serde_json::json;
@@ -56,6 +56,7 @@ impl ListTables {
                 "required": ["database", "tables"]
             })),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Internal,
             deadline: Duration::from_secs(5),
             digest: Digest([0; 32]),

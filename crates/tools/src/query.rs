@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass, Principal,
-    Sensitivity, Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Planned, PowerClass,
+    Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use countersign_sql::Value;
 use serde_json::json;
@@ -61,6 +61,7 @@ impl Query {
             }),
             output_schema: Some(output_schema()),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Private,
             deadline: limits.time.saturating_add(SLACK),
             digest: Digest([0; 32]),

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass,
-    Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Planned,
+    PowerClass, Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use serde_json::json;
 
@@ -60,6 +60,7 @@ impl TableStatsTool {
             }),
             output_schema: Some(output_schema()),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Internal,
             deadline: Duration::from_secs(5),
             digest: Digest([0; 32]),

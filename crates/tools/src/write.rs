@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Arguments, CallIo, Confidentiality, Digest, Effect, Integrity, Label, Need, Output, Part, Permit,
-    Plan, Planned, PowerClass, Preview, PreviewPermit, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Arguments, CallIo, Confidentiality, Digest, Effect, Integrity, Label, Need, Output, Part,
+    Permission, Permit, Plan, Planned, PowerClass, Preview, PreviewPermit, Principal, Sensitivity, Tool,
+    ToolError, ToolSpec,
 };
 use countersign_sql::Value;
 use serde_json::json;
@@ -69,6 +70,7 @@ impl Write {
             }),
             output_schema: Some(output_schema()),
             power: PowerClass::WriteHigh,
+            permissions: vec![Permission::ReadDatabase, Permission::WriteDatabase],
             sensitivity: Sensitivity::Private,
             deadline: limits.time.saturating_add(SLACK),
             digest: Digest([0; 32]),

@@ -3,9 +3,10 @@
 use super::trail::Trail;
 use crate::{
     call::Call,
-    decision::{CallQuestion, Decision, Foreseen, Phase, PolicySet, Verdict},
+    decision::{CallQuestion, Decision, Foreseen, Phase, PlanFacts, PolicySet, Verdict},
     denied::{Denied, Subsystem},
     plan::{Access, Action, Need, Plan},
+    record::{MAX_ACCESSES, Observed},
     tool::ToolError,
 };
 
@@ -19,7 +20,8 @@ pub(super) struct Authorized {
     pub(super) held_by: Vec<String>,
 }
 
-/// Asks policy on the tool, then on every access. `foreseen` is what a preview found out, once there was one.
+/// Asks policy on the tool, then on every access. `foreseen` is what a preview found out, once there was one. A set that is only observed is
+/// asked the same; where it differs is noted, and nothing else comes of it.
 pub(super) fn authorize(
     policy: &dyn PolicySet,
     call: &Call,
@@ -32,45 +34,90 @@ pub(super) fn authorize(
         None => Phase::Calling { arguments },
         Some(foreseen) => Phase::Previewed { arguments, foreseen },
     };
-    let question = CallQuestion { principal: &call.principal, tool: plan.spec(), phase };
+    let question = CallQuestion::new(&call.principal, plan.spec(), phase, trail.now());
+    let question = question.planned(PlanFacts::of(plan));
+    let mut policies = Vec::new();
+    let decided = judge(policy, &question, plan, &mut policies);
+    trail.decided(policies);
+    // MUTATE(P7-observed): what the observed policies say is not asked
+    if let Some(observed) = policy.observed() {
+        let mut policies = Vec::new();
+        let would = judge(observed, &question, plan, &mut policies);
+        trail.observed(difference(observed.digest(), &decided, &would, policies));
+    }
+    decided
+}
+
+/// One set of policies on one plan. `policies` takes the ids of those that decided.
+fn judge(
+    policy: &dyn PolicySet,
+    question: &CallQuestion<'_>,
+    plan: &Plan,
+    policies: &mut Vec<String>,
+) -> Result<Authorized, ToolError> {
     let mut granted = Vec::with_capacity(plan.accesses().len());
-    let decision = policy.decide_call(&question);
+    let decision = policy.decide_call(question);
+    policies.extend(decision.policies.iter().cloned());
     let mut holds = gate(&decision, String::new())?;
-    let mut held_by = if holds > 0 { decision.policies.clone() } else { Vec::new() };
-    trail.decided(decision.policies);
+    let mut held_by = if holds > 0 { decision.policies } else { Vec::new() };
     for access in plan.accesses() {
-        let decision = policy.decide_access(&question, access);
+        let decision = policy.decide_access(question, access);
         match (decision.verdict, access.need) {
             (Verdict::Allow, _) if decision.error.is_none() => granted.push(access.clone()),
             (_, Need::Filter) if decision.error.is_none() => continue,
             (Verdict::Deny, Need::Maskable) if decision.error.is_none() => {
                 let masked = Access { action: Action::Mask, need: Need::Required, ..access.clone() };
-                let softened = policy.decide_access(&question, &masked);
+                let softened = policy.decide_access(question, &masked);
                 if softened.error.is_none() && softened.verdict == Verdict::Allow {
-                    trail.decided(softened.policies);
+                    policies.extend(softened.policies);
                     granted.push(masked);
                     continue;
                 }
-                let refused = gate(&decision, access.object.to_string());
-                trail.decided(decision.policies);
-                refused?;
+                policies.extend(decision.policies.iter().cloned());
+                gate(&decision, access.object.to_string())?;
                 continue;
             }
             _ => {
-                let refused = gate(&decision, access.object.to_string());
+                policies.extend(decision.policies.iter().cloned());
+                holds = holds.max(gate(&decision, access.object.to_string())?);
                 if let Verdict::Hold { .. } = decision.verdict {
-                    held_by.extend(decision.policies.iter().cloned());
+                    held_by.extend(decision.policies);
                 }
-                trail.decided(decision.policies);
-                holds = holds.max(refused?);
                 continue;
             }
         }
-        trail.decided(decision.policies);
+        policies.extend(decision.policies);
     }
     held_by.sort();
     held_by.dedup();
     Ok(Authorized { granted, holds, held_by })
+}
+
+/// What an observed set would have decided differently; none if nothing.
+fn difference(
+    digest: &str,
+    decided: &Result<Authorized, ToolError>,
+    would: &Result<Authorized, ToolError>,
+    mut policies: Vec<String>,
+) -> Option<Observed> {
+    let word = |outcome: &Result<Authorized, ToolError>| match outcome {
+        Ok(Authorized { holds: 0, .. }) => "allow",
+        Ok(Authorized { holds: 1, .. }) => "hold 1",
+        Ok(_) => "hold 2",
+        Err(_) => "deny",
+    };
+    let objects = |outcome: &Result<Authorized, ToolError>, other: &Result<Authorized, ToolError>| {
+        let (Ok(one), Ok(other)) = (outcome, other) else { return Vec::new() };
+        let only = one.granted.iter().filter(|access| !other.granted.contains(access));
+        only.take(MAX_ACCESSES).map(Access::to_string).collect()
+    };
+    let (gained, lost) = (objects(would, decided), objects(decided, would));
+    if word(decided) == word(would) && gained.is_empty() && lost.is_empty() {
+        return None;
+    }
+    policies.sort();
+    policies.dedup();
+    Some(Observed { policy: digest.to_owned(), decision: word(would), policies, gained, lost })
 }
 
 /// `Ok(n)`: permitted once `n` people approve.

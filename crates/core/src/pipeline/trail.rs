@@ -4,11 +4,12 @@ use super::Pipeline;
 use crate::{
     approval::{Approved, Request},
     call::Call,
+    decision::PolicySet,
     denied::{Denied, Refused, Subsystem},
     ids::CallId,
     label::Label,
     output::Reply,
-    plan::{Access, Effect, Plan},
+    plan::{Access, Effect, Need, Plan},
     ports::{EntryClass, Ticket},
     record::{self, FORMAT, From, MAX_ACCESSES, Opening, Outcome, Summary, Who, target_name},
     tool::ToolError,
@@ -26,6 +27,9 @@ pub(super) struct Trail<'p> {
     effect: Option<Effect>,
     accesses: Vec<String>,
     facts: Option<std::collections::BTreeMap<&'static str, String>>,
+    may_hide: Vec<usize>,
+    may_mask: Vec<usize>,
+    observed: Option<record::Observed>,
     approval: Option<record::Approval>,
     replays: Option<String>,
     unsettled: Option<String>,
@@ -45,6 +49,9 @@ impl<'p> Trail<'p> {
             effect: None,
             accesses: Vec::new(),
             facts: None,
+            may_hide: Vec::new(),
+            may_mask: Vec::new(),
+            observed: None,
             approval: None,
             replays: None,
             unsettled: None,
@@ -99,7 +106,30 @@ impl<'p> Trail<'p> {
         if let Some(more) = all.len().checked_sub(MAX_ACCESSES).filter(|more| *more > 0) {
             self.accesses.push(format!("… and {more} more"));
         }
+        let places = |need: Need| {
+            let known = all.iter().take(MAX_ACCESSES).enumerate();
+            known.filter(|(_, access)| access.need == need).map(|(place, _)| place).collect()
+        };
+        (self.may_hide, self.may_mask) = (places(Need::Filter), places(Need::Maskable));
         self.facts = Some(plan.facts().clone());
+    }
+
+    /// The time of day, in microseconds since 1970 UTC.
+    pub(super) fn now(&self) -> u64 {
+        self.pipeline.environment.unix_micros()
+    }
+
+    /// The tool is unknown to the caller; `shown`: not so under the observed policies.
+    pub(super) fn hidden(&mut self, observed: &dyn PolicySet, shown: bool) {
+        let policy = observed.digest().to_owned();
+        let (policies, gained, lost) = Default::default();
+        self.observed =
+            shown.then_some(record::Observed { policy, decision: "show", policies, gained, lost });
+    }
+
+    /// What the observed policies would have decided differently.
+    pub(super) fn observed(&mut self, observed: Option<record::Observed>) {
+        self.observed = observed;
     }
 
     pub(super) fn decided(&mut self, policies: impl IntoIterator<Item = String>) {
@@ -210,10 +240,13 @@ impl<'p> Trail<'p> {
             plan: self.plan.clone(),
             effect: self.effect,
             accesses: self.accesses.iter().map(|access| redactor.line(access).into_owned()).collect(),
+            may_hide: self.may_hide.clone(),
+            may_mask: self.may_mask.clone(),
             facts: self.facts.as_ref(),
             decision,
             policies: &self.policies,
             policy: &self.policy_digest,
+            observed: self.observed.as_ref(),
             approval: self.approval.as_ref(),
             replays: self.replays.as_deref(),
             code,

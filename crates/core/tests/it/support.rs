@@ -237,6 +237,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
             "required":["text"],"additionalProperties":false}),
         output_schema: None,
         power: PowerClass::ReadLow,
+        permissions: Vec::new(),
         sensitivity: Sensitivity::Private,
         deadline: Duration::from_millis(200),
         digest: Digest([0; 32]),

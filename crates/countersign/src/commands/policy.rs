@@ -2,7 +2,7 @@
 
 use std::{fs, io::Read as _, path::Path};
 
-use countersign_core::{Arguments, Tool, Verdict, json};
+use countersign_core::{Arguments, CallQuestion, Phase, PlanFacts, Tool, Verdict, json};
 use countersign_policy::{Effect, Policies};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -13,6 +13,7 @@ use crate::{
     compose,
     config::Config,
     print::{Exit, Failure, Outcome, Printer, Style, line},
+    runtime::unix_micros,
 };
 
 /// The largest call that is explained.
@@ -82,7 +83,15 @@ fn explain(config: &Config, call: &Path, who: &str, printer: Printer) -> Outcome
             return Ok(Exit::No);
         }
     };
-    let explanation = policies.explain(&principal, tool.spec(), Some(arguments.value()), &planned.accesses);
+    let phase = Phase::Calling { arguments: arguments.value() };
+    let facts = PlanFacts {
+        effect: planned.effect,
+        accesses: &planned.accesses,
+        destinations: &planned.destinations,
+        facts: &planned.facts,
+    };
+    let question = CallQuestion::new(&principal, tool.spec(), phase, unix_micros()).planned(facts);
+    let explanation = policies.explain(&question);
     if printer.json {
         let questions: Vec<_> = explanation
             .questions

@@ -11,6 +11,7 @@ use crate::{
     cli::ToolsCommand,
     compose,
     print::{Exit, Failure, Outcome, Printer, Style, line},
+    runtime::unix_micros,
 };
 
 /// Runs the command.
@@ -25,7 +26,7 @@ pub(crate) fn run(command: &ToolsCommand, file: &Path, printer: Printer) -> Outc
         .iter()
         .map(|tool| tool.spec())
         .filter(|spec| {
-            let question = CallQuestion { principal: &principal, tool: spec, phase: Phase::Listing };
+            let question = CallQuestion::new(&principal, spec, Phase::Listing, unix_micros());
             policies.decide_call(&question).verdict != Verdict::Deny
         })
         .collect();

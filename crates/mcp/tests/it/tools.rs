@@ -70,6 +70,7 @@ pub(crate) fn tools(seen: &Arc<Seen>) -> Vec<Arc<dyn Tool>> {
             input_schema: schema,
             output_schema,
             power,
+            permissions: Vec::new(),
             sensitivity: Sensitivity::Public,
             deadline: Duration::from_secs(20),
             digest: Digest([0; 32]),

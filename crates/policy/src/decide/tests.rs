@@ -11,6 +11,9 @@ use crate::{
     schema,
 };
 
+/// When the questions of these tests are asked.
+const AT: u64 = 1_800_000_000_000_000;
+
 fn tool(name: &str, power: PowerClass, tenant: Option<&str>) -> ToolFact {
     let spec = ToolSpec {
         name: name.into(),
@@ -23,6 +26,7 @@ fn tool(name: &str, power: PowerClass, tenant: Option<&str>) -> ToolFact {
         }}),
         output_schema: None,
         power,
+        permissions: Vec::new(),
         sensitivity: Sensitivity::Internal,
         deadline: Duration::from_secs(1),
         digest: Digest::of(b""),
@@ -74,7 +78,7 @@ fn principal(kind: PrincipalKind) -> Principal {
 
 fn calls(policies: &Policies, kind: PrincipalKind, name: &str, arguments: &Value) -> Verdict {
     let tool = &facts().tools.into_iter().find(|tool| &*tool.spec.name == name).expect("a tool").spec;
-    let question = CallQuestion { principal: &principal(kind), tool, phase: Phase::Calling { arguments } };
+    let question = CallQuestion::new(&principal(kind), tool, Phase::Calling { arguments }, AT);
     policies.decide_call(&question).verdict
 }
 
@@ -82,7 +86,7 @@ fn foresees(policies: &Policies, name: &str, affected: Option<u64>) -> Verdict {
     let tool = &facts().tools.into_iter().find(|tool| &*tool.spec.name == name).expect("a tool").spec;
     let arguments = &json!({});
     let phase = Phase::Previewed { arguments, foreseen: Foreseen { affected } };
-    policies.decide_call(&CallQuestion { principal: &principal(PrincipalKind::Person), tool, phase }).verdict
+    policies.decide_call(&CallQuestion::new(&principal(PrincipalKind::Person), tool, phase, AT)).verdict
 }
 
 /// A policy may look at what a preview found; the answer is not remembered for the next preview.
@@ -106,11 +110,8 @@ fn touches(policies: &Policies, action: Action, database: &str) -> Verdict {
 fn accesses(policies: &Policies, action: Action, object: Object) -> Verdict {
     let arguments = &json!({});
     let tool = &facts().tools[0].spec;
-    let question = CallQuestion {
-        principal: &principal(PrincipalKind::Person),
-        tool,
-        phase: Phase::Calling { arguments },
-    };
+    let principal = &principal(PrincipalKind::Person);
+    let question = CallQuestion::new(principal, tool, Phase::Calling { arguments }, AT);
     policies.decide_access(&question, &Access::required(action, object)).verdict
 }
 
@@ -236,7 +237,7 @@ fn slices_decide_as_the_whole_set_does() {
                 &Principal::new("i", "s", kind, tenant, AuthMethod::ApiKey).with_roles(["r".to_owned()]);
             for fact in &facts().tools {
                 for phase in [Phase::Listing, Phase::Calling { arguments }] {
-                    let question = CallQuestion { principal, tool: &fact.spec, phase };
+                    let question = CallQuestion::new(principal, &fact.spec, phase, AT);
                     assert_eq!(sliced.evaluate_call(&question), whole.evaluate_call(&question));
                     for object in objects() {
                         for action in [Action::Read, Action::Write, Action::Use] {
@@ -276,7 +277,7 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
         let entities = tool.entities.iter().cloned().chain([user.clone()]);
         Entities::from_entities(entities, Some(&schema)).expect("entities of the declared types");
         for phase in [Phase::Listing, Phase::Calling { arguments }] {
-            let question = CallQuestion { principal, tool: &fact.spec, phase };
+            let question = CallQuestion::new(principal, &fact.spec, phase, AT);
             let context = context::of_call(&question, tool, 0).expect("a context");
             Request::new(user.uid(), tool.action.clone(), tool.resource.clone(), context, Some(&schema))
                 .expect("a request of the declared types");
@@ -288,7 +289,7 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
                 continue;
             }
             let entity = policies.names.object(&object, Some(&"globex".into())).expect("an entity");
-            let question = CallQuestion { principal, tool: &facts().tools[0].spec, phase: Phase::Listing };
+            let question = CallQuestion::new(principal, &facts().tools[0].spec, Phase::Listing, AT);
             let context = context::of_access(&question, 2).expect("a context");
             Request::new(user.uid(), access.action.clone(), entity.uid(), context, Some(&schema))
                 .expect("a request of the declared types");

@@ -24,7 +24,7 @@ fn median_micros(mut work: impl FnMut(usize)) -> f64 {
 fn cost_of_a_decision() {
     let policies = defaults();
     let (principal, tool, arguments) = (&operator(), &spec("query_shop"), &json!({ "query": "SELECT 1" }));
-    let question = CallQuestion { principal, tool, phase: Phase::Calling { arguments } };
+    let question = CallQuestion::new(principal, tool, Phase::Calling { arguments }, AT);
     let read = |n: usize| Access::required(Action::Read, column("customers", &format!("c{n}")));
     let same = read(0);
 

@@ -162,7 +162,7 @@ fn what_the_policies_were_not_validated_for_is_denied() {
     let principal = &operator();
     // The same name with another schema: a tool that changed after the policies were loaded.
     let changed = &tool("query_shop", PowerClass::ReadHigh, json!({ "type": "object" }));
-    let question = CallQuestion { principal, tool: changed, phase: Phase::Listing };
+    let question = CallQuestion::new(principal, changed, Phase::Listing, AT);
     let decision = policies.decide_call(&question);
     assert_eq!(decision.verdict, Verdict::Deny);
     assert!(decision.error.is_some());

@@ -14,15 +14,20 @@ fn a_refused_statement() {
         Access::filter(Action::Read, table("restricted_salaries")),
     ];
     let explanation =
-        defaults().explain(&operator(), &spec("query_shop"), Some(&json!({ "query": "x" })), &accesses);
+        explained(&defaults(), &operator(), &spec("query_shop"), Some(&json!({ "query": "x" })), &accesses);
     assert_eq!(explanation.verdict, Verdict::Deny);
     insta::assert_snapshot!(explanation);
 }
 
 #[test]
 fn a_role_that_would_unlock_it() {
-    let explanation =
-        defaults().explain(&person("acme", &[]), &spec("query_shop"), Some(&json!({ "query": "x" })), &[]);
+    let explanation = explained(
+        &defaults(),
+        &person("acme", &[]),
+        &spec("query_shop"),
+        Some(&json!({ "query": "x" })),
+        &[],
+    );
     assert_eq!(explanation.verdict, Verdict::Deny);
     assert_eq!(
         explanation.questions[0].unlock,
@@ -42,7 +47,7 @@ fn a_held_call() {
     let policies =
         with_defaults(r#"@id("r") permit (principal, action == Action::"refund_order", resource);"#);
     let arguments = json!({ "order": 1, "cents": 5, "extra": 0.5 });
-    let explanation = policies.explain(&operator(), &spec("refund_order"), Some(&arguments), &[]);
+    let explanation = explained(&policies, &operator(), &spec("refund_order"), Some(&arguments), &[]);
     assert_eq!(explanation.verdict, Verdict::Hold { approvals: 2 });
     insta::assert_snapshot!(explanation);
 }
@@ -50,13 +55,13 @@ fn a_held_call() {
 #[test]
 fn what_is_only_hidden_does_not_deny_the_call() {
     let accesses = [Access::filter(Action::Read, table("restricted_salaries"))];
-    let explanation = defaults().explain(&operator(), &spec("list_tables"), Some(&json!({})), &accesses);
+    let explanation = explained(&defaults(), &operator(), &spec("list_tables"), Some(&json!({})), &accesses);
     assert_eq!(explanation.verdict, Verdict::Allow);
     assert_eq!(explanation.questions[1].decision.verdict, Verdict::Deny);
 }
 
 #[test]
 fn a_tool_that_is_not_listed() {
-    let explanation = defaults().explain(&operator(), &spec("refund_order"), None, &[]);
+    let explanation = explained(&defaults(), &operator(), &spec("refund_order"), None, &[]);
     assert_eq!(explanation.questions[0].unlock, [Unlock::Policy(vec![])]);
 }

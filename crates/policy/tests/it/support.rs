@@ -1,14 +1,18 @@
 //! Principals, tools and questions that the tests share.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 
 use countersign_core::{
-    Access, Action, AuthMethod, CallQuestion, Decision, Digest, Object, Phase, PowerClass, Principal,
-    PrincipalKind, Sensitivity, ToolSpec, Verdict, decision::PolicySet,
+    Access, Action, AuthMethod, CallQuestion, Decision, Digest, Effect, Object, Phase, PlanFacts, PowerClass,
+    Principal, PrincipalKind, Sensitivity, ToolSpec, Verdict, decision::PolicySet,
 };
-use countersign_policy::{DEFAULT_POLICIES, DatabaseFact, Policies, PolicyFile, RegistryFacts, ToolFact};
+use countersign_policy::{
+    DEFAULT_POLICIES, DatabaseFact, Explanation, Policies, PolicyFile, RegistryFacts, ToolFact,
+};
 use serde_json::{Value, json};
 
+/// When the questions of these tests are asked: 2027-01-15 08:00 UTC, a Friday.
+pub(crate) const AT: u64 = 1_800_000_000_000_000;
 pub(crate) const NO_ARGUMENTS: &Value = &Value::Null;
 
 pub(crate) fn tool(name: &str, power: PowerClass, input_schema: Value) -> Arc<ToolSpec> {
@@ -21,6 +25,7 @@ pub(crate) fn tool(name: &str, power: PowerClass, input_schema: Value) -> Arc<To
         input_schema,
         output_schema: None,
         power,
+        permissions: Vec::new(),
         sensitivity: Sensitivity::Private,
         deadline: Duration::from_secs(1),
         digest: Digest::of(b""),
@@ -136,17 +141,32 @@ pub(crate) fn operator() -> Principal {
 pub(crate) fn call(policies: &Policies, principal: &Principal, name: &str, arguments: &Value) -> Decision {
     let tool = &spec(name);
     let arguments = if arguments.is_null() { &json!({}) } else { arguments };
-    policies.decide_call(&CallQuestion { principal, tool, phase: Phase::Calling { arguments } })
+    policies.decide_call(&CallQuestion::new(principal, tool, Phase::Calling { arguments }, AT))
 }
 
 pub(crate) fn listed(policies: &Policies, principal: &Principal, name: &str) -> Decision {
-    policies.decide_call(&CallQuestion { principal, tool: &spec(name), phase: Phase::Listing })
+    policies.decide_call(&CallQuestion::new(principal, &spec(name), Phase::Listing, AT))
 }
 
 pub(crate) fn access(policies: &Policies, principal: &Principal, name: &str, access: &Access) -> Decision {
     let arguments = &json!({});
-    let question = CallQuestion { principal, tool: &spec(name), phase: Phase::Calling { arguments } };
+    let tool = &spec(name);
+    let question = CallQuestion::new(principal, tool, Phase::Calling { arguments }, AT);
     policies.decide_access(&question, access)
+}
+
+/// Why a call with these accesses would end as it would; without arguments, why the tool is listed or not.
+pub(crate) fn explained(
+    policies: &Policies,
+    principal: &Principal,
+    tool: &ToolSpec,
+    arguments: Option<&Value>,
+    accesses: &[Access],
+) -> Explanation {
+    let facts = BTreeMap::new();
+    let phase = arguments.map_or(Phase::Listing, |arguments| Phase::Calling { arguments });
+    let plan = PlanFacts { effect: Effect::Read, accesses, destinations: &[], facts: &facts };
+    policies.explain(&CallQuestion::new(principal, tool, phase, AT).planned(plan))
 }
 
 /// May an operator read this?

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Confidentiality, Digest, Integrity, Label, Output, Part, Permit, Planned, PowerClass,
-    Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Confidentiality, Digest, Integrity, Label, Output, Part, Permission, Permit, Planned,
+    PowerClass, Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 use serde_json::{Value as Json, json};
 
@@ -27,6 +27,7 @@ impl FixedAnswer {
             input_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
             output_schema: Some(json!({"type": "object"})),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Internal,
             deadline: Duration::from_secs(5),
             digest: Digest([0; 32]),

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Arguments, CallIo, Cell, Digest, Effect, Label, Output, Part, Permit, Planned, PowerClass,
-    Principal, RowShape, Sensitivity, Shape, Tool, ToolError, ToolSpec,
+    Access, Arguments, CallIo, Cell, Digest, Effect, Label, Output, Part, Permission, Permit, Planned,
+    PowerClass, Principal, RowShape, Sensitivity, Shape, Tool, ToolError, ToolSpec,
 };
 use serde_json::json;
 
@@ -52,6 +52,7 @@ impl DescribeEntities {
                 "required": ["entities"]
             })),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Internal,
             deadline: Duration::from_secs(5),
             digest: Digest([0; 32]),
@@ -133,6 +134,7 @@ impl CountEntities {
                 "required": ["entity", "table", "total"]
             })),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Internal,
             deadline: time.unwrap_or(Duration::from_secs(5)).saturating_add(SLACK),
             digest: Digest([0; 32]),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Digest, Output, Permit, Plan, Planned, Preview, PreviewPermit, Principal, Sensitivity,
-    Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Digest, Output, Permission, Permit, Plan, Planned, PowerClass, Preview, PreviewPermit,
+    Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 
 use super::{call, prepared::PreparedQuery};
@@ -28,6 +28,12 @@ impl Exposed {
             input_schema: query.input.clone(),
             output_schema: Some(query.output.clone()),
             power: entry.power,
+            permissions: match entry.power {
+                PowerClass::ReadLow | PowerClass::ReadHigh => vec![Permission::ReadDatabase],
+                PowerClass::WriteLow | PowerClass::WriteHigh => {
+                    vec![Permission::ReadDatabase, Permission::WriteDatabase]
+                }
+            },
             sensitivity: Sensitivity::Private,
             deadline: query.database.limits().time.saturating_add(SLACK),
             digest: Digest([0; 32]),

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Digest, Output, Permit, Planned, PowerClass, Principal, Sensitivity, Tool, ToolError,
-    ToolSpec,
+    Arguments, CallIo, Digest, Output, Permission, Permit, Planned, PowerClass, Principal, Sensitivity, Tool,
+    ToolError, ToolSpec,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -40,6 +40,7 @@ impl RunCatalogQuery {
             }),
             output_schema: Some(json!({"type": "object"})),
             power: PowerClass::ReadLow,
+            permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Private,
             deadline: time.unwrap_or(Duration::from_secs(5)).saturating_add(SLACK),
             digest: Digest([0; 32]),
