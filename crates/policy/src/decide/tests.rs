@@ -78,7 +78,8 @@ fn principal(kind: PrincipalKind) -> Principal {
 
 fn calls(policies: &Policies, kind: PrincipalKind, name: &str, arguments: &Value) -> Verdict {
     let tool = &facts().tools.into_iter().find(|tool| &*tool.spec.name == name).expect("a tool").spec;
-    let question = CallQuestion::new(&principal(kind), tool, Phase::Calling { arguments }, AT);
+    let principal = &principal(kind);
+    let question = CallQuestion::new(principal, tool, Phase::Calling { arguments }, AT);
     policies.decide_call(&question).verdict
 }
 
@@ -131,7 +132,7 @@ fn files_belong_to_the_tenant_of_their_root() {
 fn every_floor_policy_decides_something() {
     use PrincipalKind::{Anonymous, Person, Shared};
     type Ask = fn(&Policies) -> Verdict;
-    let flips: [(&str, Ask, Verdict, Verdict); 8] = [
+    let flips: [(&str, Ask, Verdict, Verdict); 9] = [
         ("tenant-tools", |p| calls(p, Person, "theirs", &json!({})), Verdict::Deny, Verdict::Allow),
         ("tenant-data", |p| touches(p, Action::Read, "ledger"), Verdict::Deny, Verdict::Allow),
         (
@@ -283,13 +284,14 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
                 .expect("a request of the declared types");
         }
     }
+    let tool = &facts().tools[0].spec;
     for object in objects() {
         for ((_, kind), access) in &policies.accesses {
             if *kind != object.kind() {
                 continue;
             }
             let entity = policies.names.object(&object, Some(&"globex".into())).expect("an entity");
-            let question = CallQuestion::new(principal, &facts().tools[0].spec, Phase::Listing, AT);
+            let question = CallQuestion::new(principal, tool, Phase::Listing, AT);
             let context = context::of_access(&question, 2).expect("a context");
             Request::new(user.uid(), access.action.clone(), entity.uid(), context, Some(&schema))
                 .expect("a request of the declared types");
