@@ -4,6 +4,9 @@ use std::{io, os::fd::AsFd as _, os::unix::net::UnixStream};
 
 use crate::print::Exit;
 
+/// The hidden command that supervises one jail; see `countersign_sandbox::Launcher`.
+pub(crate) const JAIL_SUPERVISOR: &str = "__jail";
+
 /// Serves database requests on descriptor 0 until its master closes it. Nothing is printed: the master speaks for the worker.
 pub(crate) fn run() -> Exit {
     let Ok(stream) = io::stdin().as_fd().try_clone_to_owned() else { return Exit::Unavailable };

@@ -14,7 +14,10 @@
 //! Linux only. Elsewhere everything compiles and [`Spawn::start`] answers [`SpawnError::Unsupported`].
 #![deny(unsafe_code)]
 
-use std::{ffi::OsString, io, os::unix::net::UnixStream, path::PathBuf};
+use std::{ffi::OsString, io, os::unix::net::UnixStream, path::PathBuf, process::ExitCode};
+
+mod engine;
+mod jail;
 
 #[cfg(target_os = "linux")]
 mod child;
@@ -27,6 +30,11 @@ mod unsupported;
 
 #[cfg(target_os = "linux")]
 pub use child::Child;
+pub use engine::{Grade, Launcher, Report, Sandbox, self_test};
+pub use jail::{
+    Bind, Captured, Collect, Finished, InputFile, Jail, JailError, JailLimits, NOBODY, ResultFile, SCRATCH,
+    Status, Usage, View,
+};
 #[cfg(not(target_os = "linux"))]
 pub use unsupported::Child;
 
@@ -131,4 +139,10 @@ pub enum SpawnError {
 pub fn stream_of_this_process() -> io::Result<UnixStream> {
     use std::os::fd::AsFd;
     Ok(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// The whole life of the process that supervises one jail: `main` of the program named by [`Launcher`], called while it has one thread.
+/// It reads its order from descriptor 0, which [`Sandbox::run`] gave it.
+pub fn helper_main() -> ExitCode {
+    ExitCode::FAILURE
 }
