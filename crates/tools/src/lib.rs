@@ -7,6 +7,7 @@ mod database;
 mod describe_table;
 mod engine;
 mod explain_query;
+pub mod files;
 mod list_tables;
 mod odbc_pool;
 mod postgres_pool;

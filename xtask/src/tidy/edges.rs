@@ -19,7 +19,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("countersign-state", &["countersign-core"]),
     (
         "countersign-tools",
-        &["countersign-core", "countersign-sql", "countersign-sandbox", "countersign-egress"],
+        &[
+            "countersign-core",
+            "countersign-sql",
+            "countersign-sandbox",
+            "countersign-egress",
+            "countersign-redact",
+        ],
     ),
     ("countersign-mcp", &["countersign-core", "countersign-egress", "countersign-sandbox"]),
     ("countersign-console", &["countersign-core"]),

@@ -1,0 +1,133 @@
+//! openat2 (Linux 5.6), and renames that never overwrite unseen.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat},
+    io::Errno,
+};
+
+use super::Open;
+
+/// How often a lookup is tried again that the kernel gave up because of a rename elsewhere.
+const TRIES: usize = 64;
+
+/// File systems that hold no files but the kernel's own state, and names that lead to other processes.
+const KERNEL_FILE_SYSTEMS: [i64; 12] = [
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x7363_6673, // securityfs
+    0xcafe_4a11, // bpf
+    0x1cd1,      // devpts
+    0x6165_676c, // pstore
+    0x6265_6570, // configfs
+    0x1980_0202, // mqueue
+];
+
+/// Opens the directory that a root is.
+pub(in super::super) fn open_root(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    fs::open(path, flags, Mode::empty())
+}
+
+/// Whether a directory lies in a file system of the kernel's own state.
+pub(in super::super) fn is_kernel_state(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let kind = fs::fstatfs(dir)?.f_type;
+    #[allow(clippy::unnecessary_cast, reason = "the type differs between architectures")]
+    Ok(KERNEL_FILE_SYSTEMS.contains(&(kind as i64)))
+}
+
+/// Opens what `path` names below `dir`; a symbolic link anywhere in it is refused with `ELOOP`.
+pub(in super::super) fn open(dir: BorrowedFd<'_>, path: &str, how: Open) -> Result<OwnedFd, Errno> {
+    // MUTATE(C1-beneath): the kernel no longer keeps lookups below the root
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV
+        | ResolveFlags::NO_SYMLINKS;
+    // A FIFO is not waited for, and a terminal does not become ours.
+    let common = OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let (flags, mode) = match how {
+        Open::Look => (OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()),
+        Open::Read => (OFlags::RDONLY | common, Mode::empty()),
+        Open::List => (OFlags::RDONLY | OFlags::DIRECTORY | common, Mode::empty()),
+        Open::Create { mode } => {
+            (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | common, Mode::from_raw_mode(mode & 0o777))
+        }
+    };
+    let path = if path.is_empty() { "." } else { path };
+    for _ in 0..TRIES {
+        match fs::openat2(dir, path, flags, mode, resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            done => return done,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// What is known of something that is open.
+pub(in super::super) fn stat(fd: impl AsFd) -> Result<Stat, Errno> {
+    fs::fstat(fd)
+}
+
+/// What a file is, from its status.
+pub(in super::super) fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// Where a symbolic link leads that was opened with [`Open::Look`].
+pub(in super::super) fn read_link(link: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    Ok(fs::readlinkat(link, "", Vec::new())?.into_bytes())
+}
+
+/// The names in a directory, without `.` and `..`, at most `limit` of them, and whether there are more.
+pub(in super::super) fn list(dir: BorrowedFd<'_>, limit: usize) -> Result<(Vec<Vec<u8>>, bool), Errno> {
+    let mut names = Vec::new();
+    for entry in fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") {
+            continue;
+        }
+        if names.len() == limit {
+            return Ok((names, true));
+        }
+        names.push(name.to_vec());
+    }
+    Ok((names, false))
+}
+
+/// Makes a directory.
+pub(in super::super) fn make_dir(dir: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    fs::mkdirat(dir, name, Mode::from_raw_mode(0o777))
+}
+
+/// Removes a file.
+pub(in super::super) fn remove(dir: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    fs::unlinkat(dir, name, AtFlags::empty())
+}
+
+/// Gives a file a name that nothing has yet.
+pub(in super::super) fn rename_new(
+    from: (BorrowedFd<'_>, &str),
+    to: (BorrowedFd<'_>, &str),
+) -> Result<(), Errno> {
+    fs::renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE)
+}
+
+/// Exchanges two names of one directory, in one step.
+pub(in super::super) fn exchange(dir: BorrowedFd<'_>, one: &str, other: &str) -> Result<(), Errno> {
+    fs::renameat_with(dir, one, dir, other, RenameFlags::EXCHANGE)
+}
+
+/// Gives a file the permissions of another, and nothing beyond: no set-user-id.
+pub(in super::super) fn set_mode(file: &File, mode: u32) -> Result<(), Errno> {
+    fs::fchmod(file, Mode::from_raw_mode(mode & 0o777))
+}

@@ -1,0 +1,82 @@
+//! Why something below a root is not touched, in words for the caller: rules and the caller's own path, nothing of the host.
+
+use countersign_core::{Denied, ToolError};
+use rustix::io::Errno;
+
+/// Why something below a root is not touched.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing is there.
+    #[error("there is no such file or directory")]
+    Missing,
+    /// A symbolic link, or a mount, leads out of the root.
+    #[error("leads out of the root, through a symbolic link or onto another mount")]
+    Outside,
+    /// Too many symbolic links, or links that lead in a circle.
+    #[error("leads through too many symbolic links")]
+    Links,
+    /// What is there is neither a regular file nor a directory, or not the one that is asked for.
+    #[error("is {found}, not {wanted}")]
+    Kind {
+        /// What is there, with its article.
+        found: &'static str,
+        /// What was asked for, with its article.
+        wanted: &'static str,
+    },
+    /// The file has another name somewhere, perhaps outside.
+    #[error("has more than one hard link, so that it may lie outside the root as well")]
+    Linked,
+    /// The configuration of the root denies it.
+    #[error("is denied by the configuration of its root")]
+    Denied,
+    /// The root is for reading.
+    #[error("lies in a root that is for reading only")]
+    ReadOnly,
+    /// Something is there already.
+    #[error("exists already")]
+    Exists,
+    /// What is there is not what the caller or an approver saw.
+    #[error("has changed since it was read or approved; read it again")]
+    Changed,
+    /// Too large for what was asked.
+    #[error("is larger than the {limit} bytes that this root allows")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The operating system does not let the server do it.
+    #[error("cannot be accessed: {0}")]
+    System(Errno),
+}
+
+impl Refusal {
+    /// What a caller is told of the argument `field`.
+    pub(super) fn of(self, field: &str) -> ToolError {
+        let cause = match self {
+            Refusal::System(errno) => Some(errno.to_string()),
+            _ => None,
+        };
+        let denied = Denied::Invalid { field: field.to_owned(), rule: self.to_string() };
+        ToolError { denied, cause, detail: None }
+    }
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Refusal {
+        match errno {
+            Errno::NOENT => Refusal::Missing,
+            Errno::XDEV => Refusal::Outside,
+            Errno::LOOP => Refusal::Links,
+            Errno::NOTDIR => Refusal::Kind { found: "a file", wanted: "a directory" },
+            Errno::ISDIR => Refusal::Kind { found: "a directory", wanted: "a file" },
+            Errno::EXIST => Refusal::Exists,
+            other => Refusal::System(other),
+        }
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Refusal {
+        Errno::from_io_error(&error).unwrap_or(Errno::IO).into()
+    }
+}
