@@ -6,8 +6,10 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
 };
+
+use crate::network::{Nat64, Network};
 
 /// What an address is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -37,7 +39,7 @@ impl fmt::Display for AddressClass {
             AddressClass::Private => "private",
             AddressClass::Loopback => "loopback",
             AddressClass::LinkLocal => "link-local",
-            AddressClass::Metadata => "a cloud's metadata service",
+            AddressClass::Metadata => "a service of the cloud or the platform",
             AddressClass::Multicast => "multicast",
             AddressClass::Unspecified => "unspecified",
             AddressClass::Reserved => "reserved",
@@ -55,25 +57,57 @@ impl AddressClass {
     }
 }
 
-/// Which classes may be dialled. Link-local, metadata, multicast, unspecified and reserved addresses never are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Which addresses may be dialled. Multicast, unspecified and reserved ones never are; link-local and metadata ones only where the operator
+/// lists that one address.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressPolicy {
     private: bool,
     loopback: bool,
+    networks: Vec<Network>,
+    nat64: Vec<Nat64>,
+    platform: Vec<IpAddr>,
 }
 
 impl AddressPolicy {
     /// For hosts that the operator names in configuration: public, private and loopback addresses.
     pub fn operator_named() -> AddressPolicy {
-        AddressPolicy { private: true, loopback: true }
+        AddressPolicy { private: true, loopback: true, ..AddressPolicy::public_only() }
     }
 
-    /// For hosts that anybody else names: public addresses alone.
+    /// For hosts that anybody else names: public addresses alone, and none of this machine's own.
     pub fn public_only() -> AddressPolicy {
-        AddressPolicy { private: false, loopback: false }
+        AddressPolicy {
+            private: false,
+            loopback: false,
+            networks: Vec::new(),
+            nat64: Vec::new(),
+            platform: Vec::new(),
+        }
     }
 
-    /// Whether an address of this class may be dialled.
+    /// Adds networks of the operator's own. A network permits the private addresses in it; what serves machines rather than people (loopback,
+    /// link-local, metadata, the platform's addresses) takes a network of that one address.
+    #[must_use]
+    pub fn with_networks(mut self, networks: impl IntoIterator<Item = Network>) -> AddressPolicy {
+        self.networks.extend(networks);
+        self
+    }
+
+    /// Adds prefixes under which a translator (RFC 6052) reaches IPv4: an address below one is judged as the IPv4 address in it.
+    #[must_use]
+    pub fn with_nat64(mut self, prefixes: impl IntoIterator<Item = Nat64>) -> AddressPolicy {
+        self.nat64.extend(prefixes);
+        self
+    }
+
+    /// Adds addresses of the platform that this process runs on, such as an orchestrator's API: they are [`AddressClass::Metadata`].
+    #[must_use]
+    pub fn with_platform(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> AddressPolicy {
+        self.platform.extend(addresses.into_iter().map(|address| address.to_canonical()));
+        self
+    }
+
+    /// Whether an address of this class may be dialled, by its class alone.
     pub fn permits(&self, class: AddressClass) -> bool {
         match class {
             AddressClass::Public => true,
@@ -86,7 +120,55 @@ impl AddressPolicy {
             | AddressClass::Reserved => false,
         }
     }
+
+    /// Judges an address before it is dialled.
+    ///
+    /// # Errors
+    /// What the address is, if it may not be dialled.
+    pub fn judge(&self, address: IpAddr) -> Result<AddressClass, AddressClass> {
+        let inner = self.nat64.iter().find_map(|prefix| prefix.inner(address));
+        let inner = inner.map_or_else(|| address.to_canonical(), IpAddr::V4);
+        let class = match AddressClass::of(inner) {
+            AddressClass::Public | AddressClass::Private if self.platform.contains(&inner) => {
+                AddressClass::Metadata
+            }
+            AddressClass::Public | AddressClass::Private if !self.loopback && is_own(inner) => {
+                AddressClass::Loopback
+            }
+            class => class,
+        };
+        let listed = self.networks.iter().filter(|network| network.contains(inner));
+        let named = match class {
+            AddressClass::Public | AddressClass::Private => listed.count() > 0,
+            AddressClass::Loopback | AddressClass::LinkLocal | AddressClass::Metadata => {
+                listed.filter(|n| n.is_single()).count() > 0
+            }
+            AddressClass::Multicast | AddressClass::Unspecified | AddressClass::Reserved => false,
+        };
+        match named || self.permits(class) {
+            true => Ok(class),
+            false => Err(class),
+        }
+    }
 }
+
+/// Whether packets to this address never leave the machine: the kernel would send them from that same address. Nothing is sent.
+fn is_own(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((address, DISCARD))?;
+        socket.local_addr()
+    };
+    // Without a route there is no connection either.
+    source().is_ok_and(|source| source.ip() == address)
+}
+
+/// Any port would do: RFC 863's.
+const DISCARD: u16 = 9;
 
 /// First match counts.
 const V4: &[(Ipv4Addr, u32, AddressClass)] = &[

@@ -11,11 +11,14 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpSocket, TcpStream, UnixStream, lookup_host},
+    net::{TcpSocket, TcpStream, UnixStream},
     time::{Instant, timeout_at},
 };
 
-use crate::address::{AddressClass, AddressPolicy};
+use crate::{
+    address::{AddressClass, AddressPolicy},
+    resolve::{Resolver, SystemResolver},
+};
 
 /// Where to connect.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -91,7 +94,7 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
-/// Connects to `endpoint` before `deadline`.
+/// Connects to `endpoint` before `deadline`; the operating system resolves its name.
 ///
 /// # Errors
 /// [`DialError`]. A name of which a single address is forbidden is refused whole.
@@ -100,56 +103,91 @@ pub async fn dial(
     policy: &AddressPolicy,
     deadline: Instant,
 ) -> Result<Dialed, DialError> {
-    match timeout_at(deadline, connect(endpoint, policy)).await {
+    dial_resolved(&SystemResolver, endpoint, policy, deadline).await
+}
+
+/// As [`dial`], with names resolved by `resolver`.
+///
+/// # Errors
+/// [`DialError`].
+pub async fn dial_resolved(
+    resolver: &dyn Resolver,
+    endpoint: &Endpoint,
+    policy: &AddressPolicy,
+    deadline: Instant,
+) -> Result<Dialed, DialError> {
+    match timeout_at(deadline, connect(resolver, endpoint, policy, deadline)).await {
         Ok(dialed) => dialed,
         Err(_) => Err(DialError::Deadline),
     }
 }
 
-async fn connect(endpoint: &Endpoint, policy: &AddressPolicy) -> Result<Dialed, DialError> {
-    let (host, port) = match endpoint {
-        Endpoint::Tcp { host, port } => (host, *port),
+async fn connect(
+    resolver: &dyn Resolver,
+    endpoint: &Endpoint,
+    policy: &AddressPolicy,
+    deadline: Instant,
+) -> Result<Dialed, DialError> {
+    match endpoint {
+        Endpoint::Tcp { host, port } => {
+            open_any(&judged(resolve(resolver, host, *port).await?, policy)?, deadline).await
+        }
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(DialError::Connect)?;
-            return Ok(Dialed { stream: Stream::Unix(stream), peer: None });
-        }
-    };
-    let addresses = judged(resolve(host, port).await?, policy)?;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match open(address).await {
-            Ok(stream) if stream.peer_addr().is_ok_and(|peer| peer == address) => {
-                return Ok(Dialed { stream: Stream::Tcp(stream), peer: Some(address) });
-            }
-            Ok(_) => return Err(DialError::Peer),
-            Err(error) => last = error,
+            Ok(Dialed { stream: Stream::Unix(stream), peer: None })
         }
     }
-    Err(DialError::Connect(last))
 }
 
 /// All addresses of a host. An address is its own answer: no resolver sees it.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+pub(crate) async fn resolve(
+    resolver: &dyn Resolver,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, DialError> {
     if let Ok(address) = IpAddr::from_str(host) {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let found: Vec<_> = lookup_host((host, port)).await.map_err(DialError::Resolve)?.collect();
+    let found = resolver.resolve(host).await.map_err(DialError::Resolve)?;
     match found.is_empty() {
         true => Err(DialError::Resolve(io::ErrorKind::NotFound.into())),
-        false => Ok(found),
+        false => Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
     }
 }
 
 /// INVARIANT: what is dialled is what was judged. Nothing resolves a name after this.
-fn judged(addresses: Vec<SocketAddr>, policy: &AddressPolicy) -> Result<Vec<SocketAddr>, DialError> {
+pub(crate) fn judged(
+    addresses: Vec<SocketAddr>,
+    policy: &AddressPolicy,
+) -> Result<Vec<SocketAddr>, DialError> {
     for address in &addresses {
-        let class = AddressClass::of(address.ip());
         // MUTATE(F1-dial-policy): any address is dialled
-        if !policy.permits(class) {
+        if let Err(class) = policy.judge(address.ip()) {
             return Err(DialError::Forbidden { address: address.ip(), class });
         }
     }
     Ok(addresses)
+}
+
+/// Connects to the first address that answers; one that is silent does not use up the time of the others.
+pub(crate) async fn open_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Dialed, DialError> {
+    let mut last = DialError::Connect(io::ErrorKind::NotFound.into());
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for &address in addresses {
+        let now = Instant::now();
+        let share = deadline.saturating_duration_since(now).checked_div(left).unwrap_or_default();
+        left = left.saturating_sub(1);
+        match timeout_at(now + share, open(address)).await {
+            // INVARIANT: whoever answers is whom we judged.
+            Ok(Ok(stream)) if stream.peer_addr().is_ok_and(|peer| peer == address) => {
+                return Ok(Dialed { stream: Stream::Tcp(stream), peer: Some(address) });
+            }
+            Ok(Ok(_)) => return Err(DialError::Peer),
+            Ok(Err(error)) => last = DialError::Connect(error),
+            Err(_) => last = DialError::Deadline,
+        }
+    }
+    Err(last)
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {

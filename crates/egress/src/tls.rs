@@ -78,6 +78,14 @@ impl Tls {
         Ok(Tls { connector: TlsConnector::from(Arc::new(config)) })
     }
 
+    /// The same for HTTP/1.1 alone: a server that speaks something else on that port is told so in the handshake (RFC 7301).
+    #[must_use]
+    pub fn for_http(self) -> Tls {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Tls { connector: TlsConnector::from(Arc::new(config)) }
+    }
+
     /// Makes a stream a verified one: the other end proves to be `name`.
     ///
     /// # Errors

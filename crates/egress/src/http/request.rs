@@ -1,0 +1,87 @@
+//! What is asked for, and what comes back.
+
+use hyper::{
+    HeaderMap, Method, StatusCode,
+    body::Bytes,
+    header::{self, HeaderName, HeaderValue},
+};
+
+use super::error::FetchError;
+
+/// A request, before it is judged.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Request {
+    /// A `GET`, which follows redirects.
+    pub fn get(url: &str) -> Request {
+        Request { method: Method::GET, url: url.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// A `POST`, which follows none: what it carries is for the host in its URL.
+    pub fn post(url: &str, body: impl Into<Bytes>) -> Request {
+        Request { method: Method::POST, body: body.into(), ..Request::get(url) }
+    }
+
+    /// Another method, with the rules of `POST`.
+    pub fn with_method(self, method: Method) -> Request {
+        Request { method, ..self }
+    }
+
+    /// Adds a header. Those that frame the message or say how it travels are the client's own.
+    ///
+    /// # Errors
+    /// [`FetchError::Header`].
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Result<Request, FetchError> {
+        match CLIENT_HEADERS.contains(&name) || name.as_str().starts_with("proxy-") {
+            true => Err(FetchError::Header(name.to_string())),
+            false => {
+                self.headers.append(name, value);
+                Ok(self)
+            }
+        }
+    }
+}
+
+/// Headers that only the client sets.
+const CLIENT_HEADERS: &[HeaderName] = &[
+    header::HOST,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::EXPECT,
+    header::ACCEPT_ENCODING,
+];
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, within the policy's limit.
+    pub body: Bytes,
+    /// The URL that answered, after redirects.
+    pub url: String,
+}
+
+impl Response {
+    /// The content type without parameters, in lower case.
+    pub fn content_type(&self) -> Option<String> {
+        content_type(&self.headers)
+    }
+}
+
+pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
