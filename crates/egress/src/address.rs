@@ -132,6 +132,7 @@ impl AddressPolicy {
             AddressClass::Public | AddressClass::Private if self.platform.contains(&inner) => {
                 AddressClass::Metadata
             }
+            // MUTATE(F1-own): this machine's own addresses are like any other
             AddressClass::Public | AddressClass::Private if !self.loopback && is_own(inner) => {
                 AddressClass::Loopback
             }
@@ -140,6 +141,7 @@ impl AddressPolicy {
         let listed = self.networks.iter().filter(|network| network.contains(inner));
         let named = match class {
             AddressClass::Public | AddressClass::Private => listed.count() > 0,
+            // MUTATE(F3-single): a network that the operator lists covers the metadata services in it
             AddressClass::Loopback | AddressClass::LinkLocal | AddressClass::Metadata => {
                 listed.filter(|n| n.is_single()).count() > 0
             }

@@ -1,6 +1,7 @@
 //! Real databases and drivers for tests, started on demand and gone afterwards: nothing that can be real is imitated.
 //!
-//! [`Postgres`] is a PostgreSQL cluster of its own, [`Odbc`] the drivers of Debian with a configuration of their own. Both use what is
+//! [`Postgres`] is a PostgreSQL cluster of its own, [`Odbc`] the drivers of Debian with a configuration of their own, [`internet`] a network
+//! in which the test answers for every address. Both use what is
 //! installed, or what `cargo xtask setup` has unpacked under `target/`; if neither is there they fail and say how to get it.
 //! Development only: `cargo xtask tidy` refuses a product crate that depends on this one outside its tests.
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@
 )]
 
 mod account;
+pub mod internet;
 mod odbc;
 mod postgres;
 mod programs;
@@ -23,3 +25,4 @@ mod tls;
 pub use odbc::{Driver, Odbc};
 pub use postgres::{Login, Options, Postgres};
 pub use programs::{library_path, missing_packages};
+pub use tls::certificate;

@@ -14,6 +14,7 @@ pub fn missing_packages() -> Vec<&'static str> {
         ("unixodbc", "usr", "bin/isql"),
         ("unixodbc-dev", "usr/lib", "libodbc.so"),
         ("openssl", "usr", "bin/openssl"),
+        ("iproute2", "", "bin/ip"),
     ];
     let has = |parent: &str, file: &str| {
         [PathBuf::from("/"), unpacked()].iter().any(|root| root.join(parent).join(file).exists())

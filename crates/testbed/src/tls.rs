@@ -1,16 +1,25 @@
-//! A certificate authority and a server certificate for 127.0.0.1 and `localhost`, made by the `openssl` program for one test run.
+//! A certificate authority and server certificates, made by the `openssl` program for one test run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Writes `ca.pem`, `server.pem` and `server.key` into `dir`. The authority's own key is not kept.
+/// Writes `ca.pem`, `server.pem` and `server.key` for 127.0.0.1 and `localhost` into `dir`. The authority's own key is not kept.
 pub(crate) fn make(dir: &Path) {
+    certificate(dir, &["IP:127.0.0.1", "DNS:localhost"]);
+}
+
+/// Writes `ca.pem`, `server.pem` and `server.key` for these names (`DNS:example.com`, `IP:192.0.2.1`) into `dir`. The authority's own key
+/// is not kept.
+pub fn certificate(dir: &Path, names: &[impl AsRef<str>]) {
     let authority = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=testbed-ca \
         -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign -keyout ca.key -out ca.pem";
-    let request = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout server.key -out server.csr";
+    let request = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=testbed -keyout server.key -out server.csr";
     let sign = "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.pem";
-    let extensions =
-        "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n";
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    let extensions = format!(
+        "subjectAltName={}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n",
+        names.join(",")
+    );
     std::fs::write(dir.join("server.ext"), extensions).expect("the extensions are written");
     for arguments in [authority, request, sign] {
         let mut command = Command::new("openssl");

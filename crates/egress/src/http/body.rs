@@ -85,6 +85,7 @@ impl Streaming {
             // Trailers say nothing that is needed here.
             let Ok(piece) = frame.into_data() else { continue };
             self.seen = self.seen.saturating_add(piece.len() as u64);
+            // MUTATE(F2-size): a body without end is read
             if self.seen > self.limits.body {
                 return Err(FetchError::Large(self.limits.body));
             }

@@ -91,6 +91,7 @@ impl Client {
         let mut hops = 0;
         loop {
             // INVARIANT: nothing of a hop happens before its URL is judged, whoever wrote it.
+            // MUTATE(F1-hop): a redirect is followed unjudged
             policy.judge(&target)?;
             let hop =
                 Hop { target: &target, method: &request.method, headers: &headers, body: &request.body };
@@ -101,11 +102,13 @@ impl Client {
             if request.method != Method::GET {
                 return Err(FetchError::Redirected);
             }
+            // MUTATE(F2-redirects): redirects are followed without end
             if hops >= limits.redirects {
                 return Err(FetchError::Redirects(limits.redirects));
             }
             hops += 1;
             let next = follow(&target, location)?;
+            // MUTATE(F2-origin): another origin is told the caller's credentials
             if !next.same_origin(&target) {
                 headers = across_origins(&headers);
             }
@@ -123,7 +126,8 @@ impl Client {
         let exchanging = async {
             let (mut sender, connection) = http1::Builder::new()
                 .max_headers(limits.headers)
-                .max_buf_size(limits.head_bytes.max(MIN_BUFFER))
+                // MUTATE(F2-head): a head of any size is read
+                .max_header_size(limits.head_bytes)
                 .handshake(TokioIo::new(reached.stream))
                 .await?;
             let mut wire = Wire(Some(Box::pin(connection)));
@@ -136,9 +140,6 @@ impl Client {
         }
     }
 }
-
-/// What hyper asks for at least.
-const MIN_BUFFER: usize = 8192;
 
 /// One request of the chain.
 struct Hop<'r> {
@@ -217,6 +218,7 @@ fn follow(from: &Target, location: &HeaderValue) -> Result<Target, FetchError> {
     // Names outside ASCII are sent encoded.
     let location = location.to_str().map_err(|_| FetchError::Location(super::UrlRule::Character))?;
     let next = from.join(location).map_err(FetchError::Location)?;
+    // MUTATE(F2-downgrade): a redirect leaves https
     match from.is_tls() && !next.is_tls() {
         true => Err(FetchError::Downgrade),
         false => Ok(next),
@@ -234,8 +236,12 @@ fn across_origins(headers: &HeaderMap) -> HeaderMap {
 fn finish(answer: Answer, target: &Target, policy: &Policy, clock: Clock) -> Result<Streaming, FetchError> {
     let (head, body) = answer.head.into_parts();
     let limits = policy.limits();
-    let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
-    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    let of = |name, plain: &'static str| {
+        let mut values = head.headers.get_all(name).iter();
+        values.all(move |value| value.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
+    };
+    // MUTATE(F2-encoded): a compressed answer is passed on
+    if !of(header::CONTENT_ENCODING, "identity") || !of(header::TRANSFER_ENCODING, "chunked") {
         return Err(FetchError::Encoded);
     }
     let length = body.size_hint().exact();
@@ -243,6 +249,7 @@ fn finish(answer: Answer, target: &Target, policy: &Policy, clock: Clock) -> Res
         return Err(FetchError::Large(limits.body));
     }
     let kind = content_type(&head.headers).unwrap_or_default();
+    // MUTATE(F2-type): an answer of any type is read
     if length != Some(0) && !policy.takes(&kind) {
         return Err(FetchError::Type(kind));
     }

@@ -84,6 +84,7 @@ async fn addresses(
         return Err(FetchError::Cleartext);
     }
     let inside = found.iter().any(|address| class(address) != AddressClass::Public);
+    // MUTATE(F3-port): a private network that may be reached gives away its orchestrator
     if inside && is_platform_port(target.port()) && !policy.names(target.host(), target.port()) {
         return Err(FetchError::PlatformPort(target.port()));
     }

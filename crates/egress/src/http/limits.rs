@@ -63,6 +63,7 @@ impl Clock {
 
     /// The end of a part that starts now: its own limit, or that of the whole.
     pub(super) fn limit(self, what: &'static str, limit: Duration) -> Deadline {
+        // MUTATE(F2-time): a part of a request may take an hour
         let own = Deadline { at: Instant::now() + limit, what, limit };
         match self.0 {
             Some((at, limit)) if at <= own.at => Deadline { at, what: "the whole request", limit },

@@ -14,6 +14,7 @@ pub enum NameClass {
 impl NameClass {
     /// Classifies a name: ASCII, lower case, no final dot.
     pub fn of(name: &str) -> NameClass {
+        // MUTATE(F1-names): names of the inside are like any other
         if PLATFORM.iter().any(|suffix| is_below(name, suffix)) {
             NameClass::Platform
         } else if !name.contains('.') || LOCAL.iter().any(|suffix| is_below(name, suffix)) {

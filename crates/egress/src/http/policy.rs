@@ -170,6 +170,7 @@ impl Policy {
             Some(hosts) => hosts.iter().any(|pattern| pattern.matches(host, port)),
             None => DEFAULT_PORTS.contains(&port),
         };
+        // MUTATE(F1-hosts): hosts that the operator did not list are reached
         if !listed {
             let (host, port) = owned();
             return Err(FetchError::Host { host, port });

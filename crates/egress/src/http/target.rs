@@ -186,6 +186,7 @@ fn lint_characters(text: &str) -> Result<(), UrlRule> {
     if text.chars().nth(MAX_CHARS).is_some() {
         return Err(UrlRule::Length);
     }
+    // MUTATE(F1-lint): characters that parsers drop are left to the parser
     if text.chars().any(|c| c.is_control() || c.is_whitespace() || is_invisible(c)) {
         return Err(UrlRule::Character);
     }
