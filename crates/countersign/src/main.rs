@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     // INVARIANT: a worker is recognised by its first argument alone, before anything is read or parsed.
     let first = std::env::args_os().nth(1);
     if first.as_ref().is_some_and(|first| first == worker::JAIL_SUPERVISOR) {
-        return countersign_sandbox::helper_main();
+        return countersign_sandbox::supervisor_main();
     }
     let exit =
         if first.is_some_and(|first| first == engines::DATABASE_WORKER || first == engines::GUARD_WORKER) {

@@ -9,9 +9,14 @@ use std::{
     process::ExitStatus,
     sync::{OnceLock, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::{
+    event::{PollFd, PollFlags},
+    process::Signal,
+    time::Timespec,
+};
 
 /// A process started by [`Spawn::start`](crate::Spawn::start). Dropping it kills and reaps the process.
 #[derive(Debug)]
@@ -66,31 +71,63 @@ impl Child {
     }
 }
 
+impl Child {
+    /// Leaves a process that ends by itself as soon as its stream is closed; one that has not within `grace` is killed. Does not block.
+    pub(crate) fn leave(mut self, grace: Duration) {
+        drop(self.stream.take());
+        if let Some(process) = self.process.take() {
+            let deadline = Instant::now().checked_add(grace);
+            let pidfd = self.pidfd.try_clone().ok();
+            reap(Leaving { process, last: pidfd.zip(deadline) });
+        }
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
             // MUTATE(E4-kill): a dropped child lives on
             let _ = self.kill();
-            reap(process);
+            reap(Leaving { process, last: None });
         }
     }
 }
 
-static REAPER: OnceLock<mpsc::Sender<std::process::Child>> = OnceLock::new();
+/// A process that is about to end.
+struct Leaving {
+    process: std::process::Child,
+    /// When it is killed unless it has ended; `None` if it has been killed.
+    last: Option<(OwnedFd, Instant)>,
+}
 
-/// Waits for a killed process on a thread of its own: the end of a large process takes a while, and a drop must not block its caller.
-fn reap(process: std::process::Child) {
+impl Leaving {
+    fn wait(mut self) {
+        if let Some((pidfd, deadline)) = self.last {
+            let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok();
+            let ended = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref());
+            if !matches!(ended, Ok(1)) {
+                let _ = self.process.kill();
+            }
+        }
+        let _ = self.process.wait();
+    }
+}
+
+static REAPER: OnceLock<mpsc::Sender<Leaving>> = OnceLock::new();
+
+/// Waits for a process on a thread of its own: the end of a large process takes a while, and a drop must not block its caller.
+fn reap(process: Leaving) {
     let reaper = REAPER.get_or_init(|| {
-        let (dead, queue) = mpsc::channel::<std::process::Child>();
+        let (dead, queue) = mpsc::channel::<Leaving>();
         // If no thread can be had, the queue is dropped and `send` below returns the process to be waited for here.
         let _ = thread::Builder::new().name("reaper".into()).spawn(move || {
-            while let Ok(mut process) = queue.recv() {
-                let _ = process.wait();
+            while let Ok(process) = queue.recv() {
+                process.wait();
             }
         });
         dead
     });
-    if let Err(mpsc::SendError(mut process)) = reaper.send(process) {
-        let _ = process.wait();
+    if let Err(mpsc::SendError(process)) = reaper.send(process) {
+        process.wait();
     }
 }

@@ -2,14 +2,17 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf};
 
-use crate::{Finished, Jail, JailError};
+use crate::jail::{Finished, Jail, JailError};
+
+#[cfg(target_os = "linux")]
+mod running;
 
 /// How well this machine contains programs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Grade {
     /// Not well enough: nothing may be run.
     Refused,
-    /// System call filter and one of Landlock and namespaces.
+    /// The system call filter, and either Landlock or namespaces.
     Reduced,
     /// Namespaces, Landlock and the system call filter.
     Full,
@@ -25,8 +28,8 @@ impl fmt::Display for Grade {
     }
 }
 
-/// How to start this program again as the jail's supervisor: with these arguments its `main` must do nothing but call
-/// [`helper_main`](crate::helper_main), while it has one thread.
+/// How to start this program again as the supervisor of one jail: with these arguments, `main` must do nothing but call
+/// [`supervisor_main`](crate::supervisor_main), while it has one thread. The self-test adds an argument after them.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     /// The program; `/proc/self/exe` is this one, also after an update replaced its file.
@@ -42,7 +45,7 @@ pub struct Report {
     pub grade: Grade,
     /// Why the grade is not full, and which limits are not enforced: for `doctor` and the record. Empty on a machine that offers all.
     pub findings: Vec<String>,
-    sandbox: Option<Sandbox>,
+    pub(crate) sandbox: Option<Sandbox>,
 }
 
 impl Report {
@@ -52,11 +55,14 @@ impl Report {
     }
 }
 
-/// The built-in engine. INVARIANT: it is made by [`self_test`] alone, after every escape that the test tries has failed.
+/// The built-in engine. INVARIANT: [`self_test`] alone makes it for others, after every escape that the test tries has failed.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    launcher: Launcher,
-    grade: Grade,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is started there"))]
+    pub(crate) launcher: Launcher,
+    pub(crate) grade: Grade,
+    #[cfg(target_os = "linux")]
+    pub(crate) walls: crate::wire::Walls,
 }
 
 impl Sandbox {
@@ -65,24 +71,28 @@ impl Sandbox {
         self.grade
     }
 
-    /// Runs a program to its end. Dropping the future kills everything at once.
+    /// Runs a program to its end. Dropping the future kills everything in the jail at once.
     ///
     /// # Errors
     /// [`JailError`] if nothing ran; a program that ran and failed is a [`Finished`].
     pub async fn run(&self, jail: Jail) -> Result<Finished, JailError> {
         jail.check()?;
-        let _ = &self.launcher;
+        #[cfg(target_os = "linux")]
+        return running::run(self, jail).await;
+        #[cfg(not(target_os = "linux"))]
         Err(JailError::Unsupported)
     }
 }
 
-/// Tries real escapes from a jail of each strength and grades the machine by what held. Takes some tens of milliseconds; removes what
+/// Tries real escapes from a jail of each strength and grades the machine by what held. Takes about a tenth of a second; removes what
 /// earlier processes left behind when they were killed.
 pub async fn self_test(launcher: Launcher) -> Report {
-    let _ = launcher;
-    Report {
-        grade: Grade::Refused,
-        findings: vec!["this version cannot contain programs".into()],
-        sandbox: None,
+    #[cfg(target_os = "linux")]
+    return crate::self_test::run(launcher).await;
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = launcher;
+        let findings = vec![JailError::Unsupported.to_string()];
+        Report { grade: Grade::Refused, findings, sandbox: None }
     }
 }

@@ -24,9 +24,21 @@ mod child;
 #[cfg(target_os = "linux")]
 mod contain;
 #[cfg(target_os = "linux")]
+mod door;
+#[cfg(target_os = "linux")]
+mod inside;
+#[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
+mod self_test;
+#[cfg(target_os = "linux")]
 mod spawner;
+#[cfg(target_os = "linux")]
+mod supervisor;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
+#[cfg(target_os = "linux")]
+mod wire;
 
 #[cfg(target_os = "linux")]
 pub use child::Child;
@@ -143,6 +155,30 @@ pub fn stream_of_this_process() -> io::Result<UnixStream> {
 
 /// The whole life of the process that supervises one jail: `main` of the program named by [`Launcher`], called while it has one thread.
 /// It reads its order from descriptor 0, which [`Sandbox::run`] gave it.
-pub fn helper_main() -> ExitCode {
+pub fn supervisor_main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    return supervise(None);
+    #[cfg(not(target_os = "linux"))]
     ExitCode::FAILURE
+}
+
+#[cfg(target_os = "linux")]
+fn supervise(without: Option<inside::Wall>) -> ExitCode {
+    match std::env::args_os().next_back() {
+        Some(last) if last == probe::PROBE => probe::main(),
+        _ => supervisor::main(without),
+    }
+}
+
+/// What must never be part of a product.
+#[cfg(target_os = "linux")]
+pub mod danger {
+    use std::process::ExitCode;
+
+    pub use crate::inside::Wall;
+
+    /// A supervisor that leaves a wall away and tells nobody: the proof that the self-test notices.
+    pub fn supervisor_main_without(wall: Wall) -> ExitCode {
+        crate::supervise(Some(wall))
+    }
 }

@@ -8,6 +8,8 @@
     reason = "tests fail by panicking"
 )]
 
+mod jail;
+
 use std::{
     fs,
     io::{Read, Write},

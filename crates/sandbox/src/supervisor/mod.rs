@@ -1,0 +1,187 @@
+//! The life of a jail's supervisor: this program, started again with one thread for one jail.
+//!
+//! It stands between us and the jail, outside of it. It makes the control groups, starts the jail's first process, reads the program's
+//! output, watches the clock, kills, cleans up, and answers. If we die, the end of its socket tells it, and it does all that without
+//! answering; if it dies, the kernel kills the jail's first process, and with it the jail.
+
+mod capture;
+mod cgroup;
+mod scratch;
+mod users;
+mod watch;
+
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::ExitCode,
+};
+
+use rustix::{
+    fs::{MemfdFlags, Mode, OFlags, SealFlags},
+    pipe::PipeFlags,
+    process::Pid,
+};
+
+pub(crate) use cgroup::{Hierarchies, process_limit};
+pub(crate) use scratch::sweep as sweep_scratch;
+
+use crate::{
+    door::{self, Fork},
+    inside::{Inside, Wall},
+    jail::JailError,
+    stream_of_this_process,
+    wire::{Answer, Order, Reader, encode_answer},
+};
+
+/// The largest order accepted, bytes.
+const LARGEST: u64 = 1 << 30;
+
+/// Serves one order; `without` is a wall that a test takes away.
+pub(crate) fn main(without: Option<Wall>) -> ExitCode {
+    let Ok(stream) = stream_of_this_process() else { return ExitCode::FAILURE };
+    match serve(stream, without) {
+        Ok(code) => code,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn serve(mut stream: UnixStream, without: Option<Wall>) -> io::Result<ExitCode> {
+    // From here on, the end of the stream says that our starter is gone, and there is time to clean up.
+    rustix::process::set_parent_process_death_signal(None)?;
+    // What the jail leaves without a parent is ours to bury.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let Some(order) = read_order(&mut stream)? else { return Ok(ExitCode::FAILURE) };
+    let answer = match start(order, without) {
+        Ok(Side::Inside(inside)) => {
+            drop(stream);
+            return Ok(if inside.wait_for_go() { inside.live() } else { ExitCode::FAILURE });
+        }
+        Ok(Side::Outside(outside)) => watch::watch(*outside, &stream),
+        Err(error) => Some(Err(error)),
+    };
+    let Some(answer) = answer else { return Ok(ExitCode::FAILURE) };
+    send(&mut stream, &answer)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_order(stream: &mut UnixStream) -> io::Result<Option<Order>> {
+    let mut length = [0; 8];
+    stream.read_exact(&mut length)?;
+    let length = Reader(&length).number().unwrap_or(u64::MAX);
+    if length > LARGEST {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    stream.take(length).read_to_end(&mut bytes)?;
+    Ok(Order::decode(&bytes).ok())
+}
+
+fn send(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+    stream.write_all(&encode_answer(answer))
+}
+
+/// The two processes after the jail's first one was born.
+enum Side {
+    Inside(Box<Inside>),
+    Outside(Box<Outside>),
+}
+
+/// What the supervisor holds of a running jail.
+pub(super) struct Outside {
+    order: Order,
+    pid: Pid,
+    pidfd: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    report: OwnedFd,
+    /// INVARIANT: kept open for as long as we live; its end tells the jail's first process that we died before it had armed itself.
+    go: OwnedFd,
+    scratch: Option<scratch::Scratch>,
+    /// Dropped last: a group can be removed once its processes are gone.
+    group: cgroup::Group,
+}
+
+fn start(mut order: Order, without: Option<Wall>) -> Result<Side, JailError> {
+    let privileged = rustix::process::geteuid().is_root();
+    let namespaces = order.walls.namespaces && without != Some(Wall::Namespaces);
+    let hierarchies = Hierarchies::find();
+    let limits = &mut order.jail.limits;
+    if !hierarchies.limits_memory() {
+        limits.address_space.get_or_insert(limits.memory);
+    }
+    let group = hierarchies.make(limits).map_err(setup("its control groups"))?;
+    let scratch = if namespaces {
+        None
+    } else {
+        Some(scratch::Scratch::make(privileged).map_err(setup("its scratch folder"))?)
+    };
+    let stdin = input(&order.jail.stdin).map_err(setup("its standard input"))?;
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(setup("its pipes"));
+    let ((stdout, stdout_in), (stderr, stderr_in), (report, report_in), (go_in, go)) =
+        (pipe()?, pipe()?, pipe()?, pipe()?);
+    match door::fork_into(if namespaces { door::ALL_NAMESPACES } else { 0 })
+        .map_err(setup("its namespaces"))?
+    {
+        Fork::Child => {
+            let inside = Inside {
+                order,
+                without,
+                privileged,
+                scratch: scratch.as_ref().map(|scratch| scratch.path.clone()),
+                go: go_in,
+                report: report_in,
+                streams: [stdin, stdout_in, stderr_in],
+            };
+            // INVARIANT: these belong to the supervisor, who removes them.
+            std::mem::forget((group, scratch));
+            drop((stdout, stderr, report, go));
+            Ok(Side::Inside(Box::new(inside)))
+        }
+        Fork::Parent(pid, pidfd) => {
+            drop((stdin, stdout_in, stderr_in, report_in, go_in));
+            let outside = Outside { order, pid, pidfd, stdout, stderr, report, go, scratch, group };
+            match outside.release(namespaces, privileged) {
+                Ok(()) => Ok(Side::Outside(Box::new(outside))),
+                Err(error) => {
+                    watch::kill(&outside);
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+impl Outside {
+    /// Puts the waiting first process under its limits, gives it its users, and lets it go.
+    fn release(&self, namespaces: bool, privileged: bool) -> Result<(), JailError> {
+        self.group.add(self.pid).map_err(setup("entering its control groups"))?;
+        if namespaces {
+            users::map(self.pid, privileged).map_err(setup("its users"))?;
+        }
+        let written = rustix::io::write(&self.go, b"!").map_err(setup("its start"))?;
+        if written == 1 { Ok(()) } else { Err(setup("its start")(io::Error::from(io::ErrorKind::WriteZero))) }
+    }
+}
+
+/// A descriptor that yields these bytes and then ends. The jail cannot write to it.
+fn input(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    if bytes.is_empty() {
+        return Ok(rustix::fs::open("/dev/null", flags, Mode::empty())?);
+    }
+    let memory = rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut memory = fs::File::from(memory);
+    memory.write_all(bytes)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&memory, seals)?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&memory.as_fd());
+    Ok(rustix::fs::open(format!("/proc/self/fd/{number}"), flags, Mode::empty())?)
+}
+
+fn setup<E: Into<io::Error>>(step: &'static str) -> impl Fn(E) -> JailError {
+    move |error| JailError::Setup { step: step.into(), source: error.into() }
+}
