@@ -120,7 +120,8 @@ pub enum Denied {
     },
     /// A limit is reached; try again after `retry_after`.
     Limited {
-        /// Which limit: `principal`, `tool`, `server`, `concurrency`, `workers`, `unauthenticated`.
+        /// Which limit: `principal`, `tenant`, `tool`, `run`, `repeat`, `run budget`, `rows per hour`, `bytes per hour`, `breaker`, `server`,
+        /// `concurrency`, `workers`, `unauthenticated`.
         limit: &'static str,
         /// When a retry may succeed.
         retry_after: Duration,
@@ -178,9 +179,7 @@ impl Denied {
                     some => format!("policy refuses {what} ({})", some.join(", ")),
                 }
             }
-            Denied::Limited { limit, retry_after } => {
-                format!("{limit} limit reached; retry after {} ms", retry_after.as_millis())
-            }
+            Denied::Limited { limit, retry_after } => limited(limit, *retry_after),
             Denied::NotApproved { approvals, standing } => standing.public(*approvals),
             Denied::BlockedByLabel => "blocked: data from this run may not flow there".into(),
             Denied::Unavailable(part) => {
@@ -201,6 +200,19 @@ impl Denied {
             Denied::Limited { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
+    }
+}
+
+/// What a model should do about a limit is not always to try again.
+fn limited(limit: &str, retry_after: Duration) -> String {
+    let wait = retry_after.as_millis();
+    match limit {
+        "repeat" => format!(
+            "the same call was repeated too often: change it, use the answer you have, or stop; retry after {wait} ms"
+        ),
+        "run budget" => "this run has used up its calls; a person must start a new one".into(),
+        "breaker" => format!("this tool failed several times in a row and rests; retry after {wait} ms"),
+        limit => format!("{limit} limit reached; retry after {wait} ms"),
     }
 }
 

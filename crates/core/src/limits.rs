@@ -1,7 +1,11 @@
-//! Rates and concurrency: GCRA per principal, per principal and tool, and for the whole server; slots for calls under way.
+//! Limits: how often, how many at once, how much, how long in a row. A refusal says when a retry may succeed.
 //!
-//! Counters live in memory. A short-lived process (stdio) gives a [`RateStore`], so that starting it anew does not start it with fresh
-//! limits.
+//! All of them live in memory. Rates of principals, tenants, tools and the server can instead be shared with other processes through a
+//! [`RateStore`]. Times are microseconds since 1970.
+
+mod breaker;
+mod rates;
+mod volume;
 
 use std::{
     collections::HashMap,
@@ -9,50 +13,72 @@ use std::{
     time::Duration,
 };
 
-use crate::denied::Denied;
+pub use breaker::Breaker;
+use breaker::{Breakers, Watch};
+pub use rates::{Rate, RateStore};
+use rates::{Rates, key};
+use volume::{Budgets, Volumes};
 
-/// So many calls a minute, with a burst.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rate {
-    /// Sustained calls per minute; at least 1.
-    pub per_minute: u32,
-    /// Calls that may come at once; at least 1.
-    pub burst: u32,
-}
-
-impl Rate {
-    fn interval(self) -> u64 {
-        60_000_000 / u64::from(self.per_minute.max(1))
-    }
-}
+use crate::{denied::Denied, ids::RunId, principal::Principal};
 
 /// All limits of the pipeline.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitConfig {
-    /// Per principal, over all tools.
+    /// Calls per principal, over all tools.
     pub principal: Rate,
-    /// Per principal and tool.
+    /// Calls per tenant, over all its principals.
+    pub tenant: Rate,
+    /// Calls per principal and tool.
     pub tool: Rate,
-    /// For the whole server.
+    /// Calls per run: a session, a stdio process.
+    pub run: Rate,
+    /// Calls of one tool with the same arguments in one run: what does not change anything is a loop.
+    pub repeat: Rate,
+    /// Calls for the whole server.
     pub server: Rate,
+    /// Calls that a run may make in all.
+    pub run_calls: u32,
+    /// Rows that a principal may be given in an hour.
+    pub rows_per_hour: u64,
+    /// Bytes of results that a principal may be given in an hour.
+    pub bytes_per_hour: u64,
     /// Calls under way per principal.
     pub concurrent_principal: u32,
     /// Calls under way in all.
     pub concurrent_server: u32,
+    /// When a tool that fails is left alone.
+    pub breaker: Breaker,
 }
 
-/// Where theoretical arrival times (microseconds since 1970) outlive the process.
-pub trait RateStore: Send + Sync {
-    /// Reads, lets `step` compute the new value, and writes it back, excluding other processes meanwhile.
-    fn update(&self, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>) -> Result<(), String>;
+impl LimitConfig {
+    /// Limits that nobody meets: for tests and measurements of something else.
+    pub fn wide() -> LimitConfig {
+        let rate = Rate { per_minute: 60_000_000, burst: 1_000_000 };
+        LimitConfig {
+            principal: rate,
+            tenant: rate,
+            tool: rate,
+            run: rate,
+            repeat: rate,
+            server: rate,
+            run_calls: u32::MAX,
+            rows_per_hour: u64::MAX,
+            bytes_per_hour: u64::MAX,
+            concurrent_principal: 10_000,
+            concurrent_server: 10_000,
+            breaker: Breaker { failures: u32::MAX, rest: Duration::from_secs(1) },
+        }
+    }
 }
 
 /// The limits in force.
 pub struct Limits {
     config: LimitConfig,
-    rates: Mutex<HashMap<String, u64>>,
+    rates: Rates,
+    budgets: Budgets,
+    volumes: Volumes,
+    breakers: Breakers,
     active: Arc<Mutex<HashMap<String, u32>>>,
-    store: Option<Arc<dyn RateStore>>,
 }
 
 /// A slot for a call under way; given back on drop.
@@ -61,27 +87,58 @@ pub struct Slot {
     key: String,
 }
 
-/// Above this many keys, those whose time has passed are forgotten.
-const SWEEP_AT: usize = 10_000;
-const SERVER: &str = "*";
-
 impl Limits {
     /// Limits that live in memory, and in `store` if one is given.
     pub fn new(config: LimitConfig, store: Option<Arc<dyn RateStore>>) -> Limits {
-        Limits { config, rates: Mutex::default(), active: Arc::default(), store }
+        Limits {
+            config,
+            rates: Rates::new(store),
+            budgets: Budgets::default(),
+            volumes: Volumes::default(),
+            breakers: Breakers::default(),
+            active: Arc::default(),
+        }
     }
 
-    /// One call of a principal, before its body is read. `now` is microseconds since 1970.
-    pub fn admit(&self, principal: &str, now: u64) -> Result<(), Denied> {
+    /// One call of a principal, before its body is read.
+    pub fn admit(&self, principal: &Principal, now: u64) -> Result<(), Denied> {
         // MUTATE(I1-principal): a principal calls as often as it likes
-        self.take("principal", principal, self.config.principal, now)?;
-        self.take("server", SERVER, self.config.server, now)
+        self.rates.take("principal", [principal.key(), ""], self.config.principal, now)?;
+        // MUTATE(I1-tenant): the principals of a tenant together call as often as they like
+        self.rates.take("tenant", [principal.tenant(), ""], self.config.tenant, now)?;
+        self.rates.take("server", ["", ""], self.config.server, now)
     }
 
-    /// One call of a tool by a principal.
-    pub fn admit_tool(&self, principal: &str, tool: &str, now: u64) -> Result<(), Denied> {
+    /// One call of a tool by a principal, in a run, with these canonical arguments.
+    pub fn admit_call(
+        &self,
+        principal: &Principal,
+        run: &RunId,
+        tool: &str,
+        arguments: &str,
+        now: u64,
+    ) -> Result<(), Denied> {
         // MUTATE(I1-tool): a tool is called as often as a principal likes
-        self.take("tool", &format!("{principal}\u{0}{tool}"), self.config.tool, now)
+        self.rates.take("tool", [principal.key(), tool], self.config.tool, now)?;
+        // INVARIANT: a run is named by us; principals cannot share one.
+        // MUTATE(I1-run): a run calls as often as it likes
+        self.rates.take_here("run", &[run.as_str()], self.config.run, now)?;
+        // MUTATE(I3-repeat): the same call is repeated without end
+        self.rates.take_here("repeat", &[run.as_str(), tool, arguments], self.config.repeat, now)?;
+        self.budgets.take(run, self.config.run_calls, now)?;
+        let (rows, bytes) = (self.config.rows_per_hour, self.config.bytes_per_hour);
+        self.volumes.check(principal.key(), rows, bytes, now)
+    }
+
+    /// Counts what a principal was given.
+    pub fn given(&self, principal: &Principal, rows: u64, bytes: u64, now: u64) {
+        let limits = (self.config.rows_per_hour, self.config.bytes_per_hour);
+        self.volumes.charge(principal.key(), (rows, bytes), limits, now);
+    }
+
+    /// Watches one execution of a tool for a tenant; refused while the tool rests after failures.
+    pub fn watch(&self, tenant: &str, tool: &str, now: u64) -> Result<Watch<'_>, Denied> {
+        self.breakers.enter(key("breaker", &[tenant, tool]), self.config.breaker, now)
     }
 
     /// Takes a slot for a call under way.
@@ -101,56 +158,6 @@ impl Limits {
         }
         Ok(Slot { active: Arc::clone(&self.active), key: principal.to_owned() })
     }
-
-    fn take(&self, limit: &'static str, key: &str, rate: Rate, now: u64) -> Result<(), Denied> {
-        let mut wait = None;
-        let mut step = |arrival: u64| match gcra(arrival, rate, now) {
-            Ok(next) => Some(next),
-            Err(micros) => {
-                wait = Some(micros);
-                None
-            }
-        };
-        match &self.store {
-            Some(store) => store
-                .update(&format!("{limit}\u{0}{key}"), &mut step)
-                .map_err(|_| Denied::Unavailable(crate::denied::Subsystem::State))?,
-            None => {
-                let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-                if rates.len() > SWEEP_AT {
-                    rates.retain(|_, arrival| *arrival > now);
-                }
-                // INVARIANT: keys of different limits differ, by their NUL-separated parts or by `*`, which no principal key is.
-                match rates.get_mut(key) {
-                    Some(arrival) => {
-                        if let Some(next) = step(*arrival) {
-                            *arrival = next;
-                        }
-                    }
-                    None => {
-                        if let Some(next) = step(0) {
-                            rates.insert(key.to_owned(), next);
-                        }
-                    }
-                }
-            }
-        }
-        match wait {
-            Some(micros) => Err(Denied::Limited { limit, retry_after: Duration::from_micros(micros) }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The generic cell rate algorithm (ITU-T I.371): the next theoretical arrival time, or how long to wait, in microseconds.
-fn gcra(arrival: u64, rate: Rate, now: u64) -> Result<u64, u64> {
-    let interval = rate.interval();
-    let tolerance = interval.saturating_mul(u64::from(rate.burst.max(1)).saturating_sub(1));
-    let earliest = arrival.saturating_sub(tolerance);
-    if now < earliest {
-        return Err(earliest - now);
-    }
-    Ok(arrival.max(now).saturating_add(interval))
 }
 
 impl Drop for Slot {

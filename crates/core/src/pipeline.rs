@@ -152,8 +152,10 @@ impl Pipeline {
         }
         let (entry, arguments) = resolved?;
         let spec = entry.tool.spec();
-        self.limits.admit_tool(call.principal.key(), &spec.name, now)?;
-        let _slot = self.limits.slot(call.principal.key())?;
+        let principal = &call.principal;
+        self.limits.admit_call(principal, &call.run, &spec.name, arguments.canonical(), now)?;
+        let watch = self.limits.watch(principal.tenant(), &spec.name, now)?;
+        let _slot = self.limits.slot(principal.key())?;
 
         entry.validator.check(arguments.value())?;
         let planning = entry.tool.plan(&call.principal, &arguments);
@@ -168,7 +170,9 @@ impl Pipeline {
         }
         let ran = self.perform(id, call, entry, plan, policy.as_ref(), decided, &mut held, trail).await;
         self.settle(id, &held, &ran, trail).await;
+        watch.ended(&ran, self.environment.unix_micros());
         let reply = ran?;
+        self.limits.given(principal, reply.rows(), reply.bytes(), self.environment.unix_micros());
         trail.outcome(&reply).await?;
         Ok(reply)
     }
@@ -223,7 +227,7 @@ impl Pipeline {
 
     /// After identification and before the body is read: the principal's and the server's rate.
     pub fn admit(&self, principal: &Principal) -> Result<(), Denied> {
-        let admitted = self.limits.admit(principal.key(), self.environment.unix_micros());
+        let admitted = self.limits.admit(principal, self.environment.unix_micros());
         if let Err(denied) = &admitted {
             self.aggregate(denied.code(), Some(principal), "");
         }

@@ -270,6 +270,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         server: rate,
         concurrent_principal: 4,
         concurrent_server: 8,
+        ..LimitConfig::wide()
     };
     let pipeline = Arc::new(Pipeline::new(Parts {
         registry: Registry::new(vec![tool.clone()], vec![resource]).unwrap(),

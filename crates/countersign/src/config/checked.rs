@@ -8,7 +8,7 @@ use std::{
 
 use countersign_core::{
     Digest,
-    limits::{LimitConfig, Rate},
+    limits::{Breaker, LimitConfig, Rate},
 };
 use countersign_identity::LocalUser;
 
@@ -118,10 +118,20 @@ impl Settings<'_> {
         Some(Limits {
             calls: LimitConfig {
                 principal: self.rate("limits.principal")?,
+                tenant: self.rate("limits.tenant")?,
                 tool: self.rate("limits.tool")?,
+                run: self.rate("limits.run")?,
+                repeat: self.rate("limits.repeat")?,
                 server: self.rate("limits.server")?,
+                run_calls: self.count("limits.run_calls")?,
+                rows_per_hour: self.number("limits.rows_per_hour")?,
+                bytes_per_hour: self.number("limits.bytes_per_hour")?,
                 concurrent_principal: self.count("limits.concurrent_principal")?,
                 concurrent_server: self.count("limits.concurrent_server")?,
+                breaker: Breaker {
+                    failures: self.count("limits.breaker.failures")?,
+                    rest: self.span("limits.breaker.rest")?,
+                },
             },
             unauthenticated: self.rate("limits.unauthenticated")?,
             max_result: self.number("limits.max_result")?,

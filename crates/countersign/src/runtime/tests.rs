@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use countersign_core::limits::{LimitConfig, Limits, Rate};
+use countersign_core::{
+    AuthMethod, Principal, PrincipalKind,
+    limits::{LimitConfig, Limits, Rate},
+};
 
 use super::FileRates;
 
@@ -12,10 +15,13 @@ fn limits(path: &std::path::Path) -> Limits {
         principal: rate,
         tool: rate,
         server: Rate { per_minute: 60_000, burst: 1000 },
-        concurrent_principal: 4,
-        concurrent_server: 4,
+        ..LimitConfig::wide()
     };
     Limits::new(config, Some(Arc::new(FileRates::open(path).unwrap())))
+}
+
+fn who(name: &str) -> Principal {
+    Principal::new("keys", name, PrincipalKind::Person, "acme", AuthMethod::ApiKey)
 }
 
 fn now() -> u64 {
@@ -29,13 +35,13 @@ fn a_respawned_process_does_not_start_with_fresh_limits() {
     let now = now();
     let first = limits(&path);
     for _ in 0..3 {
-        first.admit("ann", now).unwrap();
+        first.admit(&who("ann"), now).unwrap();
     }
     drop(first);
     let second = limits(&path);
-    assert_eq!(second.admit("ann", now).unwrap_err().code(), "limited");
-    second.admit("bob", now).unwrap();
-    second.admit("ann", now + 1_000_000).unwrap();
+    assert_eq!(second.admit(&who("ann"), now).unwrap_err().code(), "limited");
+    second.admit(&who("bob"), now).unwrap();
+    second.admit(&who("ann"), now + 1_000_000).unwrap();
 }
 
 #[test]
@@ -44,6 +50,6 @@ fn a_damaged_file_refuses_instead_of_forgetting() {
     let path = dir.path().join("rates");
     for text in ["garbage", "countersign rates v1\nx", "countersign rates v1\nabc notanumber\n"] {
         std::fs::write(&path, text).unwrap();
-        assert_eq!(limits(&path).admit("ann", now()).unwrap_err().code(), "unavailable", "{text}");
+        assert_eq!(limits(&path).admit(&who("ann"), now()).unwrap_err().code(), "unavailable", "{text}");
     }
 }

@@ -58,17 +58,36 @@ fn show_says_where_every_setting_comes_from() {
       rotate = "1 GiB"                         # default
 
       [limits]
+      run_calls = 10000                        # default
+      rows_per_hour = 1000000                  # default
+      bytes_per_hour = "1 GiB"                 # default
       concurrent_principal = 16                # default
       concurrent_server = 64                   # default
       max_result = "1 MiB"                     # default
 
+      [limits.breaker]
+      failures = 10                            # default
+      rest = "30s"                             # default
+
       [limits.principal]
+      per_minute = 600                         # default
+      burst = 100                              # default
+
+      [limits.repeat]
+      per_minute = 60                          # default
+      burst = 60                               # default
+
+      [limits.run]
       per_minute = 600                         # default
       burst = 100                              # default
 
       [limits.server]
       per_minute = 60000                       # default
       burst = 2000                             # default
+
+      [limits.tenant]
+      per_minute = 6000                        # default
+      burst = 500                              # default
 
       [limits.tool]
       per_minute = 300                         # default

@@ -82,6 +82,15 @@ dir = "{}"
 [limits.principal]
 per_minute = 6000000
 burst = 100000
+[limits.tenant]
+per_minute = 6000000
+burst = 100000
+[limits.run]
+per_minute = 6000000
+burst = 100000
+[limits.repeat]
+per_minute = 6000000
+burst = 100000
 [limits.tool]
 per_minute = 6000000
 burst = 100000

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use countersign_core::{
     AuthMethod, CallQuestion, Decision, Label, Pipeline, Principal, PrincipalKind, RunId, Tool, Verdict,
     decision::PolicySet,
-    limits::{LimitConfig, Limits, Rate},
+    limits::{LimitConfig, Limits},
     pipeline::{Parts, RunLabels},
     plan::Access,
     ports::{AuditError, AuditLog, EntryClass, Environment, Observer, PolicySource, Ticket},
@@ -125,19 +125,11 @@ pub(crate) fn pipeline(
     hidden: HashMap<String, Vec<String>>,
     log: &Arc<MemoryLog>,
 ) -> Arc<Pipeline> {
-    let rate = Rate { per_minute: 60_000_000, burst: 1_000_000 };
-    let limits = LimitConfig {
-        principal: rate,
-        tool: rate,
-        server: rate,
-        concurrent_principal: 1000,
-        concurrent_server: 1000,
-    };
     Arc::new(Pipeline::new(Parts {
         registry: Registry::new(tools, resources).unwrap(),
         policy: Arc::new(Source(Arc::new(Permissive { hidden }))),
         audit: Arc::clone(log) as Arc<dyn AuditLog>,
-        limits: Limits::new(limits, None),
+        limits: Limits::new(LimitConfig::wide(), None),
         environment: Arc::new(Clock(Instant::now())),
         observer: Arc::new(Blind),
         labels: Arc::new(NoLabels),
