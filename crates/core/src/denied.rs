@@ -135,6 +135,8 @@ pub enum Denied {
     },
     /// A data-flow label forbids it.
     BlockedByLabel,
+    /// An operator froze it: `everything`, `this tenant`, `this principal`, `this tool`.
+    Frozen(&'static str),
     /// A part that must work does not: the call is refused.
     Unavailable(Subsystem),
     /// It was permitted and ran, and failed. `public` is safe to show.
@@ -157,6 +159,7 @@ impl Denied {
             Denied::Limited { .. } => "limited",
             Denied::NotApproved { .. } => "not-approved",
             Denied::BlockedByLabel => "blocked-by-label",
+            Denied::Frozen(_) => "frozen",
             Denied::Unavailable(_) => "unavailable",
             Denied::Failed { failure: Failure::Tool, .. } => "failed",
             Denied::Failed { failure: Failure::Deadline, .. } => "deadline",
@@ -182,6 +185,7 @@ impl Denied {
             Denied::Limited { limit, retry_after } => limited(limit, *retry_after),
             Denied::NotApproved { approvals, standing } => standing.public(*approvals),
             Denied::BlockedByLabel => "blocked: data from this run may not flow there".into(),
+            Denied::Frozen(what) => format!("an operator has frozen {what}; nothing was executed"),
             Denied::Unavailable(part) => {
                 format!("refused because the {} is unavailable; nothing was executed", part.name())
             }

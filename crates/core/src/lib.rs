@@ -23,6 +23,7 @@ pub mod proofs;
 pub mod record;
 pub mod registry;
 pub mod schema;
+pub mod stops;
 pub mod tool;
 
 pub use call::{Arguments, Call, Origin, Target, Transport};

@@ -7,6 +7,7 @@
 //! Before it, the transport identified the caller and asked [`Pipeline::admit`]; after it, the transport encodes the [`Reply`]. Each gate
 //! yields the value that the next one demands: no [`Permit`] without a plan, grants and a recorded intent; no [`Reply`] without redaction.
 
+mod admit;
 mod authorize;
 mod events;
 mod hold;
@@ -40,6 +41,7 @@ use crate::{
     ports::{AuditLog, Environment, Observer, PolicySource},
     principal::Principal,
     registry::{Entry, Registry, Resource},
+    stops::{Stops, Subject},
     tool::{CallIo, ToolError, ToolSpec},
 };
 
@@ -73,6 +75,7 @@ pub struct Pipeline {
     events: events::Aggregates,
     approvals: Option<Arc<dyn Approvals>>,
     once: Option<Arc<dyn OnceKeys>>,
+    stops: Option<Arc<dyn Stops>>,
 }
 
 /// What a pipeline is made of; see the fields of [`Pipeline`].
@@ -116,6 +119,7 @@ impl Pipeline {
             events: events::Aggregates::default(),
             approvals: None,
             once: None,
+            stops: None,
         }
     }
 
@@ -124,6 +128,13 @@ impl Pipeline {
     pub fn with_state(mut self, approvals: Arc<dyn Approvals>, once: Arc<dyn OnceKeys>) -> Pipeline {
         self.approvals = Some(approvals);
         self.once = Some(once);
+        self
+    }
+
+    /// The same with what operators have stopped.
+    #[must_use]
+    pub fn with_stops(mut self, stops: Arc<dyn Stops>) -> Pipeline {
+        self.stops = Some(stops);
         self
     }
 
@@ -153,6 +164,7 @@ impl Pipeline {
         let (entry, arguments) = resolved?;
         let spec = entry.tool.spec();
         let principal = &call.principal;
+        self.going(&Subject { principal, run: Some(&call.run), tool: Some(&spec.name) })?;
         self.limits.admit_call(principal, &call.run, &spec.name, arguments.canonical(), now)?;
         let watch = self.limits.watch(principal.tenant(), &spec.name, now)?;
         let _slot = self.limits.slot(principal.key())?;
@@ -223,15 +235,6 @@ impl Pipeline {
             return Err(ToolError::failed(rule));
         }
         Ok(reply)
-    }
-
-    /// After identification and before the body is read: the principal's and the server's rate.
-    pub fn admit(&self, principal: &Principal) -> Result<(), Denied> {
-        let admitted = self.limits.admit(principal, self.environment.unix_micros());
-        if let Err(denied) = &admitted {
-            self.aggregate(denied.code(), Some(principal), "");
-        }
-        admitted
     }
 
     /// The tools that policy shows this principal, sorted by name.

@@ -56,8 +56,7 @@ impl Principal {
         method: AuthMethod,
     ) -> Principal {
         let (issuer, subject) = (issuer.into(), subject.into());
-        // INVARIANT: the length prefix keeps ("a|b", "c") and ("a", "b|c") apart.
-        let key = format!("{}:{issuer}|{subject}", issuer.len());
+        let key = Principal::key_of(&issuer, &subject);
         Principal {
             issuer,
             subject,
@@ -71,6 +70,12 @@ impl Principal {
             owner: None,
             scopes: None,
         }
+    }
+
+    /// The [`key`](Principal::key) of the principal that `issuer` calls `subject`.
+    pub fn key_of(issuer: &str, subject: &str) -> String {
+        // INVARIANT: the length prefix keeps ("a|b", "c") and ("a", "b|c") apart.
+        format!("{}:{issuer}|{subject}", issuer.len())
     }
 
     /// Adds the roles that the operator gave this principal.

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign_identity::{KeyKind, Timestamp};
 
-use crate::commands::approvals::ApprovalsCommand;
+use crate::commands::{
+    approvals::ApprovalsCommand,
+    stop::{Freeze, Revoke, Thaw},
+};
 
 /// Every tool call, countersigned: a safe layer between AI agents and your data.
 #[derive(Parser, Debug)]
@@ -107,6 +110,30 @@ The id stands in every refusal, and in every line of the operator's view.")]
     /// Mint, list, renew and revoke credentials
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Stop calls at once: all of them, or those of a tenant, a principal, a tool
+    #[command(after_help = "\
+Examples:
+  countersign freeze --reason 'incident 12'                stops every call
+  countersign freeze --tool run_python
+  countersign freeze --principal keys ann
+
+Running servers notice within a second. `countersign thaw` with the same options ends it.")]
+    Freeze(Freeze),
+    /// End a freeze, or show what is frozen and revoked
+    #[command(after_help = "\
+Examples:
+  countersign thaw --list
+  countersign thaw --tool run_python")]
+    Thaw(Thaw),
+    /// Revoke a credential, principal, agent, run or token for good
+    #[command(after_help = "\
+Examples:
+  countersign revoke --credential k3x9m2qa --reason 'laptop lost'
+  countersign revoke --principal https://idp.example.com/ 00u1a2b3
+  countersign revoke --token https://idp.example.com/ 6f1c9a
+
+Running servers refuse it within a second, and its open streams end.")]
+    Revoke(Revoke),
 }
 
 #[derive(Args, Debug)]

@@ -20,7 +20,7 @@ use countersign_identity::{KeyRing, danger};
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
 use countersign_redact::{Redactor, delimit};
-use countersign_state::Desk;
+use countersign_state::{Desk, StopWatch};
 use countersign_tools::{
     Database, DatabaseLimits, EngineError, catalog::Prepared, database_resources, database_tools,
 };
@@ -30,7 +30,7 @@ use crate::{
     config::{self, Config},
     door::Door,
     engines,
-    runtime::{FileRates, Host, MemoryLabels},
+    runtime::{FileRates, Host, MemoryLabels, unix_micros},
     state,
 };
 
@@ -53,6 +53,8 @@ pub(crate) struct Composed {
     pub(crate) keys: Arc<KeyRing>,
     /// Approvals and idempotency keys.
     pub(crate) desk: Arc<Desk>,
+    /// What is frozen and revoked; somebody must [keep](StopWatch::keep) it fresh.
+    pub(crate) stops: Arc<StopWatch>,
     pub(crate) audit: Option<Arc<Log>>,
     pub(crate) changes: Changes,
     /// What a reload of the catalog builds on.
@@ -128,7 +130,10 @@ pub(crate) async fn build(
             Some(Arc::new(rates) as Arc<dyn countersign_core::limits::RateStore>)
         }
     };
-    let desk = state::desk(&config.state.dir).context("the state cannot be used")?;
+    let store = state::store(&config.state.dir).context("the state cannot be used")?;
+    let desk = state::on(Arc::clone(&store), &config.state.dir).context("the state cannot be used")?;
+    let stops = StopWatch::open(store, unix_micros).await.context("the state cannot be used")?;
+    let stops = Arc::new(stops);
     let pipeline = Pipeline::new(Parts {
         registry: base.registry(toolset.tools)?,
         policy: Arc::clone(&policy) as _,
@@ -140,12 +145,14 @@ pub(crate) async fn build(
         reply_bytes: reply_bytes(config),
         redactor,
     })
-    .with_state(Arc::clone(&desk) as _, Arc::clone(&desk) as _);
+    .with_state(Arc::clone(&desk) as _, Arc::clone(&desk) as _)
+    .with_stops(Arc::clone(&stops) as _);
     Ok(Composed {
         pipeline: Arc::new(pipeline),
         policy,
         keys: Arc::new(keys),
         desk,
+        stops,
         audit: log,
         changes: base.changes.clone(),
         base,

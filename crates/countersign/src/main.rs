@@ -63,5 +63,8 @@ fn dispatch(cli: &Cli, printer: Printer) -> Outcome {
         Command::Approvals(command) => commands::approvals::run(command, file, printer),
         Command::Audit(command) => commands::audit::run(command, file, printer),
         Command::Token(TokenCommand::Key(command)) => commands::token::run(command, file, printer),
+        Command::Freeze(what) => commands::stop::freeze(what, file, printer),
+        Command::Thaw(what) => commands::stop::thaw(what, file, printer),
+        Command::Revoke(whom) => commands::stop::revoke(whom, file, printer),
     }
 }

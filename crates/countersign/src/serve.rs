@@ -48,7 +48,12 @@ pub(crate) fn http(
         }
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
-        tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), notice));
+        let notice = Arc::new(notice);
+        tokio::spawn(keep_stops(Arc::clone(&composed), {
+            let notice = Arc::clone(&notice);
+            move |text: &str| notice(text)
+        }));
+        tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), move |text: &str| notice(text)));
         let listener = tokio::net::TcpListener::from_std(listener)?;
         ready();
         serve_http(listener, server, shutdown).await?;
@@ -72,6 +77,7 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
         doubts(&composed).await?;
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
+        tokio::spawn(keep_stops(Arc::clone(&composed), |_| {}));
         tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), |_| {}));
         tokio::select! {
             served = serve_stdio(tokio::io::stdin(), tokio::io::stdout(), server, principal) => served?,
@@ -123,6 +129,12 @@ async fn end_on_signal(shutdown: CancellationToken) {
         _ = terminate.recv() => {}
     }
     shutdown.cancel();
+}
+
+/// Reads what is frozen and revoked again and again; while it cannot be read, calls are refused.
+async fn keep_stops(composed: Arc<Composed>, notice: impl Fn(&str)) {
+    let stops = Arc::clone(&composed.stops);
+    stops.keep(|error| notice(&format!("calls are refused: the state cannot be read: {error}"))).await;
 }
 
 /// Writes out counted events, and reloads on SIGHUP.

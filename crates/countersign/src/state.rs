@@ -2,19 +2,34 @@
 
 use std::{path::Path, sync::Arc};
 
-use countersign_state::{Case, Desk, Seal, SqliteStore, Stage, StateError};
+use countersign_state::{Case, Desk, Seal, SqliteStore, Stage, StateError, Store};
 
 /// The desk on the state in `dir`, which is made if it is not there. Blocks.
 ///
 /// # Errors
 /// If the state cannot be used; then nothing that needs it may run.
 pub(crate) fn desk(dir: &Path) -> Result<Arc<Desk>, StateError> {
+    on(store(dir)?, dir)
+}
+
+/// The desk on a store that is open.
+///
+/// # Errors
+/// If the seal's key in `dir` cannot be used.
+pub(crate) fn on(store: Arc<dyn Store>, dir: &Path) -> Result<Arc<Desk>, StateError> {
+    let seal = Seal::open(&dir.join("seal.key"))?;
+    Ok(Arc::new(Desk::new(store, seal)))
+}
+
+/// The store in `dir`, which is made if it is not there. Blocks.
+///
+/// # Errors
+/// If it cannot be used.
+pub(crate) fn store(dir: &Path) -> Result<Arc<dyn Store>, StateError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|source| StateError::Io { action: "make", path: dir.to_owned(), source })?;
-    let store = SqliteStore::open(&dir.join("state.db"))?;
-    let seal = Seal::open(&dir.join("seal.key"))?;
-    Ok(Arc::new(Desk::new(Arc::new(store), seal)))
+    Ok(Arc::new(SqliteStore::open(&dir.join("state.db"))?))
 }
 
 /// A use that was cut off, as it is announced at start and recorded.

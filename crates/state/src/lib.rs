@@ -1,4 +1,5 @@
-//! Durable state: requests for approval with people's votes, the keys of those people, and idempotency keys.
+//! Durable state: requests for approval with people's votes, the keys of those people, idempotency keys, and what operators
+//! froze or revoked.
 //!
 //! A [`Store`] keeps rows and offers a few atomic steps; it judges nothing. [`Desk`] is what the pipeline and the commands see: it verifies every
 //! signature when an approval is used, against the keys that are enrolled at that moment.
@@ -13,6 +14,7 @@ mod instance;
 mod operator;
 mod seal;
 mod sqlite;
+mod stops;
 mod store;
 
 pub use desk::{Case, Desk, Signature, Stage};
@@ -20,4 +22,5 @@ pub use error::StateError;
 pub use operator::{KeyFileError, OperatorKey};
 pub use seal::Seal;
 pub use sqlite::SqliteStore;
+pub use stops::{StopKind, StopRow, StopWatch, token};
 pub use store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow};

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 
-use crate::error::StateError;
+use crate::{
+    error::StateError,
+    stops::{StopKind, StopRow},
+};
 
 /// A request to be stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -165,6 +168,16 @@ pub trait Store: Send + Sync {
     /// Gives the key of this call free.
     async fn once_free(&self, key: [u8; 32], call: &str) -> Result<(), StateError>;
 
-    /// Forgets keys that are done and were taken before this time, and requests long over.
+    /// Freezes or revokes something; what was stopped before is stopped as this row says.
+    async fn stop(&self, row: StopRow) -> Result<(), StateError>;
+
+    /// Ends a freeze. Whether there was one; what is revoked stays so.
+    async fn thaw(&self, kind: StopKind, what: &str) -> Result<bool, StateError>;
+
+    /// Everything that is frozen or revoked.
+    async fn stops(&self) -> Result<Vec<StopRow>, StateError>;
+
+    /// Forgets keys that are done and were taken before this time, requests long over, and
+    /// stops of what expired before it.
     async fn forget(&self, before: u64) -> Result<(), StateError>;
 }

@@ -32,7 +32,10 @@ impl Budgets {
         let (made, last) = runs.entry(key("calls", &[run.as_str()])).or_default();
         // MUTATE(I3-budget): a run makes any number of calls
         if *made >= calls {
-            return Err(Denied::Limited { limit: "run budget", retry_after: Duration::from_micros(RUN_IDLE) });
+            return Err(Denied::Limited {
+                limit: "run budget",
+                retry_after: Duration::from_micros(RUN_IDLE),
+            });
         }
         (*made, *last) = (made.saturating_add(1), now);
         Ok(())

@@ -10,17 +10,25 @@ pub(crate) mod policy;
 pub(crate) mod principal;
 pub(crate) mod quickstart;
 pub(crate) mod serve;
+pub(crate) mod stop;
 pub(crate) mod token;
 pub(crate) mod tools;
 pub(crate) mod why;
 
 use std::path::Path;
 
+use countersign_core::{
+    ports::EntryClass,
+    record::{Event, FORMAT},
+};
+use countersign_redact::Redactor;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    compose,
     config::{Config, load},
     print::Failure,
+    runtime::unix_micros,
 };
 
 /// The configuration, or all its problems as the command's failure.
@@ -38,4 +46,33 @@ pub(crate) fn configuration(file: &Path) -> Result<Config, Failure> {
 /// A runtime for commands that start database workers; small, since they ask one question.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Builder::new_current_thread().enable_all().build().map_err(Failure::unavailable)
+}
+
+/// Writes an event to the audit log, beside servers that run, durable before this returns.
+pub(crate) fn record(
+    config: &Config,
+    redactor: &Redactor,
+    runtime: &Runtime,
+    event: &str,
+    detail: &str,
+) -> Result<(), Failure> {
+    if config.danger.audit_off {
+        return Ok(());
+    }
+    let log = compose::open_log(config).map_err(Failure::unavailable)?;
+    let detail = redactor.line(detail);
+    let entry = Event {
+        v: FORMAT,
+        kind: "event",
+        t: unix_micros(),
+        event,
+        count: None,
+        who: None,
+        peer: "",
+        detail: &detail,
+    };
+    let entry = serde_json::to_vec(&entry).map_err(Failure::unavailable)?;
+    let ticket = log.append(&entry, EntryClass::Closing).map_err(Failure::unavailable)?;
+    runtime.block_on(log.durable(ticket)).map_err(Failure::unavailable)?;
+    log.close().map_err(Failure::unavailable)
 }

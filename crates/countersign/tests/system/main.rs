@@ -24,5 +24,6 @@ mod planning;
 mod policy;
 mod postgres;
 mod postgres_writes;
+mod stop;
 mod stubborn;
 mod world;

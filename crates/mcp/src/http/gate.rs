@@ -149,7 +149,11 @@ fn authorization(headers: &HeaderMap) -> Result<&[u8], Box<Response<Body>>> {
 
 /// A limit is reached, or a part that must work does not.
 pub(super) fn not_now(denied: &Denied) -> Response<Body> {
-    let status = if matches!(denied, Denied::Limited { .. }) { 429 } else { 503 };
     let wait = denied.retry_after().unwrap_or(std::time::Duration::from_secs(1));
-    response::retry(status, denied.public(), wait)
+    match denied {
+        Denied::Unauthenticated => response::unauthenticated(true),
+        Denied::Frozen(_) => refuse(403, denied.public()),
+        Denied::Limited { .. } => response::retry(429, denied.public(), wait),
+        _ => response::retry(503, denied.public(), wait),
+    }
 }

@@ -1,6 +1,7 @@
 //! HTTP responses as we write them.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -105,7 +106,7 @@ pub(super) fn health(good: bool) -> Response<Body> {
 }
 
 /// A refusal of the exchange itself. The code is the HTTP status: JSON-RPC reserves its own for messages that were read.
-pub(super) fn refuse(status: u16, message: &'static str) -> Response<Body> {
+pub(super) fn refuse(status: u16, message: impl Into<Cow<'static, str>>) -> Response<Body> {
     rpc(&RpcError::new(i32::from(status), status, message))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::{Principal, Transport};
+use countersign_core::{Principal, Transport, stops::Subject};
 use hyper::{HeaderMap, Request, Response, header::AUTHORIZATION};
 
 use super::{
@@ -103,6 +103,12 @@ pub(super) fn recheck(connection: &Arc<Connection>, headers: &HeaderMap) -> Rech
     let connection = Arc::clone(connection);
     Arc::new(move || {
         let bytes = credential.as_ref().map_or(&b""[..], |value| value.as_bytes());
-        connection.server.authenticator.authenticate(bytes, connection.ip).is_ok()
+        let server = &connection.server;
+        let holds = |principal: Arc<Principal>| {
+            let subject = Subject { principal: &principal, run: None, tool: None };
+            server.pipeline.going(&subject).is_ok()
+        };
+        // MUTATE(G5-stop-streams): a stream outlives the revocation of its principal
+        server.authenticator.authenticate(bytes, connection.ip).is_ok_and(holds)
     })
 }

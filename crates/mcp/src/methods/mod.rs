@@ -146,6 +146,7 @@ impl Context {
     pub(crate) fn refused(&self, denied: &Denied) -> RpcError {
         let status = match denied {
             Denied::Limited { .. } => 429,
+            Denied::Frozen(_) => 403,
             Denied::Unavailable(_) => 503,
             _ => 500,
         };

@@ -4,6 +4,7 @@ mod approvals;
 mod keys;
 mod once;
 mod schema;
+mod stops;
 
 use std::{
     fs::{self, OpenOptions},
@@ -18,6 +19,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::{
     error::StateError,
+    stops::{StopKind, StopRow},
     store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
 };
 
@@ -73,11 +75,27 @@ impl SqliteStore {
         &self,
         step: impl FnOnce(&Transaction<'_>) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
+        self.within(TransactionBehavior::Immediate, step).await
+    }
+
+    /// The same for what only reads: it waits for no writer.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Transaction<'_>) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
+        self.within(TransactionBehavior::Deferred, look).await
+    }
+
+    async fn within<T: Send + 'static>(
+        &self,
+        behavior: TransactionBehavior,
+        step: impl FnOnce(&Transaction<'_>) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
         let inner = Arc::clone(&self.inner);
         let work = move || {
             inner.is_same()?;
             let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = connection.transaction_with_behavior(behavior)?;
             let done = step(&transaction)?;
             transaction.commit()?;
             Ok(done)
@@ -170,9 +188,23 @@ impl Store for SqliteStore {
         self.step(move |t| once::free(t, key, &call)).await
     }
 
+    async fn stop(&self, row: StopRow) -> Result<(), StateError> {
+        self.step(move |t| stops::add(t, &row)).await
+    }
+
+    async fn thaw(&self, kind: StopKind, what: &str) -> Result<bool, StateError> {
+        let what = what.to_owned();
+        self.step(move |t| stops::remove(t, kind, &what)).await
+    }
+
+    async fn stops(&self) -> Result<Vec<StopRow>, StateError> {
+        self.look(stops::all).await
+    }
+
     async fn forget(&self, before: u64) -> Result<(), StateError> {
         self.step(move |t| {
             once::forget(t, before)?;
+            stops::forget(t, before)?;
             approvals::forget(t, before)
         })
         .await

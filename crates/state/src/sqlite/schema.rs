@@ -5,7 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::StateError;
 
 /// Each step makes version N of N - 1. Steps are never changed, only added.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE approvals (
     id TEXT PRIMARY KEY NOT NULL,
     bound BLOB NOT NULL CHECK (length(bound) = 32),
@@ -53,7 +54,20 @@ CREATE TABLE once_keys (
     answer TEXT NOT NULL,
     at INTEGER NOT NULL
 ) STRICT;
-"];
+",
+    "
+CREATE TABLE stops (
+    kind TEXT NOT NULL,
+    what TEXT NOT NULL,
+    frozen INTEGER NOT NULL CHECK (frozen IN (0, 1)),
+    reason TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    until INTEGER,
+    PRIMARY KEY (kind, what)
+) STRICT;
+",
+];
 
 /// Brings a file to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StateError> {

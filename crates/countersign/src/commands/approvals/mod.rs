@@ -6,20 +6,14 @@ mod show;
 
 use std::{path::Path, sync::Arc, thread, time::Duration};
 
-use countersign_audit::Log;
-use countersign_core::{
-    approval::{Vote, people},
-    ports::EntryClass,
-    record::{Event, FORMAT},
-};
+use countersign_core::approval::{Vote, people};
 use countersign_redact::Redactor;
 use countersign_state::{Case, Desk, OperatorKey, Stage, StateError};
 
 pub(crate) use args::{ApprovalsCommand, KeysCommand};
 
-use super::{configuration, runtime};
+use super::{configuration, record, runtime};
 use crate::{
-    compose,
     config::Config,
     print::{Exit, Failure, Outcome, Printer},
     runtime::unix_micros,
@@ -125,25 +119,7 @@ impl Office {
 
     /// Writes an event to the audit log, durable before this returns.
     fn record(&self, event: &str, detail: &str) -> Result<(), Failure> {
-        if self.config.danger.audit_off {
-            return Ok(());
-        }
-        let log: Log = compose::open_log(&self.config).map_err(Failure::unavailable)?;
-        let detail = self.redactor.line(detail);
-        let entry = Event {
-            v: FORMAT,
-            kind: "event",
-            t: unix_micros(),
-            event,
-            count: None,
-            who: None,
-            peer: "",
-            detail: &detail,
-        };
-        let entry = serde_json::to_vec(&entry).map_err(Failure::unavailable)?;
-        let ticket = log.append(&entry, EntryClass::Closing).map_err(Failure::unavailable)?;
-        self.runtime.block_on(log.durable(ticket)).map_err(Failure::unavailable)?;
-        log.close().map_err(Failure::unavailable)
+        record(&self.config, &self.redactor, &self.runtime, event, detail)
     }
 }
 
