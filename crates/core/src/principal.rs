@@ -75,6 +75,7 @@ impl Principal {
     /// The [`key`](Principal::key) of the principal that `issuer` calls `subject`.
     pub fn key_of(issuer: &str, subject: &str) -> String {
         // INVARIANT: the length prefix keeps ("a|b", "c") and ("a", "b|c") apart.
+        // MUTATE(G7-key): two principals share one key
         format!("{}:{issuer}|{subject}", issuer.len())
     }
 

@@ -1,6 +1,9 @@
 //! Order of the steps, and that every broken part closes the gate.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use countersign_core::*;
 use serde_json::json;
@@ -43,6 +46,28 @@ async fn a_log_that_cannot_append_refuses_before_execution() {
     let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
     assert_eq!(refused.message, "refused because the audit log is unavailable; nothing was executed");
     assert!(!world.events().contains(&"execute".to_owned()));
+}
+
+/// A state that does not answer.
+struct NobodyKnows;
+
+impl stops::Stops for NobodyKnows {
+    fn check(&self, _subject: &stops::Subject<'_>) -> Result<Option<stops::Stop>, String> {
+        Err("the state does not answer".into())
+    }
+}
+
+#[tokio::test]
+async fn calls_are_refused_while_nobody_knows_what_is_stopped() {
+    let world = world();
+    world.pipeline.run(probe(GOOD)).await.unwrap();
+    let World { pipeline, journal, .. } = world;
+    journal.lock().unwrap().clear();
+    let pipeline = Arc::try_unwrap(pipeline).ok().unwrap().with_stops(Arc::new(NobodyKnows));
+    let refused = pipeline.run(probe(GOOD)).await.unwrap_err();
+    assert_eq!(refused.denied, Denied::Unavailable(Subsystem::State));
+    assert_eq!(pipeline.admit(&probe(GOOD).principal), Err(Denied::Unavailable(Subsystem::State)));
+    assert!(!journal.lock().unwrap().contains(&"plan".to_owned()));
 }
 
 #[tokio::test]

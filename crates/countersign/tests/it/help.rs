@@ -25,6 +25,9 @@ fn the_first_page() {
         audit       Verify, read and search the record of calls
         approvals   Approve or refuse calls that wait for people
         token       Mint, list, renew and revoke credentials
+        freeze      Stop calls at once: all of them, or those of a tenant, a principal, a tool
+        thaw        End a freeze, or show what is frozen and revoked
+        revoke      Revoke a credential, principal, agent, run or token for good
         help        Print this message or the help of the given subcommand(s)
 
       Options:

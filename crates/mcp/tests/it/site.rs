@@ -50,13 +50,13 @@ pub(crate) fn server(config: Config) -> (Arc<Server>, Arc<Seen>, Arc<MemoryLog>,
         fixed: BTreeMap::new(),
         variable: None,
     }];
-    let pipeline = pipeline(tools(&seen), resources, hidden, &log);
     let known = HashMap::from([
         ("alice".to_owned(), principal("alice", "acme")),
         ("bob".to_owned(), principal("bob", "globex")),
     ]);
     let changes = Changes::default();
-    let names = Arc::new(Names { known: known.into(), anonymous: None });
+    let names = Arc::new(Names { known: known.into(), anonymous: None, revoked: Default::default() });
+    let pipeline = pipeline(tools(&seen), resources, hidden, &log, Arc::clone(&names) as _);
     let server =
         Server::new(config, pipeline, Arc::clone(&names) as Arc<dyn Authenticator>, changes.clone()).unwrap();
     (Arc::new(server), seen, log, changes, names)
@@ -79,6 +79,11 @@ impl Site {
     /// Makes a credential invalid.
     pub(crate) fn revoke(&self, who: &str) {
         self.names.known.lock().unwrap().remove(who);
+    }
+
+    /// Has an operator revoke a principal, whose credential stays valid.
+    pub(crate) fn revoke_principal(&self, who: &str) {
+        self.names.revoked.lock().unwrap().push(who.to_owned());
     }
 
     /// How many tools have run.

@@ -127,6 +127,20 @@ async fn a_stream_ends_with_its_credential() {
     assert_eq!(ended.expect("the stream went on"), None);
 }
 
+/// The credential is as good as before, but an operator stopped its owner.
+#[tokio::test]
+async fn a_stream_ends_when_its_principal_is_revoked() {
+    let site = Site::with(Config { keep_alive: Duration::from_millis(100), ..Config::default() }).await;
+    let mut stream = Listener::open(&site, &listen(json!({"toolsListChanged": true}))).await;
+    stream.event().await.unwrap();
+    assert!(stream.silent().await);
+    site.revoke_principal("alice");
+    let ended = tokio::time::timeout(Duration::from_secs(2), stream.event()).await;
+    assert_eq!(ended.expect("the stream went on"), None);
+    let again = site.send(&Http::modern("alice", 1, "tools/list", json!({}))).await;
+    assert_eq!(again.status, 401);
+}
+
 #[tokio::test]
 async fn a_legacy_session_has_one_standalone_stream() {
     let site = Site::start().await;

@@ -21,6 +21,7 @@ use countersign_core::{
     ports::{AuditError, AuditLog, EntryClass, Environment, Observer, PolicySource, Ticket},
     record::Summary,
     registry::{Registry, Resource},
+    stops::{Stop, Stops, Subject},
 };
 use countersign_mcp::{Authenticator, NotAuthenticated};
 
@@ -124,8 +125,9 @@ pub(crate) fn pipeline(
     resources: Vec<Resource>,
     hidden: HashMap<String, Vec<String>>,
     log: &Arc<MemoryLog>,
+    stops: Arc<dyn Stops>,
 ) -> Arc<Pipeline> {
-    Arc::new(Pipeline::new(Parts {
+    let parts = Parts {
         registry: Registry::new(tools, resources).unwrap(),
         policy: Arc::new(Source(Arc::new(Permissive { hidden }))),
         audit: Arc::clone(log) as Arc<dyn AuditLog>,
@@ -135,7 +137,8 @@ pub(crate) fn pipeline(
         labels: Arc::new(NoLabels),
         reply_bytes: 1 << 20,
         redactor: Default::default(),
-    }))
+    };
+    Arc::new(Pipeline::new(parts).with_stops(stops))
 }
 
 /// A principal of a tenant.
@@ -149,6 +152,15 @@ pub(crate) fn principal(name: &str, tenant: &str) -> Arc<Principal> {
 pub(crate) struct Names {
     pub(crate) known: Mutex<HashMap<String, Arc<Principal>>>,
     pub(crate) anonymous: Option<Arc<Principal>>,
+    /// Subjects that an operator revoked.
+    pub(crate) revoked: Mutex<Vec<String>>,
+}
+
+impl Stops for Names {
+    fn check(&self, subject: &Subject<'_>) -> Result<Option<Stop>, String> {
+        let revoked = self.revoked.lock().unwrap().iter().any(|name| name == subject.principal.subject());
+        Ok(revoked.then_some(Stop::Revoked { what: "principal" }))
+    }
 }
 
 impl Authenticator for Names {
