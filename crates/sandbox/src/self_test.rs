@@ -39,8 +39,9 @@ pub(crate) async fn run(launcher: Launcher) -> Report {
     let mut findings = Vec::new();
     for (walls, grade, name) in STRENGTHS {
         let sandbox = Sandbox { launcher: launcher.clone(), grade, walls };
-        let held = holds(&sandbox).await;
-        if held.is_empty() {
+        let wrong = holds(&sandbox).await;
+        // MUTATE(E5-self-test): every machine is good enough
+        if wrong.is_empty() {
             if walls.namespaces {
                 findings.extend(hierarchies.findings());
             } else {
@@ -50,7 +51,7 @@ pub(crate) async fn run(launcher: Launcher) -> Report {
             }
             return Report { grade, findings, sandbox: Some(sandbox) };
         }
-        findings.extend(held.into_iter().map(|finding| format!("{name}: {finding}")));
+        findings.extend(wrong.into_iter().map(|finding| format!("{name}: {finding}")));
     }
     Report { grade: Grade::Refused, findings, sandbox: None }
 }

@@ -15,6 +15,7 @@ use crate::{
 
 /// Gives up every capability for good and, if there is a choice of users, becomes nobody.
 pub(super) fn drop_all(privileged: bool) -> io::Result<()> {
+    // MUTATE(E1-capabilities): capabilities may come back
     drop_bounding_set()?;
     if privileged {
         let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
@@ -24,7 +25,6 @@ pub(super) fn drop_all(privileged: bool) -> io::Result<()> {
         rustix::thread::set_thread_res_uid(user, user, user)?;
     }
     let none = CapabilitySet::empty();
-    // MUTATE(E1-capabilities): capabilities are kept
     rustix::thread::set_capabilities(
         None,
         CapabilitySets { effective: none, permitted: none, inheritable: none },

@@ -88,7 +88,6 @@ impl Hierarchies {
         }
         if let Some(place) = &self.processes {
             let folder = group.enter(place, &name)?;
-            // MUTATE(E1-processes): any number of processes
             fs::write(folder.join("pids.max"), process_limit(limits).to_string())?;
         }
         if let Some(place) = &self.cpu {
@@ -112,7 +111,7 @@ impl Hierarchies {
             let Ok(entries) = fs::read_dir(&place.folder) else { continue };
             for entry in entries.flatten() {
                 if is_stale(&entry.file_name().to_string_lossy()) {
-                    let _ = fs::remove_dir(entry.path());
+                    remove(&entry.path());
                 }
             }
         }
@@ -163,6 +162,10 @@ impl Group {
     fn enter(&mut self, place: &Place, name: &str) -> io::Result<PathBuf> {
         let folder = place.folder.join(name);
         if !self.folders.contains(&folder) {
+            // The name holds our process number: one that is there was left by a supervisor that had this number before.
+            if folder.exists() {
+                remove(&folder);
+            }
             fs::create_dir(&folder)?;
             self.folders.push(folder.clone());
         }
@@ -200,15 +203,18 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let started = Instant::now();
-        for folder in &self.folders {
-            // The kernel refuses as long as it has not finished burying the last process. MUTATE(E4-groups): they stay
-            while fs::remove_dir(folder).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
-                && started.elapsed() < REMOVAL
-            {
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
+        // MUTATE(E4-groups): they stay
+        self.folders.iter().for_each(|folder| remove(folder));
+    }
+}
+
+/// Removes a group, which the kernel refuses as long as it has not finished burying the last process.
+fn remove(folder: &Path) {
+    let started = Instant::now();
+    while fs::remove_dir(folder).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+        && started.elapsed() < REMOVAL
+    {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

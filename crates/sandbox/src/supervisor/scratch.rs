@@ -5,8 +5,9 @@
 use std::{
     ffi::{CStr, CString},
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use rustix::{
@@ -36,7 +37,10 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Makes one that belongs to the user whom the jailed program will be.
     pub(super) fn make(privileged: bool) -> io::Result<Scratch> {
-        let path = PathBuf::from(format!("{PARENT}/{PREFIX}{}", rustix::process::getpid().as_raw_nonzero()));
+        let pid = rustix::process::getpid().as_raw_nonzero();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+        // Nobody else can have made a folder of this name beforehand.
+        let path = PathBuf::from(format!("{PARENT}/{PREFIX}{pid}-{now}"));
         rustix::fs::mkdir(&path, Mode::RWXU)?;
         let folder = rustix::fs::open(&path, FOLDER, Mode::empty())?;
         let scratch = Scratch { path, folder };
@@ -70,7 +74,9 @@ impl Drop for Scratch {
 pub(crate) fn sweep() {
     let Ok(entries) = std::fs::read_dir(PARENT) else { return };
     for entry in entries.flatten().filter(|entry| is_stale(&entry.file_name().to_string_lossy())) {
-        if let Ok(folder) = rustix::fs::open(entry.path(), FOLDER, Mode::empty()) {
+        let Ok(folder) = rustix::fs::open(entry.path(), FOLDER, Mode::empty()) else { continue };
+        let own = [NOBODY, rustix::process::geteuid().as_raw()];
+        if rustix::fs::fstat(&folder).is_ok_and(|status| own.contains(&status.st_uid)) {
             drop(Scratch { path: entry.path(), folder });
         }
     }
@@ -120,13 +126,10 @@ fn empty(top: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// Gives us the rights to a folder that a program may have taken away. Never follows a link: everything that could put one here is dead.
+/// Gives us the rights to a folder that a program may have taken away. Never follows a link: the folder is held while its mode changes.
 fn reopen(folder: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    let status = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if !FileType::from_raw_mode(status.st_mode).is_dir() {
-        return Err(Errno::PERM);
-    }
-    rustix::fs::chmodat(folder, name, Mode::RWXU, AtFlags::empty())
+    let held = rustix::fs::openat(folder, name, FOLDER | OFlags::PATH, Mode::empty())?;
+    rustix::fs::chmod(format!("/proc/self/fd/{}", held.as_raw_fd()), Mode::RWXU)
 }
 
 fn list(folder: BorrowedFd<'_>) -> Result<Vec<(CString, FileType)>, Errno> {

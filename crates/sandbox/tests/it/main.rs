@@ -53,6 +53,10 @@ fn entry() {
     else {
         return;
     };
+    if role == "unprivileged" {
+        println!("{}", jail::unprivileged::role());
+        return;
+    }
     let mut stream = stream_of_this_process().unwrap();
     let mut say = |text: String| stream.write_all(text.as_bytes()).unwrap();
     match role.as_str() {
@@ -76,6 +80,7 @@ fn entry() {
             say(format!("{}\n", child.pid()));
             thread::sleep(Duration::from_secs(60));
         }
+        "jail-starter" => jail::deaths::starter(),
         other => panic!("unknown role {other}"),
     }
 }

@@ -108,3 +108,23 @@ fn dying_by_a_signal_is_told() {
     let finished = run(python("import os; os.abort()")).unwrap();
     assert_eq!(finished.status, Status::Signal(6));
 }
+
+#[test]
+fn a_program_is_nobody_and_can_gain_nothing() {
+    let finished = run(python("print(open('/proc/self/status').read())")).unwrap();
+    let status = stdout(&finished);
+    let line = |name: &str| {
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{status}"));
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    let nobody = "65534 65534 65534 65534";
+    assert_eq!((line("Uid:").as_str(), line("Gid:").as_str()), (nobody, nobody));
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(line(set), "0000000000000000", "{set}");
+    }
+    assert_eq!(
+        (line("NoNewPrivs:"), line("Seccomp:"), line("Seccomp_filters:")),
+        ("1".into(), "2".into(), "2".into())
+    );
+}

@@ -1,7 +1,11 @@
 //! The jail, with real programs in it: mostly Debian's Python.
 
+mod attacks;
 mod basics;
+mod bombs;
+pub(crate) mod deaths;
 mod grades;
+pub(crate) mod unprivileged;
 
 use std::{future::Future, time::Duration};
 
