@@ -28,6 +28,7 @@ use countersign_tools::{
 use crate::{
     catalog,
     config::{self, Config},
+    contained::{self, Contained},
     door::Door,
     engines,
     runtime::{FileRates, Host, MemoryLabels, unix_micros},
@@ -90,6 +91,8 @@ pub(crate) struct Base {
     names: Vec<String>,
     /// The directory of the catalog; it need not exist.
     pub(crate) catalog: PathBuf,
+    /// What this machine can contain, and what is absent for want of it.
+    pub(crate) contained: Contained,
     #[cfg(feature = "fixtures")]
     fixtures: bool,
     /// What tools announce changes on.
@@ -216,11 +219,9 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
         databases.push(Arc::new(if settings.raw { database } else { database.catalog_only() }));
     }
     let changes = Changes::default();
-    #[cfg_attr(
-        not(any(feature = "fixtures", feature = "bench")),
-        expect(unused_mut, reason = "only these features add tools")
-    )]
     let mut tools = database_tools(&databases);
+    let contained = contained::start(config).await;
+    tools.extend(contained.tools.iter().cloned());
     #[cfg(feature = "fixtures")]
     if config.danger.fixtures {
         tools.extend(countersign_mcp::fixtures::tools(&changes));
@@ -236,6 +237,7 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
         tenants: config.databases.iter().filter_map(own).collect(),
         names: config.databases.keys().cloned().collect(),
         catalog: config.catalog.dir.clone(),
+        contained,
         #[cfg(feature = "fixtures")]
         fixtures: config.danger.fixtures,
         changes,

@@ -43,8 +43,8 @@ pub(crate) fn http(
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Http).await?);
         let server = Arc::new(compose::server(config, &composed)?);
         announce(&composed, config, "start").await?;
-        for text in doubts(&composed).await? {
-            notice(&text);
+        for text in composed.base.contained.absent.iter().chain(&doubts(&composed).await?) {
+            notice(text);
         }
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
@@ -92,11 +92,12 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
 
 async fn announce(composed: &Composed, config: &Config, event: &str) -> anyhow::Result<()> {
     let detail = format!(
-        "version {} config {} policy {} danger {:?}",
+        "version {} config {} policy {} danger {:?} sandbox {}",
         env!("CARGO_PKG_VERSION"),
         config.digest,
         countersign_core::decision::PolicySet::digest(composed.policy.policies().as_ref()),
-        config.danger.switches()
+        config.danger.switches(),
+        composed.base.contained.grade.map_or("unused".to_owned(), |grade| grade.to_string())
     );
     let recorded = composed.pipeline.event(event, None, "", &detail).await;
     recorded.map_err(|e| anyhow::anyhow!("the audit log cannot record the {event}: {}", e.cause))

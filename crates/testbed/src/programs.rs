@@ -15,6 +15,9 @@ pub fn missing_packages() -> Vec<&'static str> {
         ("unixodbc-dev", "usr/lib", "libodbc.so"),
         ("openssl", "usr", "bin/openssl"),
         ("iproute2", "", "bin/ip"),
+        ("git", "usr", "bin/git"),
+        ("python3", "usr", "bin/python3"),
+        ("python3-pytest", "usr/lib/python3/dist-packages", "pytest/__init__.py"),
     ];
     let has = |parent: &str, file: &str| {
         [PathBuf::from("/"), unpacked()].iter().any(|root| root.join(parent).join(file).exists())

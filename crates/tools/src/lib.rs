@@ -3,6 +3,8 @@
 
 mod answer;
 pub mod catalog;
+pub mod commands;
+mod contained;
 mod database;
 mod describe_table;
 mod engine;
@@ -10,7 +12,9 @@ mod explain_query;
 pub mod files;
 mod list_tables;
 mod odbc_pool;
+mod pin;
 mod postgres_pool;
+pub mod python;
 mod query;
 mod resources;
 mod slots;

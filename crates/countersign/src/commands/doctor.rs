@@ -20,6 +20,7 @@ use crate::{
     print::{Exit, Outcome, Printer, Style, line},
 };
 
+mod contained;
 mod databases;
 
 /// Keys that expire sooner than this are worth a word.
@@ -55,6 +56,7 @@ pub(crate) fn run(file: &Path, printer: Printer) -> Outcome {
     checks.extend(keys(&config));
     let runtime = runtime()?;
     checks.extend(policies(&config, &runtime));
+    checks.extend(contained::checks(&config, &runtime));
     checks.extend(databases::checks(&config, &runtime));
     checks.push(record(&config));
     checks.extend(space(&config));

@@ -16,6 +16,7 @@ use super::{
     Anonymous, Audit, Catalog, Config, Danger, Database, Identity, Limits, Policy, Server, State, databases,
     error::Problem,
     kind::Value,
+    programs,
     raw::Raw,
     secret::{Environment, Vault},
     secret_set, show,
@@ -37,7 +38,10 @@ pub(super) fn build(
     if let Err(refused) = secret_set(&vault.secrets) {
         raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
     }
+    let python = programs::python(raw, &dir);
+    let commands = programs::commands(raw, &dir);
     let config = Settings { raw, dir: &dir }.config(file, digest, databases, vault);
+    let config = config.map(|config| Config { python, commands, ..config });
     if config.is_none() && raw.problems.is_empty() {
         let message = "a setting has no entry on the page of settings".to_owned();
         raw.problems.push(Problem {
@@ -79,6 +83,8 @@ impl Settings<'_> {
             catalog: Catalog { dir: self.path("catalog.dir")? },
             secrets: vault.secrets,
             databases,
+            python: None,
+            commands: BTreeMap::new(),
             danger: self.danger()?,
             warnings: vault.warnings,
             shown: show::settings(self.raw),

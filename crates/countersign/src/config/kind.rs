@@ -50,6 +50,10 @@ pub(crate) enum Kind {
     Functions,
     /// A reference to a secret.
     Secret,
+    /// One line of text, of at most so many characters.
+    Line(usize),
+    /// Several such lines.
+    Lines(usize),
 }
 
 /// A value that was read.
@@ -95,7 +99,12 @@ impl Kind {
                 Ok(Value::Address(address))
             }
             (
-                Kind::Hosts | Kind::Origins | Kind::Names(_) | Kind::Schemas | Kind::Functions,
+                Kind::Hosts
+                | Kind::Origins
+                | Kind::Names(_)
+                | Kind::Schemas
+                | Kind::Functions
+                | Kind::Lines(_),
                 DeValue::Array(items),
             ) => {
                 let texts: Option<Vec<String>> =
@@ -117,7 +126,9 @@ impl Kind {
                 Ok(Value::Span(Duration::from_millis(millis)))
             }
             (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
-            (Kind::Name(_) | Kind::OneOf(_) | Kind::Login, DeValue::String(text)) if self.admits(text) => {
+            (Kind::Name(_) | Kind::OneOf(_) | Kind::Login | Kind::Line(_), DeValue::String(text))
+                if self.admits(text) =>
+            {
                 Ok(Value::Text(text.to_string()))
             }
             (Kind::DatabaseUrl, DeValue::String(text)) => {
@@ -180,6 +191,8 @@ impl Kind {
             Kind::Schemas => "a list of schemas such as [\"public\"], as the database spells them".into(),
             Kind::Functions => "a list of functions such as [\"app.tax_rate\"]".into(),
             Kind::Secret => "a reference: `env:NAME` or `file:PATH`".into(),
+            Kind::Line(most) => format!("one line of text, of at most {most} characters"),
+            Kind::Lines(most) => format!("a list of texts, each one line of at most {most} characters"),
         }
     }
 
@@ -208,6 +221,8 @@ impl Kind {
                 json!({"type": "array", "items": {"type": "string", "pattern": FUNCTION}})
             }
             Kind::Secret => json!({"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"}),
+            Kind::Line(most) => json!({"type": "string", "maxLength": most}),
+            Kind::Lines(most) => json!({"type": "array", "items": {"type": "string", "maxLength": most}}),
         }
     }
 
@@ -217,6 +232,9 @@ impl Kind {
             Kind::Name(what) | Kind::Names(what) => check_name(what, text).is_ok(),
             Kind::OneOf(words) => words.contains(&text),
             Kind::Login => (1..=63).contains(&text.len()) && !text.chars().any(char::is_control),
+            Kind::Line(most) | Kind::Lines(most) => {
+                text.chars().count() <= most && !text.chars().any(char::is_control)
+            }
             Kind::Schemas => identifier(text),
             Kind::Functions => text
                 .split_once('.')

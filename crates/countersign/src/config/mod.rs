@@ -9,6 +9,7 @@ mod databases;
 mod error;
 mod kind;
 mod overlap;
+mod programs;
 mod raw;
 mod schema;
 mod secret;
@@ -32,6 +33,7 @@ use countersign_core::{
 };
 use countersign_identity::LocalUser;
 use countersign_redact::{RefusedSecrets, SecretSet};
+use countersign_tools::{commands::CommandConfig, python::PythonConfig};
 
 pub(crate) use databases::{Database, Login, Logins, Odbc, Postgres, Source, Tls};
 pub(crate) use error::{ConfigErrors, Problem};
@@ -69,6 +71,10 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<Secret>,
     /// `[databases.NAME]`
     pub(crate) databases: BTreeMap<String, Database>,
+    /// `[python]`; none: no tool.
+    pub(crate) python: Option<PythonConfig>,
+    /// `[commands.NAME]`
+    pub(crate) commands: BTreeMap<String, CommandConfig>,
     /// `[danger]`
     pub(crate) danger: Danger,
     /// What works, but should not stay so.

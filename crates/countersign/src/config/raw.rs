@@ -41,6 +41,9 @@ pub(super) struct Raw {
     refused: BTreeSet<String>,
 }
 
+/// Tables whose absence means something.
+const OPTIONAL: &[&str] = &["identity.local", "python"];
+
 /// Reads the text of a configuration file.
 pub(super) fn read(text: &str) -> Raw {
     let places = Places::of(text);
@@ -162,9 +165,11 @@ impl Raw {
     /// The full keys that a setting's key stands for in this file. Defaults of a table that people leave out as a whole
     /// (`identity.local`) do not conjure it up, nor do those of one kind of database appear in another.
     fn instances(&self, setting: &Setting) -> Vec<String> {
-        let optional =
-            setting.key.starts_with("identity.local.") && !self.tables.contains_key("identity.local");
-        if optional || setting.key.ends_with(".*") {
+        let absent = OPTIONAL.iter().any(|table| {
+            let below = setting.key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+            below && !self.tables.contains_key(*table)
+        });
+        if absent || setting.key.ends_with(".*") {
             return Vec::new();
         }
         let mut keys = vec![String::new()];
@@ -219,6 +224,11 @@ impl Raw {
         below.filter_map(|rest| rest.split('.').next()).map(str::to_owned).collect()
     }
 
+    /// Where a setting's value, or a table, stands in the file.
+    pub(super) fn place(&self, key: &str) -> Option<(usize, usize)> {
+        self.values.get(key).and_then(|read| read.place).or_else(|| self.tables.get(key).copied())
+    }
+
     /// Whether a table appears in the file.
     pub(super) fn has_table(&self, table: &str) -> bool {
         self.tables.contains_key(table)
@@ -260,13 +270,16 @@ fn broken_name_rule(full: &str, name: &str) -> Option<&'static str> {
         let head: Vec<&str> = setting.key.split('.').take(depth).collect();
         setting.key.split('.').count() > depth && head.last() == Some(&"*") && matches(&head.join("."), full)
     })?;
-    match setting.key.starts_with("databases.*.tenants.") && depth > 2 {
-        true => check_name("tenant", name)
-            .is_err()
-            .then_some("the name of a tenant: 1-64 characters of A-Z, a-z, 0-9, `_`, `@` or `-`"),
-        false => (!is_identifier(name))
-            .then_some("a name of 1-32 lower-case letters, digits and `_` that starts with a letter"),
+    if setting.key.starts_with("databases.*.tenants.") && depth > 2 {
+        let rule = "the name of a tenant: 1-64 characters of A-Z, a-z, 0-9, `_`, `@` or `-`";
+        return check_name("tenant", name).is_err().then_some(rule);
     }
+    if setting.key.starts_with("commands.*") && depth == 2 {
+        let rule = "one or more words of lower-case letters, digits, `_` and `-`, with single spaces between them, 64 characters in all";
+        return (!is_command(name)).then_some(rule);
+    }
+    (!is_identifier(name))
+        .then_some("a name of 1-32 lower-case letters, digits and `_` that starts with a letter")
 }
 
 fn matches(pattern: &str, full: &str) -> bool {
@@ -285,6 +298,16 @@ fn is_identifier(name: &str) -> bool {
     name.len() <= 32
         && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Names of commands are what people would type: `git status`.
+fn is_command(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    let word = |word: &str| {
+        word.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            && word.bytes().all(plain)
+    };
+    name.len() <= 64 && name.split(' ').all(word)
 }
 
 /// Names of secrets appear in results as `[redacted:NAME]`.

@@ -14,6 +14,7 @@
 mod approvals;
 mod cancel;
 mod catalog;
+mod commands;
 mod corpus;
 mod corpus_postgres;
 mod crash;
@@ -24,6 +25,7 @@ mod planning;
 mod policy;
 mod postgres;
 mod postgres_writes;
+mod python;
 mod stop;
 mod stubborn;
 mod world;

@@ -28,6 +28,13 @@ pub struct RelPath(String);
 #[error("{0}")]
 pub struct PathRule(pub(super) &'static str);
 
+impl PathRule {
+    /// The rule, to follow "the path".
+    pub fn rule(self) -> &'static str {
+        self.0
+    }
+}
+
 impl RelPath {
     /// Reads a relative path.
     ///

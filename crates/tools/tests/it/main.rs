@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests fail by panicking"
+    clippy::disallowed_methods,
+    reason = "tests start interpreters and fail by panicking"
 )]
 
 mod catalog;
@@ -13,4 +14,5 @@ mod connx;
 #[cfg(feature = "odbc")]
 mod odbc_pool;
 mod postgres;
+mod python_guard;
 mod sqlite_pool;

@@ -1,0 +1,110 @@
+//! What `[python]` and `[commands.NAME]` mean, and what people see when they are wrong.
+
+use std::{fs, time::Duration};
+
+use countersign_tools::commands::Kind;
+
+use super::super::{Config, load_with};
+
+fn load(text: &str) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("countersign.toml");
+    fs::create_dir(dir.path().join("repo")).unwrap();
+    fs::write(&file, format!("version = 1\n{text}")).unwrap();
+    load_with(&file, &|_| None)
+        .map_err(|e| e.to_string().replace(&*dir.path().canonicalize().unwrap().to_string_lossy(), "DIR"))
+}
+
+#[test]
+fn without_the_table_there_is_no_python() {
+    assert!(load("").unwrap().python.is_none());
+    let python = load("[python]\n").unwrap().python.unwrap();
+    assert_eq!((python.limits.memory, python.limits.cpu_percent), (256 << 20, 50));
+    assert_eq!((python.limits.file_size, python.limits.wall), (10 << 20, Duration::from_secs(30)));
+    assert_eq!((python.limits.processes, python.code_bytes), (1, 64 << 10));
+}
+
+#[test]
+fn a_command_is_its_words_and_slots() {
+    let config = load(
+        r#"
+[commands."git log"]
+program = "/bin/sh"
+description = "Lists commits"
+argv = ["log", "{count}", "--", "{word}"]
+timeout = "5s"
+[commands."git log".env]
+GIT_TERMINAL_PROMPT = "0"
+[commands."git log".slots.count]
+kind = "integer"
+option = "-n"
+max = 20
+[commands."git log".slots.word]
+kind = "choice"
+values = ["a", "b"]
+most = 2
+required = true
+"#,
+    )
+    .unwrap();
+    let command = &config.commands["git log"];
+    assert_eq!(command.env, [("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned())]);
+    assert_eq!((command.limits.wall, command.limits.cpu_seconds), (Duration::from_secs(5), 5));
+    assert!(!command.expose && command.root.is_none());
+    assert!(matches!(command.slots[0].kind, Kind::Integer { min: 0, max: 20 }));
+    assert_eq!(command.slots[0].option.as_deref(), Some("-n"));
+    assert!(command.slots[1].required && command.slots[1].most == 2);
+}
+
+#[test]
+fn each_problem_names_its_key_and_rule() {
+    let command = |rest: &str| {
+        let head = "[commands.x]\nprogram = \"/bin/sh\"\ndescription = \"d\"\n";
+        load(&format!("{head}{rest}")).unwrap_err()
+    };
+    insta::assert_snapshot!(load("[commands.x]\n").unwrap_err(), @r"
+    2 problems in the configuration
+    DIR/countersign.toml:2:11: `commands.x.description` is missing
+      help: add `description = ...`: one line of text, of at most 500 characters
+    DIR/countersign.toml:2:11: `commands.x.program` is missing
+      help: add `program = ...`: a path, as text
+    ");
+    insta::assert_snapshot!(command("argv = [\"{gap}\"]\n"), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:3:11: `commands.x`: `argv` names the slot `gap`, which is not declared
+    ");
+    insta::assert_snapshot!(command("argv = [\"{n}\"]\n[commands.x.slots.n]\nkind = \"integer\"\n"), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:7:8: `commands.x.slots.n.kind` is `integer`, which needs `max`
+    ");
+    insta::assert_snapshot!(command("argv = [\"{n}\"]\n[commands.x.slots.n]\nkind = \"path\"\npattern = \"a\"\n"), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:8:11: `commands.x.slots.n.pattern` belongs to a slot of kind `pattern`
+    ");
+    insta::assert_snapshot!(command("argv = [\"{n}\"]\n[commands.x.slots.n]\nkind = \"path\"\n"), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:3:11: `commands.x`: a slot takes a path, and there is no `root` that it could lie in
+    ");
+    insta::assert_snapshot!(command("write = true\n"), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:5:9: `commands.x.write` means nothing without a root
+      help: name a `[files.NAME]` as its `root`, or leave `write` out
+    ");
+    insta::assert_snapshot!(command("root = \"repo\"\n"), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:5:8: `commands.x.root` names no `[files.NAME]`
+      help: declare the directory as `[files.NAME]` with a `root`
+    ");
+    insta::assert_snapshot!(load("[commands.\"git  status\"]\nprogram = \"/bin/sh\"\ndescription = \"d\"\n").unwrap_err(), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:2:11: `commands.git  status` must be one or more words of lower-case letters, digits, `_` and `-`, with single spaces between them, 64 characters in all
+    ");
+    insta::assert_snapshot!(load("[commands.x]\nprogram = \"/nonexistent\"\ndescription = \"d\"\n").unwrap_err(), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:3:11: `commands.x`: `/nonexistent` cannot be used: No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(load("[python]\nimports = [\"asyncio\"]\n").unwrap_err(), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:3:11: `python.imports` lists `asyncio`, which is never allowed
+    ");
+}

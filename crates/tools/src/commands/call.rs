@@ -1,0 +1,85 @@
+//! One call of a command, whichever tool it came through: planned as an argument vector, run as it was judged.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use countersign_core::{Access, Action, Effect, Object, Output, Permit, Planned, ToolError};
+use countersign_sandbox::{Collect, Jail, View};
+
+use super::{
+    Command, ROOT, shown,
+    template::{Filled, Unfit},
+};
+use crate::contained;
+
+/// The parsed call: what was authorized is what runs.
+struct Ready {
+    command: Arc<Command>,
+    words: Vec<String>,
+}
+
+/// What callers cannot change. `PATH` is for programs that start others by name.
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8")];
+
+/// Plans a call. `prefix` is where in the tool's arguments those of the command are, for messages.
+pub(super) fn plan(
+    command: &Arc<Command>,
+    filled: Result<Filled, Unfit>,
+    prefix: &str,
+) -> Result<Planned, ToolError> {
+    let filled =
+        filled.map_err(|unfit| ToolError::invalid(format!("{prefix}{}", unfit.field), unfit.rule))?;
+    let mut accesses =
+        vec![Access::required(Action::Execute, Object::Command { name: Arc::clone(&command.name) })];
+    if let Some(root) = &command.root {
+        // A command sees its whole root, whatever paths it is given.
+        let whole = || Object::File { root: root.name.as_str().into(), path: String::new() };
+        accesses.push(Access::required(Action::Read, whole()));
+        if root.write {
+            accesses.push(Access::required(Action::Write, whole()));
+        }
+    }
+    Ok(Planned {
+        accesses,
+        effect: Effect::Execute,
+        destinations: Vec::new(),
+        facts: BTreeMap::from([
+            ("operation", "command".to_owned()),
+            ("command", command.name.to_string()),
+            ("sandbox", command.runner.grade()),
+        ]),
+        detail: Box::new(Ready { command: Arc::clone(command), words: command.template.render(&filled) }),
+    })
+}
+
+/// Runs what was planned.
+pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
+    let ready = permit.plan().detail::<Ready>();
+    let Ready { command, words } =
+        ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+    command.pin.check().map_err(ToolError::internal)?;
+    let finished = command.runner.run(jail(command, words)).await?;
+    Ok(contained::output(finished))
+}
+
+fn jail(command: &Command, words: &[String]) -> Jail {
+    let mut view = View::system();
+    // What a command starts by itself, it starts inside: scripts and helpers of the system.
+    view.execute = ["/usr", "/bin", "/sbin", "/lib", "/lib64"].map(PathBuf::from).to_vec();
+    view.read_only.extend(command.read.iter().map(countersign_sandbox::Bind::same));
+    view.execute.extend(command.read.iter().cloned());
+    let mut jail = Jail::new(command.pin.path());
+    if let Some(root) = &command.root {
+        let bind = shown(&root.dir, ROOT);
+        // MUTATE(D2-read-only): the root of a command that reads can be written
+        if root.write { view.read_write.push(bind) } else { view.read_only.push(bind) }
+    }
+    jail.view = view;
+    jail.args = words.iter().map(Into::into).collect();
+    // INVARIANT: the environment is the operator's alone; nothing of this process's or the caller's is in it.
+    jail.env = ENVIRONMENT.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    jail.env.extend(command.env.iter().map(|(name, value)| (name.into(), value.into())));
+    jail.limits = command.limits.clone();
+    jail.collect = Collect::nothing();
+    jail
+}
