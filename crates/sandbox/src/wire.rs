@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
 
 impl Order {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let Jail { program, args, env, stdin, view, inputs, limits, collect } = &self.jail;
+        let Jail { program, args, env, dir, stdin, view, inputs, limits, collect } = &self.jail;
         let mut out = Writer::default();
         out.number(u64::from(self.walls.namespaces));
         out.number(u64::from(self.walls.landlock));
@@ -112,6 +112,7 @@ impl Order {
             out.text(name);
             out.text(value);
         });
+        out.text(dir.as_deref().unwrap_or(Path::new("")));
         out.bytes(stdin);
         for binds in [&view.read_only, &view.read_write] {
             out.list(binds, |out, bind| {
@@ -157,6 +158,7 @@ impl Order {
             program: from.path()?,
             args: from.list(Reader::os)?,
             env: from.list(|from| Ok((from.os()?, from.os()?)))?,
+            dir: Some(from.path()?).filter(|dir| !dir.as_os_str().is_empty()),
             stdin: from.bytes()?.to_vec(),
             view: View {
                 read_only: from.list(bind)?,

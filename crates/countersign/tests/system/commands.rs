@@ -65,7 +65,10 @@ fn world(prepare: impl FnOnce(&Path)) -> World {
         fs::write(repo.join("tests/test_sum.py"), "def test_sum():\n    assert 1 + 1 == 2\n").unwrap();
         git(&repo, &["init", "--quiet", "--initial-branch=main"]);
         git(&repo, &["add", "."]);
-        git(&repo, &["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "-m", "first"]);
+        git(
+            &repo,
+            &["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "-m", "first"],
+        );
         prepare(&repo);
     });
     let policy = POLICY
@@ -112,7 +115,8 @@ fn the_corpus_holds_for_whole_calls() {
                 _ => drop(arguments.insert(key, value)),
             }
         }
-        let answer = client.modern("tools/call", json!({"name": "run_command", "arguments": arguments})).json();
+        let answer =
+            client.modern("tools/call", json!({"name": "run_command", "arguments": arguments})).json();
         let result = &answer["result"];
         if expect == "allow" {
             allowed += 1;
@@ -190,7 +194,11 @@ fn a_configuration_that_includes_files_of_the_machine_shows_none() {
         let path = secret.display().to_string();
         git(repo, &["config", "include.path", &path]);
     });
-    let bare = Command::new("/usr/bin/git").args(["status"]).current_dir(world.dir.path().join("repo")).output().unwrap();
+    let bare = Command::new("/usr/bin/git")
+        .args(["status"])
+        .current_dir(world.dir.path().join("repo"))
+        .output()
+        .unwrap();
     assert!(String::from_utf8_lossy(&bare.stderr).contains("secret"), "works unguarded: {bare:?}");
     let _server = world.serve();
     let result = run(&mut world.client(&world.ann), "git status", &["--short"]);
@@ -217,8 +225,16 @@ fn tests_of_a_hostile_repository_reach_nothing() {
         fs::write(repo.join("conftest.py"), code).unwrap();
     });
     let repo = world.dir.path().join("repo");
-    let bare = Command::new("/usr/bin/python3").args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]).current_dir(&repo).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&bare.stdout).matches("reached").count(), 3, "works unguarded: {bare:?}");
+    let bare = Command::new("/usr/bin/python3")
+        .args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        .current_dir(&repo)
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&bare.stdout).matches("reached").count(),
+        3,
+        "works unguarded: {bare:?}"
+    );
     fs::remove_file(&mark).unwrap();
     fs::remove_file(repo.join("planted.py")).unwrap();
     let _server = world.serve();
@@ -237,7 +253,8 @@ fn links_and_neighbours_lead_nowhere() {
     let to = secret.clone();
     let world = world(move |repo| {
         symlink(&to, repo.join("absolute")).unwrap();
-        let up: PathBuf = std::iter::repeat_n("..", 24).collect::<PathBuf>().join(to.strip_prefix("/").unwrap());
+        let up: PathBuf =
+            std::iter::repeat_n("..", 24).collect::<PathBuf>().join(to.strip_prefix("/").unwrap());
         symlink(up, repo.join("relative")).unwrap();
         symlink("/proc/1/environ", repo.join("magic")).unwrap();
         script(&repo.join("ls"), &repo.join("mark"));

@@ -12,6 +12,7 @@ use crate::jail::{Jail, JailError};
 /// A program that exists in the jail, ready to start.
 pub(super) struct Program {
     path: PathBuf,
+    dir: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
 }
@@ -21,13 +22,14 @@ impl Program {
     pub(super) fn resolve(jail: &Jail, scratch: &Path) -> Result<Program, JailError> {
         let path = jail.program.clone();
         std::fs::metadata(&path).map_err(|source| JailError::Program { program: path.clone(), source })?;
+        let dir = jail.dir.as_deref().unwrap_or(scratch);
         let mut env = jail.env.clone();
-        for name in ["HOME", "TMPDIR", "PWD"] {
+        for (name, value) in [("HOME", scratch), ("TMPDIR", scratch), ("PWD", dir)] {
             if !env.iter().any(|(given, _)| given == name) {
-                env.push((name.into(), scratch.as_os_str().to_owned()));
+                env.push((name.into(), value.as_os_str().to_owned()));
             }
         }
-        Ok(Program { path, args: jail.args.clone(), env })
+        Ok(Program { path, dir: dir.to_owned(), args: jail.args.clone(), env })
     }
 
     /// Becomes the program. Returns only the error of a failed `execve`.
@@ -45,7 +47,11 @@ impl Program {
             reason = "this process becomes the program; nothing else is started"
         )]
         let mut command = Command::new(&self.path);
-        command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+            .current_dir(&self.dir)
+            .args(&self.args)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
         // INVARIANT: every other descriptor is closed by `execve`: std and rustix open none without that flag here.
         failed(command.stdin(stdin).stdout(stdout).stderr(stderr).exec())
     }

@@ -20,6 +20,9 @@ impl Jail {
         for (index, argument) in self.args.iter().enumerate() {
             no_nul(&format!("args[{index}]"), argument)?;
         }
+        if let Some(dir) = &self.dir {
+            absolute("dir", dir)?;
+        }
         for (name, value) in &self.env {
             no_nul("env", name)?;
             no_nul("env", value)?;

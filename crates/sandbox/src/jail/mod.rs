@@ -28,6 +28,8 @@ pub struct Jail {
     pub args: Vec<OsString>,
     /// The environment. `HOME`, `TMPDIR` and `PWD` are set to the scratch folder unless given.
     pub env: Vec<(OsString, OsString)>,
+    /// The folder in which it starts, by its path in the jail; the scratch folder if none.
+    pub dir: Option<PathBuf>,
     /// What its standard input yields before it ends.
     pub stdin: Vec<u8>,
     /// What it sees of the file system.
@@ -47,6 +49,7 @@ impl Jail {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
+            dir: None,
             stdin: Vec::new(),
             view: View::default(),
             inputs: Vec::new(),

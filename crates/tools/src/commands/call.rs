@@ -1,12 +1,16 @@
 //! One call of a command, whichever tool it came through: planned as an argument vector, run as it was judged.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use countersign_core::{Access, Action, Effect, Object, Output, Permit, Planned, ToolError};
-use countersign_sandbox::{Collect, Jail, View};
+use countersign_sandbox::{Bind, Collect, Jail, View};
 
 use super::{
-    Command, ROOT, shown,
+    Command,
     template::{Filled, Unfit},
 };
 use crate::contained;
@@ -20,6 +24,12 @@ struct Ready {
 /// What callers cannot change. `PATH` is for programs that start others by name.
 const ENVIRONMENT: [(&str, &str); 3] =
     [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8")];
+
+/// Where the system's programs are.
+const SYSTEM: [&str; 5] = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
+
+/// Where a command's root appears to it. Without namespaces it appears where it is.
+const ROOT: &str = "/files";
 
 /// Plans a call. `prefix` is where in the tool's arguments those of the command are, for messages.
 pub(super) fn plan(
@@ -65,12 +75,14 @@ pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
 fn jail(command: &Command, words: &[String]) -> Jail {
     let mut view = View::system();
     // What a command starts by itself, it starts inside: scripts and helpers of the system.
-    view.execute = ["/usr", "/bin", "/sbin", "/lib", "/lib64"].map(PathBuf::from).to_vec();
+    view.execute = SYSTEM.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
     view.read_only.extend(command.read.iter().map(countersign_sandbox::Bind::same));
     view.execute.extend(command.read.iter().cloned());
     let mut jail = Jail::new(command.pin.path());
     if let Some(root) = &command.root {
-        let bind = shown(&root.dir, ROOT);
+        let seen = command.runner.is_full().then_some(Path::new(ROOT)).unwrap_or(&root.dir);
+        let bind = Bind { host: root.dir.clone(), jail: seen.to_owned() };
+        jail.dir = Some(seen.to_owned());
         // MUTATE(D2-read-only): the root of a command that reads can be written
         if root.write { view.read_write.push(bind) } else { view.read_only.push(bind) }
     }

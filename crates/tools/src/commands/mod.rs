@@ -14,22 +14,15 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use countersign_core::{Permission, PowerClass, Tool};
-use countersign_sandbox::{Bind, JailLimits, Sandbox};
+use countersign_sandbox::{JailLimits, Sandbox};
 
 use crate::{contained::Runner, pin::Pin};
 
 pub use slot::{Kind, Slot};
 use template::Template;
-
-/// Where a command's root appears to the command, and where it starts.
-const ROOT: &str = "/files";
 
 /// A command as the operator declared it.
 #[derive(Clone, Debug)]
@@ -143,12 +136,13 @@ pub fn command_tools(
 pub fn check_command(config: &CommandConfig) -> Result<(), String> {
     Template::new(&config.argv, config.slots.clone())?;
     Pin::of(&config.program)?;
+    check_read(&config.read)?;
     check_root(config.root.as_ref(), &config.slots)
 }
 
 fn prepare(config: CommandConfig, runner: Arc<Runner>) -> Result<Command, String> {
+    check_command(&config)?;
     let pin = Pin::of(&config.program)?;
-    check_root(config.root.as_ref(), &config.slots)?;
     Ok(Command {
         name: config.name.into(),
         description: config.description,
@@ -161,6 +155,16 @@ fn prepare(config: CommandConfig, runner: Arc<Runner>) -> Result<Command, String
         expose: config.expose,
         runner,
     })
+}
+
+fn check_read(read: &[PathBuf]) -> Result<(), String> {
+    match read.iter().find(|path| !path.is_absolute() || !path.exists()) {
+        Some(path) => Err(format!(
+            "`read` lists `{}`, which is no absolute path of something that exists",
+            path.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 fn check_root(root: Option<&Root>, slots: &[Slot]) -> Result<(), String> {
@@ -178,9 +182,4 @@ fn permissions<'c>(commands: impl IntoIterator<Item = &'c Command>) -> Vec<Permi
         needed.extend(root.write.then_some(Permission::WriteFiles));
     }
     needed
-}
-
-/// What of the machine a path is shown as.
-fn shown(host: &Path, jail: &str) -> Bind {
-    Bind { host: host.to_owned(), jail: jail.into() }
 }

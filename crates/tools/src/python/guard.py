@@ -53,8 +53,11 @@ def is_dunder(name):
     return name.startswith("__") and name.endswith("__")
 
 
-def is_blocked(name):
-    return name in BLOCKED_ATTRIBUTES or (is_dunder(name) and name not in ALLOWED_DUNDERS)
+def is_blocked(name, allowed=frozenset()):
+    """Whether an attribute of this name is out of reach. Modules that the operator allows are no secret."""
+    if is_dunder(name):
+        return name not in ALLOWED_DUNDERS
+    return name in BLOCKED_ATTRIBUTES and name not in allowed
 
 
 def judge(source, allowed):
@@ -74,7 +77,7 @@ def judge(source, allowed):
         line = getattr(node, "lineno", 1)
         for name in names(node):
             # MUTATE(E3-dunder): names that lead out of ordinary objects pass
-            if is_blocked(name):
+            if is_blocked(name, allowed):
                 raise Refused(line, "reaches for `%s`" % name)
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -91,7 +94,7 @@ def judge(source, allowed):
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id in ("getattr", "setattr", "delattr", "hasattr") and len(node.args) > 1:
                 name = node.args[1]
-                if isinstance(name, ast.Constant) and isinstance(name.value, str) and is_blocked(name.value):
+                if isinstance(name, ast.Constant) and isinstance(name.value, str) and is_blocked(name.value, allowed):
                     raise Refused(line, "reaches for `%s`" % name.value)
     return tree, sorted(imports)
 
@@ -132,7 +135,7 @@ def judge_import(name, level, allowed, line):
 def is_allowed(name, allowed):
     top = name.partition(".")[0]
     # MUTATE(E3-imports): any module may be imported
-    return top in allowed and top != "asyncio" and not any(is_blocked(part) for part in name.split(".")[1:])
+    return top in allowed and top != "asyncio" and not any(is_blocked(part, allowed) for part in name.split(".")[1:])
 
 
 def curated(allowed):
@@ -141,14 +144,14 @@ def curated(allowed):
 
     def guarded_import(name, globals=None, locals=None, fromlist=(), level=0):
         # MUTATE(E3-import-wrapper): imports are not checked when the code runs
-        if level or not is_allowed(name, allowed) or any(is_blocked(item) for item in fromlist or ()):
+        if level or not is_allowed(name, allowed) or any(is_blocked(item, allowed) for item in fromlist or ()):
             raise ImportError("the module `%s` is not on the list of allowed modules" % str(name)[:100])
         return real_import(name, globals, locals, fromlist, level)
 
     def guarded(function):
         def wrapper(target, name, *rest):
             # MUTATE(E3-getattr): `getattr` reads whatever it is asked for
-            if not isinstance(name, str) or is_blocked(str(name)):
+            if not isinstance(name, str) or is_blocked(str(name), allowed):
                 raise AttributeError("this attribute is not available")
             return function(target, str(name), *rest)
 

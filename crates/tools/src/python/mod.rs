@@ -33,7 +33,7 @@ use interpreter::Interpreter;
 const GUARD: &str = include_str!("guard.py");
 
 /// What judging a text of the greatest length may use up, whatever the run may.
-const JUDGING: Duration = Duration::from_secs(5);
+const JUDGING: Duration = Duration::from_secs(10);
 
 /// `[python]`
 #[derive(Clone, Debug)]
@@ -62,6 +62,8 @@ pub struct RunPython {
     modules: BTreeSet<String>,
     config: PythonConfig,
     runner: Runner,
+    /// Judges in turns of its own, so that no run keeps others from being planned.
+    judges: Runner,
 }
 
 /// The parsed call: the code that was judged is the code that runs.
@@ -77,6 +79,7 @@ impl RunPython {
     pub async fn start(config: PythonConfig, sandbox: Sandbox) -> Result<RunPython, String> {
         let python = interpreter::find(config.interpreter.as_deref())?;
         let modules = modules::allowed(&config.imports)?;
+        let judges = Runner::new(sandbox.clone(), config.at_once);
         let runner = Runner::new(sandbox, config.at_once);
         let mut tool = RunPython {
             spec: Arc::new(arguments::spec(&config, &runner.grade(), "3", &modules)),
@@ -85,6 +88,7 @@ impl RunPython {
             modules,
             config,
             runner,
+            judges,
         };
         let shown = tool.python.pin.path().display().to_string();
         match tool.judge("pass").await {
@@ -115,7 +119,7 @@ impl RunPython {
         limits.wall = limits.wall.min(JUDGING);
         let mut jail = self.jail("check", code, limits);
         jail.collect = Collect::nothing();
-        let finished = self.runner.run(jail).await?;
+        let finished = self.judges.run(jail).await?;
         judged(&finished)
     }
 
@@ -127,7 +131,7 @@ impl RunPython {
         // `-I`: neither environment nor user's site nor scratch folder; `-B`: no byte code is written.
         let words = ["-I", "-B", "-c", GUARD, mode, arguments::CODE, &imports, &*packages];
         jail.args = words.map(Into::into).to_vec();
-        jail.env = vec![("LANG".into(), "C.UTF-8".into()), ("PYTHONHASHSEED".into(), "random".into())];
+        jail.env = vec![("LANG".into(), "C.UTF-8".into())];
         jail.inputs = vec![InputFile { name: arguments::CODE.into(), bytes: code.as_bytes().to_vec() }];
         jail.limits = limits;
         jail
