@@ -35,7 +35,7 @@ fn world() -> World {
 }
 
 /// What the tests do with a world that has writes.
-trait Office {
+pub trait Office {
     fn enroll(&self, name: &str) -> PathBuf;
     fn approve(&self, id: &str, key: &std::path::Path) -> std::process::Output;
     fn ask(&self, sql: &str) -> i64;
@@ -81,7 +81,7 @@ fn write(client: &mut Client, sql: &str) -> Value {
 }
 
 /// The id of the request that a held call was answered with.
-fn held(result: &Value) -> String {
+pub fn held(result: &Value) -> String {
     let text = text_of(result);
     assert_eq!(result["isError"], true, "{text}");
     assert!(text.contains("not approved yet") && text.contains("nothing was executed"), "{text}");

@@ -14,7 +14,6 @@
 mod approvals;
 mod cancel;
 mod catalog;
-mod commands;
 mod corpus;
 mod corpus_postgres;
 mod crash;

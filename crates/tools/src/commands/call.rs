@@ -78,7 +78,11 @@ fn jail(command: &Command, words: &[String]) -> Jail {
     view.execute = SYSTEM.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
     view.read_only.extend(command.read.iter().map(countersign_sandbox::Bind::same));
     view.execute.extend(command.read.iter().cloned());
-    let mut jail = Jail::new(command.pin.path());
+    let program = command.pin.path();
+    if !SYSTEM.iter().any(|dir| program.starts_with(dir)) {
+        view.read_only.push(Bind::same(program));
+    }
+    let mut jail = Jail::new(program);
     if let Some(root) = &command.root {
         let seen = command.runner.is_full().then_some(Path::new(ROOT)).unwrap_or(&root.dir);
         let bind = Bind { host: root.dir.clone(), jail: seen.to_owned() };
