@@ -34,6 +34,7 @@ cargo xtask COMMAND
   conformance [--raise]                       run the MCP conformance suites, write docs/conformance.md
   mutate [ID | --all | --check]               remove a control, expect its test to fail
   bench [--quick] [--write]                   load test beside a bare server; --write: docs/performance.md
+  bench policy [--write]                      the cost of a decision with 10 to 10,000 policies
   bench sql [--quick] [--write] [--only A,B]  PostgreSQL rows: the limit, Countersign, other MCP servers
 ";
 

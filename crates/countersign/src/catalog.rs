@@ -9,7 +9,7 @@ use countersign_tools::{
     catalog::{Catalog, CatalogErrors, Prepared},
 };
 
-use crate::compose::Composed;
+use crate::{compose::Composed, confirm};
 
 /// The catalog of a directory, judged by its databases; none if there is no directory for it.
 ///
@@ -28,7 +28,7 @@ pub(crate) async fn load(dir: &Path, databases: &[Arc<Database>]) -> Result<Opti
 ///
 /// # Errors
 /// Why the tools in force stay: the catalog, a name that is taken, or a policy that does not fit it.
-pub(crate) async fn reload(composed: &Composed) -> anyhow::Result<Option<String>> {
+pub(crate) async fn reload(composed: &Composed, confirmed: Option<&str>) -> anyhow::Result<Option<String>> {
     // MUTATE(A11-last-good): a catalog that does not validate takes the place of one that does
     let catalog = load(&composed.base.catalog, &composed.base.databases).await?;
     let toolset = composed.base.toolset(catalog.as_ref());
@@ -38,8 +38,9 @@ pub(crate) async fn reload(composed: &Composed) -> anyhow::Result<Option<String>
     }
     let registry = composed.base.registry(toolset.tools)?;
     // INVARIANT: nothing is put in force before everything is valid. Between the two steps policy refuses tools that it does not know.
-    match composed.policy.reload_for(toolset.facts) {
+    match composed.policy.reload_for(toolset.facts, confirmed) {
         Reload::Rejected { errors, .. } => Err(errors).context("the policies do not fit the catalog"),
+        Reload::Held { digest, loosens, .. } => Err(anyhow::anyhow!(confirm::held(&digest, &loosens))),
         Reload::Accepted { old, new, .. } => {
             composed.pipeline.replace_registry(registry);
             composed.catalog_in_force(digest);

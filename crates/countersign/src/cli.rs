@@ -7,6 +7,7 @@ use countersign_identity::{KeyKind, Timestamp};
 
 use crate::commands::{
     approvals::ApprovalsCommand,
+    policy::PolicyCommand,
     stop::{Freeze, Revoke, Thaw},
 };
 
@@ -79,7 +80,7 @@ Only the user of [identity.local] is served. Standard output belongs to the prot
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Check policies, or explain what they say to a call
+    /// Check, test, compare, replay and explain policies
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// List the tools that somebody would see
@@ -213,31 +214,6 @@ Example:
 and as the first line of countersign.toml:
   #:schema ./countersign.schema.json")]
     Schema,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum PolicyCommand {
-    /// Parse and validate all policies
-    Check {
-        /// Print the Cedar schema that policies are validated against as well
-        #[arg(long)]
-        schema: bool,
-    },
-    /// Say whether a call would run, which policies decide, and what would change it
-    #[command(after_help = "\
-Examples:
-  echo '{\"tool\": \"query_shop\", \"arguments\": {\"query\": \"SELECT name FROM customers\"}}' > call.json
-  countersign policy explain call.json
-  countersign policy explain call.json --as key-3fQ9xZ1b
-
-The statement is planned, never run. Exit code 1 when the call would not run.")]
-    Explain {
-        /// A JSON file with `tool` and `arguments`; `-` is standard input
-        #[arg(value_name = "CALL.json")]
-        call: PathBuf,
-        #[command(flatten)]
-        principal: As,
-    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -28,6 +28,7 @@ use countersign_tools::{
 use crate::{
     catalog,
     config::{self, Config},
+    confirm::Confirm,
     contained::{self, Contained},
     door::Door,
     engines,
@@ -56,6 +57,8 @@ pub(crate) struct Composed {
     pub(crate) desk: Arc<Desk>,
     /// What is frozen and revoked; somebody must [keep](StopWatch::keep) it fresh.
     pub(crate) stops: Arc<StopWatch>,
+    /// The operator's word on policies that loosen.
+    pub(crate) confirm: Confirm,
     pub(crate) audit: Option<Arc<Log>>,
     pub(crate) changes: Changes,
     /// What a reload of the catalog builds on.
@@ -116,7 +119,8 @@ pub(crate) async fn build(
     let base = base(config).await?;
     let catalog = catalog::load(&base.catalog, &base.databases).await?;
     let toolset = base.toolset(catalog.as_ref());
-    let policy = Arc::new(PolicyStore::open(&config.policy.dir, toolset.facts)?);
+    let policy = PolicyStore::open(&config.policy.dir, config.policy.observe.clone(), toolset.facts)?;
+    let policy = Arc::new(policy);
     let keys = KeyRing::open(&config.identity.keys).context("the API keys cannot be read")?;
     let (audit, log): (Arc<dyn AuditLog>, _) = if config.danger.audit_off {
         (Arc::new(NoLog), None)
@@ -137,6 +141,8 @@ pub(crate) async fn build(
     let desk = state::on(Arc::clone(&store), &config.state.dir).context("the state cannot be used")?;
     let stops = StopWatch::open(store, unix_micros).await.context("the state cannot be used")?;
     let stops = Arc::new(stops);
+    let confirm = Confirm::new(&config.state.dir, Arc::clone(&desk));
+    confirm.start(&policy.policies()).await?;
     let pipeline = Pipeline::new(Parts {
         registry: base.registry(toolset.tools)?,
         policy: Arc::clone(&policy) as _,
@@ -156,6 +162,7 @@ pub(crate) async fn build(
         keys: Arc::new(keys),
         desk,
         stops,
+        confirm,
         audit: log,
         changes: base.changes.clone(),
         base,

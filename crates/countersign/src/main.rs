@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod compose;
 mod config;
+mod confirm;
 mod contained;
 mod door;
 mod engines;

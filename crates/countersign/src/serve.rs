@@ -15,6 +15,7 @@ use crate::{
     catalog,
     compose::{self, Composed, Mode},
     config::{self, Config},
+    confirm,
     runtime::unix_micros,
     state::doubt,
 };
@@ -159,8 +160,21 @@ async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&s
         }
     };
     // Before the policies, since a policy may name a tool that only the new catalog has.
-    match catalog::reload(composed).await {
+    let confirmed = match composed.confirm.confirmed().await {
+        Ok(digest) => digest,
+        Err(e) => {
+            notice(&format!("what the operator confirmed cannot be read: {e:#}"));
+            None
+        }
+    };
+    let kept = || {
+        if let Err(e) = composed.confirm.in_force(&composed.policy.policies()) {
+            notice(&format!("which policies are in force cannot be kept: {e:#}"));
+        }
+    };
+    match catalog::reload(composed, confirmed.as_deref()).await {
         Ok(Some(done)) => {
+            kept();
             report("catalog-reload", &done).await;
             composed.changes.announce(Change::Tools);
         }
@@ -170,9 +184,15 @@ async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&s
             report("catalog-rejected", "the catalog in force stays").await;
         }
     }
-    match composed.policy.reload() {
+    match composed.policy.reload(confirmed.as_deref()) {
         Reload::Unchanged { digest } => report("policy-unchanged", &digest).await,
+        Reload::Held { in_force, digest, loosens } => {
+            notice(&confirm::held(&digest, &loosens));
+            report("policy-held", &format!("{in_force} stays in force; {digest} waits for the operator"))
+                .await;
+        }
         Reload::Accepted { old, new, .. } => {
+            kept();
             report("policy-reload", &format!("{old} -> {new}")).await;
             composed.changes.announce(Change::Tools);
             composed.changes.announce(Change::Resources);

@@ -35,8 +35,11 @@ impl Key {
         // INVARIANT: the tenant and the roles are part of the key: the same person elsewhere, or with other roles, is another question.
         // MUTATE(H7-cache-tenant): decisions are shared between tenants
         let who = [principal.key(), principal.tenant()];
-        let roles = principal.roles().iter().map(String::as_str);
-        for part in who.into_iter().chain(roles).chain(parts) {
+        let scopes = principal.scopes();
+        key.0.push(u8::from(principal.owner().is_some()) | u8::from(scopes.is_some()) << 1);
+        key.0.extend((scopes.unwrap_or_default().len() as u64).to_le_bytes());
+        let roles = principal.roles().iter().chain(scopes.unwrap_or_default()).map(String::as_str);
+        for part in who.into_iter().chain(principal.owner()).chain(roles).chain(parts) {
             key.0.extend((part.len() as u64).to_le_bytes());
             key.0.extend(part.as_bytes());
         }

@@ -19,7 +19,9 @@ use crate::{
     error::{PolicyError, PolicyErrors},
     facts::RegistryFacts,
     load::{self, Report},
-    slice::{AccessSlice, Slice, ToolSlice, slice_accesses, slice_tools},
+    loosen::Body,
+    roles::Roles,
+    slice::{AccessSlice, Index, Slice, ToolSlice, slice_accesses, slice_tools},
     source::{self, PolicyFile},
 };
 
@@ -33,6 +35,11 @@ pub struct Policies {
     pub(crate) epoch: u64,
     report: Report,
     names: Names,
+    roles: Roles,
+    /// What each policy says, whatever it is called.
+    bodies: Vec<Body>,
+    /// Another set that is asked as well and decides nothing.
+    pub(crate) observed: Option<Arc<Policies>>,
     authorizer: Authorizer,
     tools: BTreeMap<Arc<str>, ToolSlice>,
     accesses: BTreeMap<(Action, &'static str), AccessSlice>,
@@ -74,8 +81,11 @@ impl Policies {
             accesses: slice_accesses(&checked, &names).map_err(internal)?,
             databases: facts.databases.iter().map(|one| (one.name.clone(), one.tenant.clone())).collect(),
             roots: facts.roots.iter().map(|one| (one.name.clone(), one.tenant.clone())).collect(),
+            bodies: checked.policies.iter().map(|loaded| Body::of(loaded)).collect(),
             report: checked.report,
+            roles: checked.roles,
             names,
+            observed: None,
             authorizer: Authorizer::new(),
             cache: Cache::new(),
         })
@@ -90,14 +100,28 @@ impl Policies {
         &self.names
     }
 
-    /// The slice that decides on calls of a tool.
-    pub(crate) fn tool_slice(&self, name: &str) -> Option<&Slice> {
-        self.tools.get(name).map(|tool| &tool.slice)
+    /// The roles that `roles.toml` declares.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
     }
 
-    /// The slice that decides on an access.
-    pub(crate) fn access_slice(&self, access: &Access) -> Option<&Slice> {
-        self.accesses.get(&(access.action, access.object.kind())).map(|access| &access.slice)
+    pub(crate) fn bodies(&self) -> &[Body] {
+        &self.bodies
+    }
+
+    /// The policies that can decide on calls of a tool.
+    pub(crate) fn tool_index(&self, name: &str) -> Option<&Index> {
+        self.tools.get(name).map(|tool| &tool.index)
+    }
+
+    /// The policies that can decide on an access.
+    pub(crate) fn access_index(&self, access: &Access) -> Option<&Index> {
+        self.accesses.get(&(access.action, access.object.kind())).map(|access| &access.index)
+    }
+    /// All policies that can decide on anything.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = &Index> {
+        let tools = self.tools.values().map(|tool| &tool.index);
+        tools.chain(self.accesses.values().map(|access| &access.index))
     }
 
     /// Decides on a call without the cache.
@@ -119,19 +143,21 @@ impl Policies {
     }
 
     fn try_call(&self, question: &CallQuestion<'_>, tool: &ToolSlice) -> Result<Decision, String> {
-        let principal = self.names.principal(question.principal)?;
-        let user = principal.uid();
-        let entities = store(tool.entities.iter().cloned().chain([principal]))?;
+        let principal = self.names.principal(question.principal, &self.roles)?;
+        let user = principal.entity.uid();
+        // Which tool it is was settled when the index was made.
+        let slice = tool.index.slice(&principal.keys, &[])?;
+        let entities = store(tool.entities.iter().cloned().chain([principal.entity]))?;
         let probes = match question.phase {
             Phase::Listing => &LISTING_PROBES[..],
             Phase::Calling { .. } | Phase::Previewed { .. } => &PROBES[..],
         };
-        let context = |approvals| context::of_call(question, tool, approvals);
+        let context = |approvals| context::of_call(question, &tool.shape, &slice.mentions, approvals);
         let request = |approvals| {
             let (user, action) = (user.clone(), tool.action.clone());
             Request::new(user, action, tool.resource.clone(), context(approvals)?, None).map_err(text)
         };
-        self.settle(&tool.slice, probes, &entities, request)
+        self.settle(&slice, probes, &entities, request)
     }
 
     fn try_access(&self, question: &CallQuestion<'_>, access: &Access) -> Result<Decision, String> {
@@ -140,20 +166,21 @@ impl Policies {
         let known = self.accesses.get(&(access.action, kind));
         let known = known
             .ok_or_else(|| format!("policies do not speak of `{}` on a {kind}", access.action.name()))?;
-        let principal = self.names.principal(question.principal)?;
+        let principal = self.names.principal(question.principal, &self.roles)?;
         let object = self.names.object(&access.object, self.owner(&access.object)?)?;
-        let (user, resource) = (principal.uid(), object.uid());
-        let entities = store([principal, object, known.entity.clone()])?;
+        let slice = known.index.slice(&principal.keys, &object.keys)?;
+        let (user, resource) = (principal.entity.uid(), object.entity.uid());
+        let entities = store([principal.entity, object.entity, known.entity.clone()])?;
         let request = |approvals| {
             let (user, action) = (user.clone(), known.action.clone());
-            let context = context::of_access(question, approvals)?;
+            let context = context::of_access(question, &slice.mentions, approvals)?;
             Request::new(user, action, resource.clone(), context, None).map_err(text)
         };
         let probes = match question.phase {
             Phase::Listing => &LISTING_PROBES[..],
             Phase::Calling { .. } | Phase::Previewed { .. } => &PROBES[..],
         };
-        self.settle(&known.slice, probes, &entities, request)
+        self.settle(&slice, probes, &entities, request)
     }
 
     /// The tenant that owns what the object lies in, if anyone does.
@@ -220,9 +247,9 @@ impl PolicySet for Policies {
         if matches!(question.phase, Phase::Previewed { .. }) {
             return self.evaluate_call(question);
         }
-        // INVARIANT: a decision that may rest on the arguments is made anew for each call.
+        // INVARIANT: a decision that may rest on the arguments, the plan or the time is made anew for each call.
         // MUTATE(H2-arguments): the decision on one call's arguments is reused for other arguments
-        if matches!(question.phase, Phase::Calling { .. }) && tool.slice.reads_arguments() {
+        if tool.index.reads_the_call() {
             return self.evaluate_call(question);
         }
         let phase = match question.phase {
@@ -232,10 +259,18 @@ impl PolicySet for Policies {
         self.cached(question.principal, [phase, &question.tool.name], || self.evaluate_call(question))
     }
 
+    fn observed(&self) -> Option<&dyn PolicySet> {
+        self.observed.as_deref().map(|set| set as &dyn PolicySet)
+    }
+
     fn decide_access(&self, question: &CallQuestion<'_>, access: &Access) -> Decision {
         // The pin is compared before the cache is asked.
         if let Err(error) = self.tool(question) {
             return closed(|| Err(error));
+        }
+        let timed = self.access_index(access).is_some_and(Index::reads_the_call);
+        if timed {
+            return self.evaluate_access(question, access);
         }
         let phase = match question.phase {
             Phase::Listing => "listing access",

@@ -9,15 +9,17 @@ use std::{
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expression};
 use countersign_core::{AuthMethod, Object, Principal, PrincipalKind, Sensitivity};
 
-use crate::{facts::ToolFact, schema};
+use crate::{facts::ToolFact, roles::Roles, schema};
 
 /// The names of all entity types.
 pub(crate) struct Names {
     user: EntityTypeName,
+    agent: EntityTypeName,
     role: EntityTypeName,
     tenant: EntityTypeName,
     server: EntityTypeName,
     power: EntityTypeName,
+    permission: EntityTypeName,
     tool: EntityTypeName,
     database: EntityTypeName,
     table: EntityTypeName,
@@ -38,10 +40,12 @@ impl Names {
         let name = |text: &str| EntityTypeName::from_str(text).map_err(|cause| format!("`{text}`: {cause}"));
         Ok(Names {
             user: name("User")?,
+            agent: name("Agent")?,
             role: name("Role")?,
             tenant: name("Tenant")?,
             server: name("Server")?,
             power: name("PowerClass")?,
+            permission: name("Permission")?,
             tool: name("Tool")?,
             database: name("Database")?,
             table: name("Table")?,
@@ -72,67 +76,77 @@ impl Names {
         uid(&self.tool, name)
     }
 
-    /// What a tool is a member of: its server and its power class.
+    /// What a tool is a member of: its server, its power class and the permissions that it needs.
     pub(crate) fn tool_parents(&self, fact: &ToolFact) -> HashSet<EntityUid> {
-        HashSet::from([uid(&self.server, &fact.spec.server), uid(&self.power, fact.spec.power.name())])
+        let spec = &fact.spec;
+        let permissions = spec.permissions.iter().map(|one| uid(&self.permission, one.name()));
+        permissions.chain([uid(&self.server, &spec.server), uid(&self.power, spec.power.name())]).collect()
     }
 
-    /// The principal with its roles and tenant.
-    pub(crate) fn principal(&self, principal: &Principal) -> Result<Entity, String> {
-        let attributes = [
+    /// The principal with all its roles, those that they include among them, and its tenant.
+    pub(crate) fn principal(&self, principal: &Principal, roles: &Roles) -> Result<Known, String> {
+        let mut attributes = vec![
             ("issuer", principal.issuer()),
             ("subject", principal.subject()),
             ("kind", kind_name(principal.kind())),
             ("tenant", principal.tenant()),
         ];
-        let roles = principal.roles().iter().map(|role| uid(&self.role, role));
+        attributes.extend(principal.owner().map(|owner| ("owner", owner)));
+        let type_name = if principal.owner().is_some() { &self.agent } else { &self.user };
+        let roles = roles.of(principal.roles()).into_iter().map(|role| uid(&self.role, role));
         let parents = roles.chain([uid(&self.tenant, principal.tenant())]).collect();
-        entity(uid(&self.user, principal.key()), &attributes, None, parents)
+        known(uid(type_name, principal.key()), &attributes, None, parents)
     }
 
     /// A tool with its metadata.
     pub(crate) fn tool_entity(&self, fact: &ToolFact) -> Result<Entity, String> {
         let spec = &fact.spec;
+        let text = |value: &str| Expression::new_string(value.to_owned());
+        let permissions = spec.permissions.iter().map(|one| text(one.name()));
         let attributes = [
-            ("name", &*spec.name),
-            ("server", &*spec.server),
-            ("power", spec.power.name()),
-            ("sensitivity", sensitivity_name(spec.sensitivity)),
+            ("name", text(&spec.name)),
+            ("server", text(&spec.server)),
+            ("power", text(spec.power.name())),
+            ("sensitivity", text(sensitivity_name(spec.sensitivity))),
+            ("permissions", Expression::new_set(permissions)),
         ];
-        entity(self.tool(&spec.name), &attributes, fact.tenant.as_ref(), self.tool_parents(fact))
+        let tenant = fact.tenant.as_ref().map(|tenant| ("tenant", text(tenant)));
+        let attributes = attributes.into_iter().chain(tenant).map(|(name, value)| (name.to_owned(), value));
+        Entity::new(self.tool(&spec.name), attributes.collect(), self.tool_parents(fact))
+            .map_err(|cause| cause.to_string())
     }
 
     /// An object; `tenant` owns the database or root that it lies in, if anyone does. The id spells the name as the database or the file system
     /// does; attributes are in lower case, so that no pattern of a policy is evaded by a column called `accessToken` or a file called `.ENV`.
-    pub(crate) fn object(&self, object: &Object, tenant: Option<&Arc<str>>) -> Result<Entity, String> {
+    pub(crate) fn object(&self, object: &Object, tenant: Option<&Arc<str>>) -> Result<Known, String> {
         // MUTATE(A8-case): a name in capitals passes by the patterns of policies
         let folded = |name: &str| name.to_lowercase();
         match object {
-            Object::Table { database, table } => entity(
+            Object::Table { database, table } => known(
                 uid(&self.table, &table_id(database, table)),
                 &[("database", database), ("name", &folded(table))],
                 tenant,
                 HashSet::from([uid(&self.database, database)]),
             ),
-            Object::Column { database, table, column } => entity(
+            Object::Column { database, table, column } => known(
                 uid(&self.column, &column_id(database, table, column)),
                 &[("database", database), ("table", &folded(table)), ("name", &folded(column))],
                 tenant,
                 HashSet::from([uid(&self.table, &table_id(database, table)), uid(&self.database, database)]),
             ),
-            Object::Function { database, name } => entity(
+            Object::Function { database, name } => known(
                 uid(&self.function, &table_id(database, name)),
                 &[("database", database), ("name", &folded(name))],
                 tenant,
                 HashSet::from([uid(&self.database, database)]),
             ),
-            Object::Query { database, name } => entity(
+            Object::Query { database, name } => known(
                 uid(&self.query, &table_id(database, name)),
                 &[("database", database), ("name", name)],
                 tenant,
                 HashSet::from([uid(&self.database, database)]),
             ),
-            Object::File { root, path } => entity(
+            Object::File { root, path } => known(
                 uid(&self.file, &format!("{root}/{path}")),
                 &[("root", root), ("path", &folded(path)), ("name", &folded(file_name(path)))],
                 tenant,
@@ -143,13 +157,16 @@ impl Names {
                 let port_value = Expression::new_long(i64::from(*port));
                 let attributes = HashMap::from([("name".to_owned(), name), ("port".to_owned(), port_value)]);
                 let uid = uid(&self.host, &format!("{host}:{port}"));
-                Entity::new(uid, attributes, HashSet::new()).map_err(|cause| cause.to_string())
+                let keys = vec![uid.clone()];
+                let entity =
+                    Entity::new(uid, attributes, HashSet::new()).map_err(|cause| cause.to_string())?;
+                Ok(Known { entity, keys })
             }
             Object::Command { name } => {
-                entity(uid(&self.command, name), &[("name", name)], tenant, HashSet::new())
+                known(uid(&self.command, name), &[("name", name)], tenant, HashSet::new())
             }
             Object::Interpreter { name } => {
-                entity(uid(&self.interpreter, name), &[("name", name)], tenant, HashSet::new())
+                known(uid(&self.interpreter, name), &[("name", name)], tenant, HashSet::new())
             }
         }
     }
@@ -168,6 +185,12 @@ impl Names {
     pub(crate) fn access_group(&self) -> EntityUid {
         self.action(schema::ACCESS)
     }
+}
+
+/// An entity, and the keys under which policies for it are found: itself, and all that it is a member of.
+pub(crate) struct Known {
+    pub(crate) entity: Entity,
+    pub(crate) keys: Vec<EntityUid>,
 }
 
 /// What an object lies in, which may belong to a tenant.
@@ -243,12 +266,12 @@ fn uid(type_name: &EntityTypeName, id: &str) -> EntityUid {
 }
 
 /// An entity whose attributes are all strings.
-fn entity(
+fn known(
     uid: EntityUid,
     attributes: &[(&str, &str)],
     tenant: Option<&Arc<str>>,
     parents: HashSet<EntityUid>,
-) -> Result<Entity, String> {
+) -> Result<Known, String> {
     let tenant = tenant.map(|tenant| ("tenant", &**tenant));
     let attributes: HashMap<String, Expression> = attributes
         .iter()
@@ -256,7 +279,9 @@ fn entity(
         .chain(tenant)
         .map(|(name, value)| (name.to_owned(), Expression::new_string(value.to_owned())))
         .collect();
-    Entity::new(uid, attributes, parents).map_err(|cause| cause.to_string())
+    let keys = parents.iter().cloned().chain([uid.clone()]).collect();
+    let entity = Entity::new(uid, attributes, parents).map_err(|cause| cause.to_string())?;
+    Ok(Known { entity, keys })
 }
 
 #[cfg(test)]

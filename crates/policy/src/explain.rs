@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use countersign_core::{CallQuestion, Decision, Need, Principal, Verdict};
+use countersign_core::{Access, Action, CallQuestion, Decision, Need, Principal, Verdict};
 
 use crate::{
     decide::Policies,
     load::{Effect, PolicyInfo},
-    slice::Slice,
+    slice::Index,
 };
 
 /// Why a call would end as it would.
@@ -53,17 +53,28 @@ impl Policies {
             format!("call {}", tool.name),
             true,
             principal,
-            self.tool_slice(&tool.name),
+            self.tool_index(&tool.name),
             |principal| self.evaluate_call(&CallQuestion { principal, ..*question }),
         );
         let accesses = question.plan.map_or(&[][..], |plan| plan.accesses);
         let accesses = accesses.iter().map(|access| {
+            let masked = Access { action: Action::Mask, ..access.clone() };
+            let ask = |principal: &Principal, access: &Access| {
+                self.evaluate_access(&CallQuestion { principal, ..*question }, access)
+            };
+            // Where reading is denied and a mask is permitted, the mask is what the call gets.
+            let softened = |principal: &Principal| {
+                access.need == Need::Maskable
+                    && ask(principal, access).verdict == Verdict::Deny
+                    && ask(principal, &masked).verdict == Verdict::Allow
+            };
+            let shown = if softened(principal) { &masked } else { access };
             self.explained(
-                access.to_string(),
+                shown.to_string(),
                 access.need != Need::Filter,
                 principal,
-                self.access_slice(access),
-                |principal| self.evaluate_access(&CallQuestion { principal, ..*question }, access),
+                self.access_index(shown),
+                |principal| ask(principal, if softened(principal) { &masked } else { access }),
             )
         });
         let questions: Vec<Explained> = [call].into_iter().chain(accesses).collect();
@@ -75,7 +86,7 @@ impl Policies {
         question: String,
         required: bool,
         principal: &Principal,
-        slice: Option<&Slice>,
+        index: Option<&Index>,
         ask: impl Fn(&Principal) -> Decision,
     ) -> Explained {
         let decision = ask(principal);
@@ -90,22 +101,46 @@ impl Policies {
             Verdict::Allow => Vec::new(),
             Verdict::Hold { approvals } => vec![Unlock::Approvals(approvals)],
             Verdict::Deny => {
-                let roles = slice.into_iter().flat_map(|slice| self.roles_in(slice));
+                let roles: BTreeSet<String> =
+                    index.into_iter().flat_map(|index| self.roles_in(index)).collect();
                 let helps = |role: &String| {
                     let with_role = principal.clone().with_roles([role.clone()]);
                     ask(&with_role).verdict != Verdict::Deny
                 };
-                let roles: Vec<Unlock> = roles.filter(helps).map(Unlock::Role).collect();
+                let roles: Vec<Unlock> = roles.into_iter().filter(helps).map(Unlock::Role).collect();
                 if roles.is_empty() { vec![Unlock::Policy(decision.policies.clone())] } else { roles }
             }
         };
         Explained { question, required, decision, policies, unlock }
     }
 
-    /// The roles that policies of a slice name.
-    fn roles_in(&self, slice: &Slice) -> BTreeSet<String> {
-        let literals = slice.set.policies().flat_map(|policy| policy.entity_literals());
-        literals.filter_map(|uid| self.names().role_name(&uid).map(str::to_owned)).collect()
+    /// The roles that any policy names.
+    pub(crate) fn named_roles(&self) -> BTreeSet<String> {
+        self.indexes().flat_map(|index| self.roles_in(index)).collect()
+    }
+
+    /// The roles that policies of an index name, and those that include one of them.
+    pub(crate) fn roles_in(&self, index: &Index) -> BTreeSet<String> {
+        let literals = index.policies().flat_map(|policy| policy.entity_literals());
+        let named: BTreeSet<String> =
+            literals.filter_map(|uid| self.names().role_name(&uid).map(str::to_owned)).collect();
+        let includes = |all: &BTreeSet<String>| all.iter().any(|role| named.contains(role));
+        let above =
+            self.roles().included().iter().filter(|(_, all)| includes(all)).map(|(role, _)| role.clone());
+        above.chain(named.iter().cloned()).collect()
+    }
+}
+
+impl Explanation {
+    /// The policies that decide on the whole: those that deny, else those that hold, else those that permit. Sorted.
+    pub fn deciding(&self) -> Vec<String> {
+        let same = |verdict: Verdict| match (verdict, self.verdict) {
+            (Verdict::Hold { .. }, Verdict::Hold { .. }) => true,
+            (one, other) => one == other,
+        };
+        let questions = self.questions.iter().filter(|one| one.required && same(one.decision.verdict));
+        let ids: BTreeSet<&String> = questions.flat_map(|one| &one.decision.policies).collect();
+        ids.into_iter().cloned().collect()
     }
 }
 

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod calendar;
+mod cases;
 mod context;
 mod decide;
 mod entities;
@@ -17,20 +19,36 @@ mod explain;
 mod facts;
 mod input;
 mod load;
+mod loosen;
+mod matrix;
 mod mentions;
+mod replay;
+mod roles;
+mod said;
 mod schema;
 mod slice;
 mod source;
 mod store;
 
+pub use cases::{Case, Expected, cases};
 pub use decide::Policies;
 pub use error::{Place, PolicyError, PolicyErrors};
 pub use explain::{Explained, Explanation, Unlock};
 pub use facts::{DatabaseFact, RegistryFacts, RootFact, ToolFact};
 pub use load::{Effect, PolicyInfo, Report};
+pub use loosen::{InForce, loosened};
+pub use matrix::{Cell, Matrix, Questions, Row};
+pub use replay::{Reasons, Recorded, Replayed};
+pub use roles::Roles;
+pub use said::access_of;
 pub use source::PolicyFile;
 pub use store::{PolicyStore, Reload};
 
 /// The policies that a new installation starts with, as (file name, text). They are ordinary user policies.
-pub const DEFAULT_POLICIES: &[(&str, &str)] =
-    &[("default.cedar", include_str!("../../../policies/default.cedar"))];
+pub const DEFAULT_POLICIES: &[(&str, &str)] = &[
+    ("admin.cedar", include_str!("../../../policies/admin.cedar")),
+    ("analyst.cedar", include_str!("../../../policies/analyst.cedar")),
+    ("default.cedar", include_str!("../../../policies/default.cedar")),
+    ("operator.cedar", include_str!("../../../policies/operator.cedar")),
+    ("roles.toml", include_str!("../../../policies/roles.toml")),
+];

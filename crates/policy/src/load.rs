@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
+    sync::Arc,
 };
 
 use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
@@ -13,6 +14,8 @@ use crate::{
     entities::Names,
     error::{PolicyError, PolicyErrors},
     facts::RegistryFacts,
+    mentions::Mentions,
+    roles::{ROLES_FILE, Roles},
     schema,
     source::PolicyFile,
 };
@@ -22,7 +25,7 @@ const FLOOR: &str = include_str!("floor.cedar");
 /// How errors and reports name the file of the floor set.
 pub(crate) const FLOOR_FILE: &str = "floor.cedar (built in)";
 /// The most policies in one set.
-const MAX_POLICIES: usize = 2_000;
+const MAX_POLICIES: usize = 20_000;
 
 /// Whether a policy permits or forbids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,8 +64,34 @@ pub struct Report {
 
 /// Valid policies, ready to be sliced.
 pub(crate) struct Checked {
-    pub(crate) policies: Vec<Policy>,
+    pub(crate) policies: Vec<Arc<Loaded>>,
+    pub(crate) roles: Roles,
     pub(crate) report: Report,
+}
+
+/// One policy with what is known of it beforehand.
+pub(crate) struct Loaded {
+    pub(crate) policy: Policy,
+    /// What it looks at.
+    pub(crate) mentions: Mentions,
+    /// SHA-256 of what it says, whatever its id, its comments and its layout.
+    pub(crate) body: Digest,
+}
+
+impl Loaded {
+    fn new(policy: Policy) -> Loaded {
+        let mut mentions = Mentions::default();
+        let json = policy.to_json().ok();
+        mentions.add(json.as_ref());
+        let body = match json {
+            Some(serde_json::Value::Object(mut json)) => {
+                json.remove("annotations");
+                serde_json::Value::Object(json).to_string()
+            }
+            _ => policy.to_string(),
+        };
+        Loaded { policy, mentions, body: Digest::of(body.as_bytes()) }
+    }
 }
 
 /// The floor set as it is shipped.
@@ -87,7 +116,15 @@ pub(crate) fn check(
     let (schema, schema_text) = schema::generate(facts)?;
     let mut errors = Vec::new();
     let mut parsed = parse(floor, "floor", &mut errors);
+    let mut roles = Roles::default();
     for file in files {
+        if file.name == ROLES_FILE {
+            match Roles::parse(file) {
+                Ok(found) => roles = found,
+                Err(found) => errors.extend(found.errors),
+            }
+            continue;
+        }
         let stem = file.name.strip_suffix(".cedar").unwrap_or(&file.name);
         if is_plain(stem) {
             parsed.extend(parse(file, &format!("user/{stem}"), &mut errors));
@@ -101,7 +138,8 @@ pub(crate) fn check(
         errors.push(PolicyError::whole("policies", message));
         return Err(PolicyErrors { errors });
     }
-    let warnings = validate(schema, &parsed, &mut errors);
+    let mut warnings = validate(schema, &parsed, &mut errors);
+    warnings.extend(unknown_roles(&parsed, &roles, names));
     unknown_tools(&parsed, facts, names, &mut errors);
     if !errors.is_empty() {
         let order: Vec<&str> = [floor].into_iter().chain(files).map(|file| file.name.as_str()).collect();
@@ -119,7 +157,8 @@ pub(crate) fn check(
         warnings,
         schema: schema_text,
     };
-    Ok(Checked { policies: parsed.into_iter().map(|one| one.policy).collect(), report })
+    let policies = parsed.into_iter().map(|one| Arc::new(Loaded::new(one.policy))).collect();
+    Ok(Checked { policies, roles, report })
 }
 
 /// The policies of one file, each under the id `prefix/ID`.
@@ -198,16 +237,38 @@ fn unknown_tools(parsed: &[Parsed<'_>], facts: &RegistryFacts, names: &Names, er
     for one in parsed {
         for literal in one.policy.entity_literals() {
             let Some(name) = names.tool_name(&literal).filter(|name| !known.contains(name)) else { continue };
-            let quoted = format!("\"{name}\"");
-            let place = span(&one.policy).map(|(offset, len)| {
-                let body = one.file.text.get(offset..offset.saturating_add(len)).unwrap_or_default();
-                body.find(&quoted).map_or((offset, 1), |found| (offset + found, quoted.len()))
-            });
+            let place = place_of(one, name);
             let message = format!("there is no tool `{name}`");
             let help = format!("the tools are: {}", known.iter().copied().collect::<Vec<_>>().join(", "));
             errors.push(PolicyError::at(&one.file.name, &one.file.text, place, message).help(help));
         }
     }
+}
+
+/// Where roles are declared, one that is not is probably misspelt: legal, since issuers may know more roles, and yet suspicious.
+fn unknown_roles(parsed: &[Parsed<'_>], roles: &Roles, names: &Names) -> Vec<PolicyError> {
+    let declared: BTreeSet<&str> = roles.declared().collect();
+    let mut warnings = Vec::new();
+    for one in parsed.iter().filter(|_| !declared.is_empty()) {
+        for literal in one.policy.entity_literals() {
+            let Some(name) = names.role_name(&literal).filter(|name| !declared.contains(name)) else {
+                continue;
+            };
+            let message = format!("`{ROLES_FILE}` declares no role `{name}`");
+            let help = format!("the roles are: {}", declared.iter().copied().collect::<Vec<_>>().join(", "));
+            let place = place_of(one, name);
+            warnings.push(PolicyError::at(&one.file.name, &one.file.text, place, message).help(help));
+        }
+    }
+    warnings
+}
+
+/// Where a policy names an entity, as offset and length in bytes.
+fn place_of(one: &Parsed<'_>, name: &str) -> Option<(usize, usize)> {
+    let quoted = format!("\"{name}\"");
+    let (offset, len) = span(&one.policy)?;
+    let body = one.file.text.get(offset..offset.saturating_add(len)).unwrap_or_default();
+    Some(body.find(&quoted).map_or((offset, 1), |found| (offset + found, quoted.len())))
 }
 
 /// Where a policy stands in its file, as offset and length in bytes.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::Policy;
 use serde_json::Value;
 
 /// The members of the context that some policies mention.
@@ -14,12 +13,24 @@ pub(crate) struct Mentions {
 }
 
 impl Mentions {
-    /// Adds what `policy` mentions.
-    pub(crate) fn add(&mut self, policy: &Policy) {
-        match policy.to_json() {
-            Ok(json) => self.walk(&json),
-            Err(_) => self.anything = true,
+    /// Adds what a policy mentions, given in Cedar's JSON form; one that has none may look at anything.
+    pub(crate) fn add(&mut self, policy: Option<&Value>) {
+        match policy {
+            Some(json) => self.walk(json),
+            None => self.anything = true,
         }
+    }
+
+    /// Adds what others mention.
+    pub(crate) fn join(&mut self, others: &Mentions) {
+        self.members.extend(others.members.iter().cloned());
+        self.anything |= others.anything;
+    }
+
+    /// Everything there is.
+    #[cfg(test)]
+    pub(crate) fn everything() -> Mentions {
+        Mentions { anything: true, ..Mentions::default() }
     }
 
     /// Whether a policy may look at this member.

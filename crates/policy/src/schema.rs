@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use cedar_policy::{Schema, SchemaFragment};
-use countersign_core::{Action, PowerClass};
+use countersign_core::{Action, Permission, PowerClass};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -29,6 +29,20 @@ pub(crate) const ACCESSES: [(Action, &[&str]); 6] = [
     (Action::Execute, &["Command", "Interpreter"]),
     (Action::Use, &["Function", "Query"]),
     (Action::Mask, &["Column"]),
+];
+
+/// Who may ask.
+const PRINCIPALS: [&str; 2] = ["User", "Agent"];
+/// The sets of `context.plan` that say what a call touches, each with the kind of object in it.
+pub(crate) const TOUCHED: [(&str, &str); 8] = [
+    ("tables", "Table"),
+    ("columns", "Column"),
+    ("functions", "Function"),
+    ("queries", "Query"),
+    ("files", "File"),
+    ("hosts", "Host"),
+    ("commands", "Command"),
+    ("interpreters", "Interpreter"),
 ];
 
 /// What problems with the facts themselves are reported under.
@@ -88,6 +102,7 @@ fn to_json(facts: &RegistryFacts) -> Value {
     let string = || json!({ "type": "String" });
     let optional = || json!({ "type": "String", "required": false });
     let record = |attributes: Value| json!({ "type": "Record", "attributes": attributes });
+    let permissions = Permission::ALL.iter().map(|permission| permission.name()).collect();
     let powers: Vec<&str> = POWER_CLASSES.iter().map(|power| power.name()).collect();
     let servers: BTreeSet<&str> = facts.tools.iter().map(|tool| &*tool.spec.server).collect();
     let databases: BTreeSet<&str> = facts.databases.iter().map(|database| &*database.name).collect();
@@ -99,14 +114,23 @@ fn to_json(facts: &RegistryFacts) -> Value {
                 "issuer": string(), "subject": string(), "kind": string(), "tenant": string(),
             })),
         },
+        // Acts for a person, its owner.
+        "Agent": {
+            "memberOfTypes": ["Role", "Tenant"],
+            "shape": record(json!({
+                "issuer": string(), "subject": string(), "kind": string(), "tenant": string(), "owner": string(),
+            })),
+        },
         "Role": {},
         "Tenant": {},
         "Server": enumerated(servers.into_iter().collect()),
         "PowerClass": enumerated(powers),
+        "Permission": enumerated(permissions),
         "Tool": {
-            "memberOfTypes": ["Server", "PowerClass"],
+            "memberOfTypes": ["Server", "PowerClass", "Permission"],
             "shape": record(json!({
                 "name": string(), "server": string(), "power": string(), "sensitivity": string(), "tenant": optional(),
+                "permissions": texts(),
             })),
         },
         "Database": enumerated(databases.into_iter().collect()),
@@ -150,11 +174,12 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
         if let (Value::Object(declared), false) = (&mut declared, kinds.is_empty()) {
             let context = json!({ "type": "Record", "attributes": {
                 "approvals": { "type": "Long" }, "method": { "type": "String" },
+                "now": time(), "scopes": scopes(),
                 "tool": { "type": "String" }, "power": { "type": "String" },
             }});
             declared.insert(
                 "appliesTo".into(),
-                json!({ "principalTypes": ["User"], "resourceTypes": kinds, "context": context }),
+                json!({ "principalTypes": PRINCIPALS, "resourceTypes": kinds, "context": context }),
             );
         }
         actions.insert(action.name().into(), declared);
@@ -167,6 +192,7 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
         }
         let context = json!({ "type": "Record", "attributes": {
             "approvals": { "type": "Long" }, "method": { "type": "String" }, "listing": { "type": "Boolean" },
+            "now": time(), "scopes": scopes(), "plan": plan(),
             "input": input, "inputOpaque": { "type": "Boolean" },
             // What a preview found: how many objects change, or that nothing could be tried out.
             "affected": { "type": "Long", "required": false }, "unpreviewed": { "type": "Boolean" },
@@ -175,11 +201,37 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
             tool.spec.name.to_string(),
             json!({
                 "memberOf": [{ "id": CALL }],
-                "appliesTo": { "principalTypes": ["User"], "resourceTypes": ["Tool"], "context": context },
+                "appliesTo": { "principalTypes": PRINCIPALS, "resourceTypes": ["Tool"], "context": context },
             }),
         );
     }
     actions
+}
+
+fn texts() -> Value {
+    json!({ "type": "Set", "element": { "type": "String" } })
+}
+
+fn time() -> Value {
+    json!({ "type": "Extension", "name": "datetime" })
+}
+
+/// Absent for credentials that have none.
+fn scopes() -> Value {
+    json!({ "type": "Set", "element": { "type": "String" }, "required": false })
+}
+
+/// What the call would do, by its plan; absent while listing.
+fn plan() -> Value {
+    let mut attributes = json!({
+        "effect": { "type": "String" },
+        "operation": { "type": "String", "required": false },
+        "destinations": texts(),
+    });
+    if let Value::Object(attributes) = &mut attributes {
+        attributes.extend(TOUCHED.iter().map(|(name, _)| ((*name).to_owned(), texts())));
+    }
+    json!({ "type": "Record", "attributes": attributes, "required": false })
 }
 
 /// An entity type with these members only, so that a misspelt one in a policy is an error; open when there are none.

@@ -1,8 +1,11 @@
-//! Reads the policies directory: `*.cedar` files in the order of their names, within limits. Links are followed.
+//! Reads the policies directory: `*.cedar` files and `roles.toml` in the order of their names, within limits. Links are followed.
 
 use std::{fs::File, io::Read, path::Path};
 
-use crate::error::{PolicyError, PolicyErrors};
+use crate::{
+    error::{PolicyError, PolicyErrors},
+    roles::ROLES_FILE,
+};
 
 /// The most files that a directory may hold.
 const MAX_FILES: usize = 256;
@@ -18,7 +21,7 @@ pub struct PolicyFile {
     pub text: String,
 }
 
-/// Reads all policy files of `dir`. Files that do not end in `.cedar`, or start with a dot (as editors' do), are left alone.
+/// Reads all policy files of `dir`. Other files that do not end in `.cedar`, or start with a dot (as editors' do), are left alone.
 pub(crate) fn read_dir(dir: &Path) -> Result<Vec<PolicyFile>, PolicyErrors> {
     let label = dir.display().to_string();
     let unreadable = |cause: std::io::Error| {
@@ -29,6 +32,7 @@ pub(crate) fn read_dir(dir: &Path) -> Result<Vec<PolicyFile>, PolicyErrors> {
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
         match name.to_str() {
+            Some(name) if name == ROLES_FILE => names.push(name.to_owned()),
             Some(name) if name.starts_with('.') || !name.ends_with(".cedar") => {}
             Some(name) => names.push(name.to_owned()),
             None if Path::new(&name).extension().is_some_and(|extension| extension == "cedar") => {

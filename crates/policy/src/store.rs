@@ -1,13 +1,18 @@
-//! The set of policies in force. A reload that does not validate changes nothing and says why.
+//! The set of policies in force. A reload that does not validate changes nothing and says why; one that loosens waits for the operator.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use countersign_core::{decision::PolicySet, ports::PolicySource};
 
-use crate::{decide::Policies, error::PolicyErrors, facts::RegistryFacts};
+use crate::{
+    decide::Policies,
+    error::PolicyErrors,
+    facts::RegistryFacts,
+    loosen::{InForce, loosened},
+};
 
 /// What a reload did; the digests are for the record.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +31,15 @@ pub enum Reload {
         /// The digest that is in force now.
         new: String,
     },
+    /// The new policies are valid and loosen; those in force stay until the operator confirms exactly these.
+    Held {
+        /// The digest that stays in force.
+        in_force: String,
+        /// The digest that waits.
+        digest: String,
+        /// In what it loosens.
+        loosens: Vec<String>,
+    },
     /// The new policies are not valid; those in force stay.
     Rejected {
         /// The digest that stays in force.
@@ -35,20 +49,25 @@ pub enum Reload {
     },
 }
 
-/// Holds the set in force for a policies directory.
+/// Holds the set in force for a policies directory, and the one that is only observed, if there is one.
 pub struct PolicyStore {
     dir: PathBuf,
+    observe: Option<PathBuf>,
     current: RwLock<Arc<Policies>>,
     /// What the set in force was validated against. One reload at a time: epochs grow by one.
     facts: Mutex<RegistryFacts>,
 }
 
 impl PolicyStore {
-    /// Loads the policies of `dir`; without a valid set there is no store.
-    pub fn open(dir: impl Into<PathBuf>, facts: RegistryFacts) -> Result<PolicyStore, PolicyErrors> {
+    /// Loads the policies of `dir`, and of `observe`; without valid sets there is no store.
+    pub fn open(
+        dir: impl Into<PathBuf>,
+        observe: Option<PathBuf>,
+        facts: RegistryFacts,
+    ) -> Result<PolicyStore, PolicyErrors> {
         let dir = dir.into();
-        let policies = Arc::new(Policies::load(&dir, &facts)?);
-        Ok(PolicyStore { dir, facts: Mutex::new(facts), current: RwLock::new(policies) })
+        let policies = Arc::new(load(&dir, observe.as_deref(), &facts)?);
+        Ok(PolicyStore { dir, observe, facts: Mutex::new(facts), current: RwLock::new(policies) })
     }
 
     /// The set in force.
@@ -57,37 +76,63 @@ impl PolicyStore {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the directory again. Calls that are under way keep their set.
-    pub fn reload(&self) -> Reload {
+    /// Reads the directory again. Calls that are under way keep their set. A set that loosens is let in only if its digest is `accepted`.
+    pub fn reload(&self, accepted: Option<&str>) -> Reload {
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_force = self.policies().digest().to_owned();
-        match Policies::load(&self.dir, &facts) {
-            Ok(policies) if policies.digest() == in_force => Reload::Unchanged { digest: in_force },
-            Ok(policies) => self.put_in_force(policies, in_force),
-            Err(errors) => Reload::Rejected { in_force, errors },
+        let in_force = self.policies();
+        match load(&self.dir, self.observe.as_deref(), &facts) {
+            Ok(policies) if same(&policies, &in_force) => {
+                Reload::Unchanged { digest: in_force.digest().to_owned() }
+            }
+            Ok(policies) => self.admit(policies, &in_force, accepted, || ()),
+            Err(errors) => Reload::Rejected { in_force: in_force.digest().to_owned(), errors },
         }
     }
 
-    /// Reads the directory again for other tools. Unless it is rejected, the new set is in force and knows these tools alone.
-    pub fn reload_for(&self, facts: RegistryFacts) -> Reload {
+    /// Reads the directory again for other tools. If the new set is let in, it is in force and knows these tools alone.
+    pub fn reload_for(&self, facts: RegistryFacts, accepted: Option<&str>) -> Reload {
         let mut known = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_force = self.policies().digest().to_owned();
-        match Policies::load(&self.dir, &facts) {
-            Ok(policies) => {
-                *known = facts;
-                self.put_in_force(policies, in_force)
-            }
-            Err(errors) => Reload::Rejected { in_force, errors },
+        let in_force = self.policies();
+        match load(&self.dir, self.observe.as_deref(), &facts) {
+            Ok(policies) => self.admit(policies, &in_force, accepted, || *known = facts),
+            Err(errors) => Reload::Rejected { in_force: in_force.digest().to_owned(), errors },
         }
     }
 
     /// INVARIANT: the caller holds `facts`, so no other reload is under way.
-    fn put_in_force(&self, mut policies: Policies, old: String) -> Reload {
-        policies.epoch = self.policies().epoch.saturating_add(1);
-        let (epoch, new) = (policies.epoch, policies.digest().to_owned());
+    fn admit(
+        &self,
+        mut policies: Policies,
+        in_force: &Policies,
+        accepted: Option<&str>,
+        before: impl FnOnce(),
+    ) -> Reload {
+        let loosens = loosened(&InForce::of(in_force), &policies);
+        let (old, new) = (in_force.digest().to_owned(), policies.digest().to_owned());
+        // INVARIANT: exactly what the operator confirmed is let in, by its digest.
+        // MUTATE(P7-confirm): a reload that loosens needs nobody's word
+        if !loosens.is_empty() && accepted != Some(new.as_str()) {
+            return Reload::Held { in_force: old, digest: new, loosens };
+        }
+        before();
+        policies.epoch = in_force.epoch.saturating_add(1);
+        let epoch = policies.epoch;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
         Reload::Accepted { epoch, old, new }
     }
+}
+
+/// The policies of a directory, with those that are only observed.
+fn load(dir: &Path, observe: Option<&Path>, facts: &RegistryFacts) -> Result<Policies, PolicyErrors> {
+    let mut policies = Policies::load(dir, facts)?;
+    policies.observed = observe.map(|dir| Policies::load(dir, facts).map(Arc::new)).transpose()?;
+    Ok(policies)
+}
+
+/// Whether both sets and what is observed beside them are the same.
+fn same(one: &Policies, other: &Policies) -> bool {
+    let observed = |set: &Policies| set.observed.as_ref().map(|set| set.digest().to_owned());
+    one.digest() == other.digest() && observed(one) == observed(other)
 }
 
 impl PolicySource for PolicyStore {

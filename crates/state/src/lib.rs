@@ -8,6 +8,7 @@
 //! row that does not match is an error, and an error refuses.
 #![forbid(unsafe_code)]
 
+mod confirmed;
 mod desk;
 mod error;
 mod instance;
@@ -17,6 +18,7 @@ mod sqlite;
 mod stops;
 mod store;
 
+pub use confirmed::Confirmed;
 pub use desk::{Case, Desk, Signature, Stage};
 pub use error::StateError;
 pub use operator::{KeyFileError, OperatorKey};

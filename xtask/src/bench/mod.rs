@@ -9,6 +9,7 @@ mod connection;
 mod figures;
 mod memory;
 mod page;
+mod policy;
 mod question;
 mod report;
 mod sql;
@@ -53,10 +54,12 @@ struct Target {
 }
 
 /// Runs everything, prints tables and writes `target/bench.json`; with `--write`, `docs/performance.md` too. Fails when any answer was wrong.
-/// `sql` measures the database tools instead.
+/// `sql` measures the database tools instead, `policy` the cost of decisions.
 pub(crate) fn main(args: &[String]) -> Result<()> {
-    if let Some(("sql", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return sql::main(rest);
+    match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("sql", rest)) => return sql::main(rest),
+        Some(("policy", rest)) => return policy::main(rest),
+        _ => {}
     }
     let quick = args.iter().any(|arg| arg == "--quick");
     let timing = if quick {

@@ -85,9 +85,11 @@ pub struct Rules {
     pub hold: Mutex<Vec<(String, u8)>>,
     pub error: Mutex<Vec<String>>,
     pub absent: AtomicBool,
+    /// Rules that are asked as well and decide nothing.
+    pub observed: Mutex<Option<Arc<Rules>>>,
 }
 
-pub struct View(pub Arc<Rules>);
+pub struct View(pub Arc<Rules>, pub Option<Box<View>>);
 
 impl View {
     fn decide(&self, object: &str) -> Decision {
@@ -127,6 +129,9 @@ impl PolicySet for View {
     fn decide_access(&self, _question: &CallQuestion<'_>, access: &Access) -> Decision {
         self.decide(&access.object.to_string())
     }
+    fn observed(&self) -> Option<&dyn PolicySet> {
+        self.1.as_deref().map(|view| view as &dyn PolicySet)
+    }
 }
 
 pub struct Source(pub Arc<Rules>);
@@ -136,7 +141,9 @@ impl PolicySource for Source {
         if self.0.absent.load(SeqCst) {
             Err("no valid policy".into())
         } else {
-            Ok(Arc::new(View(Arc::clone(&self.0))))
+            let observed = self.0.observed.lock().unwrap().clone();
+            let observed = observed.map(|rules| Box::new(View(rules, None)));
+            Ok(Arc::new(View(Arc::clone(&self.0), observed)))
         }
     }
 }

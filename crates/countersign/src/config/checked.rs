@@ -73,7 +73,7 @@ impl Settings<'_> {
             server: self.server()?,
             state: State { dir: self.path("state.dir")? },
             identity: Identity { keys: self.path("identity.keys")?, local: self.local()? },
-            policy: Policy { dir: self.path("policy.dir")? },
+            policy: Policy { dir: self.path("policy.dir")?, observe: self.path("policy.observe") },
             audit: Audit {
                 dir: self.path("audit.dir")?,
                 reserve: self.number("audit.reserve")?,

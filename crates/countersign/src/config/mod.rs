@@ -131,6 +131,8 @@ pub(crate) struct Identity {
 pub(crate) struct Policy {
     /// The directory of `*.cedar` files.
     pub(crate) dir: PathBuf,
+    /// The directory of policies that are only observed.
+    pub(crate) observe: Option<PathBuf>,
 }
 
 /// `[audit]`

@@ -64,6 +64,7 @@ fn ours(config: &Config) -> Vec<(&'static str, PathBuf)> {
         ("state", config.state.dir.clone()),
         ("key file", config.identity.keys.clone()),
     ];
+    ours.extend(config.policy.observe.clone().map(|dir| ("observed policies", dir)));
     ours.extend(std::env::current_exe().ok().map(|binary| ("binary", binary)));
     let secrets = config.secrets.iter().filter_map(|secret| match &secret.reference {
         super::secret::Reference::File(path) => Some(("secret file", config.file.parent()?.join(path))),

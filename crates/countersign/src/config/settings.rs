@@ -71,7 +71,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("identity.local.tenant", Kind::Name("tenant"), Required, "The tenant of that user."),
     setting("identity.local.roles", Kind::Names("role"), Is("[]"), "The roles of that user."),
 
-    setting("policy.dir", Kind::Path, Is(r#""policies""#), "The directory of Cedar policies (`*.cedar`)."),
+    setting("policy.dir", Kind::Path, Is(r#""policies""#), "The directory of Cedar policies (`*.cedar`, and `roles.toml`)."),
+    setting("policy.observe", Kind::Path, Absent, "A directory of policies that are asked as well and decide nothing: where they differ is put on record."),
 
     setting("audit.dir", Kind::Path, Is(r#""audit""#), "The directory of the audit log."),
     setting("audit.reserve", Kind::Size { min: 0, max: 1024 * GIB }, Is(r#""64 MiB""#), "Calls are refused when less disk than this is free, so that outcomes can still be written."),

@@ -18,7 +18,7 @@ fn the_first_page() {
         doctor      Check this installation: files, permissions, keys, policies, databases, the log
         init        Prepare a database: least-privilege logins, and row security for tenants
         config      Show, check or describe the configuration
-        policy      Check policies, or explain what they say to a call
+        policy      Check, test, compare, replay and explain policies
         tools       List the tools that somebody would see
         catalog     Check or list the catalog of predefined queries
         why         Show what was recorded about one call

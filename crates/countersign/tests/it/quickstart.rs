@@ -35,7 +35,11 @@ fn what_it_prints() {
     insta::assert_snapshot!(text, @r#"
       Files
         made          demo/shop.db                      the sample shop
+        made          demo/policies/admin.cedar         policies
+        made          demo/policies/analyst.cedar       policies
         made          demo/policies/default.cedar       policies
+        made          demo/policies/operator.cedar      policies
+        made          demo/policies/roles.toml          policies
         made          demo/countersign.toml             the configuration
                       demo/audit                        the record of every call
 

@@ -339,7 +339,11 @@ fn a_reload_puts_a_catalog_in_place_and_a_bad_one_keeps_the_last_good() {
     hangup();
     assert_eq!(ann.call("total_orders", json!({}))["structuredContent"], json!({"total": 3}));
 
+    // A forbid that is gone waits for the operator's word, and the catalog with it.
     std::fs::remove_file(world.dir.path().join("policies/orders.cedar")).unwrap();
+    hangup();
+    assert!(names(&mut ann).contains(&"total_orders".to_owned()));
+    world.accept();
     hangup();
     assert!(!names(&mut ann).contains(&"total_orders".to_owned()));
     let log = world.command(&["audit", "search", "--json", "--decision", "event", "-n", "1000"]);

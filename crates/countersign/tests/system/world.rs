@@ -130,6 +130,12 @@ url = "sqlite:shop.db"
         made["key"].as_str().unwrap().to_owned()
     }
 
+    /// Confirms the policies as they are, as the operator does before a reload that loosens.
+    pub fn accept(&self) {
+        let checked: Value = serde_json::from_str(&self.command(&["policy", "check", "--json"])).unwrap();
+        self.command(&["policy", "accept", checked["digest"].as_str().unwrap()]);
+    }
+
     /// Runs a command of the binary with `--config`, which must succeed.
     pub fn command(&self, args: &[&str]) -> String {
         let output = self.try_command(args);

@@ -1,13 +1,17 @@
 //! The floor policy by policy; slices against the whole set; types; panics.
 
-use std::{str::FromStr, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use countersign_core::{AuthMethod, Digest, Foreseen, PowerClass, PrincipalKind, Sensitivity, ToolSpec};
+use countersign_core::{
+    AuthMethod, Digest, Effect, Foreseen, Permission, PlanFacts, PowerClass, PrincipalKind, Sensitivity,
+    ToolSpec,
+};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     facts::{DatabaseFact, RootFact, ToolFact},
+    mentions::Mentions,
     schema,
 };
 
@@ -26,7 +30,7 @@ fn tool(name: &str, power: PowerClass, tenant: Option<&str>) -> ToolFact {
         }}),
         output_schema: None,
         power,
-        permissions: Vec::new(),
+        permissions: vec![Permission::ReadDatabase],
         sensitivity: Sensitivity::Internal,
         deadline: Duration::from_secs(1),
         digest: Digest::of(b""),
@@ -192,6 +196,11 @@ const SCOPES: &str = r#"
 @id("database") forbid (principal, action in Action::"access", resource in Database::"ledger");
 @id("column") forbid (principal, action, resource == Column::"shop.t.c");
 @id("columns") forbid (principal, action, resource is Column in Table::"shop.u");
+@id("tenant") forbid (principal in Tenant::"globex", action, resource is Table) when { resource.name == "u" };
+@id("agents") forbid (principal is Agent in Role::"many", action == Action::"read", resource == Table::"shop.u");
+@id("one") permit (principal == Agent::"1:i|s", action == Action::"write", resource in Table::"shop.t");
+@id("another") permit (principal == User::"1:i|s", action in Action::"access", resource is Table in Database::"ledger");
+@id("needs") permit (principal in Role::"many", action in Action::"call", resource in Permission::"read-database");
 @id("function") forbid (principal, action, resource is Function) when { resource.name == "f" };
 "#;
 
@@ -216,17 +225,8 @@ fn slices_decide_as_the_whole_set_does() {
     let names = Names::new().expect("valid");
     let checked = load::check(&load::floor(), &user, &facts(), &names).expect("valid policies");
     let mut whole = Policies::from_files(&user, &facts()).expect("valid policies");
-    let everything = || {
-        let mut set = cedar_policy::PolicySet::new();
-        let mut mentions = crate::mentions::Mentions::default();
-        for policy in &checked.policies {
-            set.add(policy.clone()).expect("unique");
-            mentions.add(policy);
-        }
-        Slice { set, mentions }
-    };
-    whole.tools.values_mut().for_each(|tool| tool.slice = everything());
-    whole.accesses.values_mut().for_each(|access| access.slice = everything());
+    whole.tools.values_mut().for_each(|tool| tool.index = Index::undivided(&checked.policies));
+    whole.accesses.values_mut().for_each(|access| access.index = Index::undivided(&checked.policies));
 
     let mut smaller = 0;
     let arguments = &json!({ "x": 1, "y": 0.5 });
@@ -235,8 +235,11 @@ fn slices_decide_as_the_whole_set_does() {
     {
         for tenant in ["acme", "globex"] {
             let principal =
-                &Principal::new("i", "s", kind, tenant, AuthMethod::ApiKey).with_roles(["r".to_owned()]);
-            for fact in &facts().tools {
+                Principal::new("i", "s", kind, tenant, AuthMethod::ApiKey).with_roles(["r".to_owned()]);
+            let agent = principal.clone().with_owner("ann").with_roles(["many".to_owned()]);
+            for (principal, fact) in
+                [&principal, &agent].into_iter().flat_map(|p| facts().tools.into_iter().map(move |f| (p, f)))
+            {
                 for phase in [Phase::Listing, Phase::Calling { arguments }] {
                     let question = CallQuestion::new(principal, &fact.spec, phase, AT);
                     assert_eq!(sliced.evaluate_call(&question), whole.evaluate_call(&question));
@@ -251,8 +254,9 @@ fn slices_decide_as_the_whole_set_does() {
                         }
                     }
                 }
-                let size = sliced.tool_slice(&fact.spec.name).map_or(0, |slice| slice.set.num_of_policies());
-                smaller += usize::from(size < checked.policies.len());
+                let keys = names.principal(principal, &sliced.roles).expect("an entity").keys;
+                let slice = sliced.tools[&fact.spec.name].index.slice(&keys, &[]).expect("a slice");
+                smaller += usize::from(slice.set.num_of_policies() < checked.policies.len());
             }
         }
     }
@@ -270,33 +274,45 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
         &facts(),
     )
     .expect("valid policies");
-    let principal = &principal(PrincipalKind::Person);
-    let user = policies.names.principal(principal).expect("an entity");
-    let arguments = &json!({ "x": 1, "y": 0.5 });
-    for fact in &facts().tools {
-        let tool = &policies.tools[&fact.spec.name];
-        let entities = tool.entities.iter().cloned().chain([user.clone()]);
-        Entities::from_entities(entities, Some(&schema)).expect("entities of the declared types");
-        for phase in [Phase::Listing, Phase::Calling { arguments }] {
-            let question = CallQuestion::new(principal, &fact.spec, phase, AT);
-            let context = context::of_call(&question, tool, 0).expect("a context");
-            Request::new(user.uid(), tool.action.clone(), tool.resource.clone(), context, Some(&schema))
-                .expect("a request of the declared types");
-        }
-    }
-    let tool = &facts().tools[0].spec;
-    for object in objects() {
-        for ((_, kind), access) in &policies.accesses {
-            if *kind != object.kind() {
-                continue;
+    let person = principal(PrincipalKind::Person).with_scopes(["read".to_owned()]);
+    for principal in [&person, &person.clone().with_owner("ann")] {
+        let user = policies.names.principal(principal, &policies.roles).expect("an entity").entity;
+        let everything = &Mentions::everything();
+        let accesses = [Access::required(Action::Read, objects().remove(0))];
+        let nothing = BTreeMap::new();
+        let plan = PlanFacts {
+            effect: Effect::Read,
+            accesses: &accesses,
+            destinations: &["example.com:443".to_owned()],
+            facts: &nothing,
+        };
+        let arguments = &json!({ "x": 1, "y": 0.5 });
+        for fact in &facts().tools {
+            let tool = &policies.tools[&fact.spec.name];
+            let entities = tool.entities.iter().cloned().chain([user.clone()]);
+            Entities::from_entities(entities, Some(&schema)).expect("entities of the declared types");
+            for phase in [Phase::Listing, Phase::Calling { arguments }] {
+                let question = CallQuestion::new(principal, &fact.spec, phase, AT).planned(plan);
+                let context = context::of_call(&question, &tool.shape, everything, 0).expect("a context");
+                Request::new(user.uid(), tool.action.clone(), tool.resource.clone(), context, Some(&schema))
+                    .expect("a request of the declared types");
             }
-            let entity = policies.names.object(&object, Some(&"globex".into())).expect("an entity");
-            let question = CallQuestion::new(principal, tool, Phase::Listing, AT);
-            let context = context::of_access(&question, 2).expect("a context");
-            Request::new(user.uid(), access.action.clone(), entity.uid(), context, Some(&schema))
-                .expect("a request of the declared types");
-            Entities::from_entities([entity, user.clone(), access.entity.clone()], Some(&schema))
-                .expect("entities of the declared types");
+        }
+        let tool = &facts().tools[0].spec;
+        for object in objects() {
+            for ((_, kind), access) in &policies.accesses {
+                if *kind != object.kind() {
+                    continue;
+                }
+                let entity =
+                    policies.names.object(&object, Some(&"globex".into())).expect("an entity").entity;
+                let question = CallQuestion::new(principal, tool, Phase::Listing, AT);
+                let context = context::of_access(&question, everything, 2).expect("a context");
+                Request::new(user.uid(), access.action.clone(), entity.uid(), context, Some(&schema))
+                    .expect("a request of the declared types");
+                Entities::from_entities([entity, user.clone(), access.entity.clone()], Some(&schema))
+                    .expect("entities of the declared types");
+            }
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::str::FromStr;
 
+use cedar_policy::Policy;
+
 use super::*;
 
 fn mentions(condition: &str) -> Mentions {
     let text = format!("forbid (principal, action, resource) when {{ {condition} }};");
     let mut mentions = Mentions::default();
-    mentions.add(&Policy::from_str(&text).expect("valid Cedar"));
+    mentions.add(Policy::from_str(&text).expect("valid Cedar").to_json().ok().as_ref());
     mentions
 }
 

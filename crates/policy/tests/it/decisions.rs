@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use countersign_core::{
-    Access, Action, CallQuestion, Object, Phase, PowerClass, PrincipalKind, Verdict, decision::PolicySet,
+    Access, Action, CallQuestion, Object, Phase, PowerClass, Principal, PrincipalKind, Verdict,
+    decision::PolicySet,
 };
 use countersign_policy::Policies;
 use serde_json::json;
@@ -195,4 +196,138 @@ fn a_full_cache_still_answers_correctly() {
         let expected = if n % 2 == 0 { Verdict::Deny } else { Verdict::Allow };
         assert_eq!(reads(&policies, table(&name)), expected, "{name}");
     }
+}
+
+#[test]
+fn a_permission_is_a_group_of_tools() {
+    let policies = only(
+        r#"
+@id("readers") permit (principal, action in Action::"call", resource in Permission::"read-database")
+when { ["read-database"].containsAll(resource.permissions) };
+"#,
+    );
+    let verdicts =
+        ["list_tables", "query_shop", "add_note"].map(|tool| listed(&policies, &operator(), tool).verdict);
+    assert_eq!(verdicts, [Verdict::Deny, Verdict::Allow, Verdict::Deny]);
+}
+
+#[test]
+fn an_agent_is_no_user_and_names_its_owner() {
+    let policies = only(
+        r#"
+@id("users") permit (principal is User, action in Action::"call", resource == Tool::"query_shop");
+@id("anns") permit (principal is Agent, action in Action::"call", resource == Tool::"list_tables") when { principal.owner == "ann" };
+"#,
+    );
+    let ask = |principal: &Principal| {
+        ["query_shop", "list_tables"].map(|tool| listed(&policies, principal, tool).verdict)
+    };
+    // One after the other, so that a cached answer for the one would show as an answer to the other.
+    assert_eq!(ask(&operator()), [Verdict::Allow, Verdict::Deny]);
+    assert_eq!(ask(&operator().with_owner("ann")), [Verdict::Deny, Verdict::Allow]);
+    assert_eq!(ask(&operator().with_owner("bob")), [Verdict::Deny, Verdict::Deny]);
+    assert_eq!(ask(&operator()), [Verdict::Allow, Verdict::Deny]);
+}
+
+#[test]
+fn scopes_and_the_time_decide_and_are_not_remembered_for_others() {
+    let policies = only(
+        r#"
+@id("day") permit (principal, action in Action::"call", resource == Tool::"query_shop")
+when { context.now.toTime() >= duration("8h") && context.now.toTime() < duration("18h") };
+@id("scoped") permit (principal, action in Action::"call", resource == Tool::"list_tables")
+when { context has scopes && context.scopes.contains("shop:read") };
+@id("tables-by-day") permit (principal, action == Action::"read", resource is Table)
+when { context.now < datetime("2027-01-15T09:00:00Z") };
+"#,
+    );
+    let (tool, principal) = (&spec("query_shop"), &operator());
+    let hour = 3_600_000_000;
+    let read = Access::required(Action::Read, table("customers"));
+    for (at, day, tables) in [
+        (AT, Verdict::Allow, Verdict::Allow),
+        (AT + 10 * hour, Verdict::Deny, Verdict::Deny),
+        (AT - hour, Verdict::Deny, Verdict::Allow),
+        (AT + hour, Verdict::Allow, Verdict::Deny),
+    ] {
+        let question = CallQuestion::new(principal, tool, Phase::Listing, at);
+        assert_eq!(policies.decide_call(&question).verdict, day, "{at}");
+        assert_eq!(policies.decide_access(&question, &read).verdict, tables, "{at}");
+    }
+    let scoped = |scopes: &[&str]| {
+        let principal = operator().with_scopes(scopes.iter().map(|one| (*one).to_owned()));
+        listed(&policies, &principal, "list_tables").verdict
+    };
+    assert_eq!(listed(&policies, &operator(), "list_tables").verdict, Verdict::Deny);
+    assert_eq!(scoped(&["shop:read", "x"]), Verdict::Allow);
+    assert_eq!(scoped(&["shop:write"]), Verdict::Deny);
+    assert_eq!(scoped(&[]), Verdict::Deny);
+}
+
+#[test]
+fn a_policy_can_look_at_everything_that_a_call_touches() {
+    let policies = only(
+        r#"
+@id("all") permit (principal, action in Action::"call", resource);
+@id("not-together") forbid (principal, action == Action::"query_shop", resource)
+when { context has plan && context.plan.tables.containsAll(["shop.customers", "shop.salaries"]) };
+@id("nowhere-else") forbid (principal, action == Action::"query_shop", resource)
+when { context has plan && !["reports.example.com:443"].containsAll(context.plan.hosts) };
+"#,
+    );
+    let ask = |objects: &[Object]| {
+        let accesses: Vec<Access> =
+            objects.iter().map(|one| Access::required(Action::Read, one.clone())).collect();
+        explained(&policies, &operator(), &spec("query_shop"), Some(&json!({ "query": "x" })), &accesses)
+            .questions[0]
+            .decision
+            .verdict
+    };
+    let host = |host: &str| Object::Host { host: host.into(), port: 443 };
+    assert_eq!(ask(&[table("Customers")]), Verdict::Allow);
+    assert_eq!(ask(&[table("Customers"), table("Salaries")]), Verdict::Deny);
+    assert_eq!(ask(&[host("reports.example.com")]), Verdict::Allow);
+    assert_eq!(ask(&[host("reports.example.com"), host("evil.example")]), Verdict::Deny);
+}
+
+#[test]
+fn a_role_is_what_it_includes() {
+    let files = [
+        file(
+            "a.cedar",
+            r#"@id("readers") permit (principal in Role::"reader", action in Action::"call", resource);"#,
+        ),
+        file("roles.toml", "[roles]\nreader = []\nchief = [\"head\"]\nhead = [\"reader\"]\n"),
+    ];
+    let policies = Policies::from_files(&files, &facts()).expect("valid policies");
+    let ask = |role: &str| listed(&policies, &person("acme", &[role]), "query_shop").verdict;
+    assert_eq!((ask("reader"), ask("chief"), ask("clerk")), (Verdict::Allow, Verdict::Allow, Verdict::Deny));
+}
+
+/// Thousands of policies for others change nothing, and are not asked.
+#[test]
+fn policies_of_other_roles_tenants_and_tables_are_not_asked() {
+    let mut text = String::from(
+        r#"@id("mine") permit (principal in Role::"operator", action in Action::"call", resource);"#,
+    );
+    for n in 0..500 {
+        text.push_str(&format!(
+            "@id(\"r{n}\") forbid (principal in Role::\"r{n}\", action in Action::\"call\", resource);
+             @id(\"t{n}\") permit (principal in Tenant::\"t{n}\", action == Action::\"read\", resource == Table::\"shop.t{n}\");\n"
+        ));
+    }
+    let policies = only(&text);
+    assert_eq!(listed(&policies, &operator(), "query_shop").policies, ["user/only/mine"]);
+    assert_eq!(
+        listed(&policies, &person("acme", &["operator", "r7"]), "query_shop").policies,
+        ["user/only/r7"]
+    );
+    let read = |tenant: &str, name: &str| {
+        let access_to = Access::required(Action::Read, table(name));
+        access(&policies, &person(tenant, &[]), "query_shop", &access_to).verdict
+    };
+    assert_eq!(
+        (read("t7", "t7"), read("t7", "t8"), read("acme", "t7")),
+        (Verdict::Allow, Verdict::Deny, Verdict::Deny)
+    );
 }

@@ -31,14 +31,15 @@ fn a_role_that_would_unlock_it() {
     assert_eq!(explanation.verdict, Verdict::Deny);
     assert_eq!(
         explanation.questions[0].unlock,
-        [Unlock::Role("operator".into()), Unlock::Role("reader".into())]
+        ["admin", "analyst", "operator"].map(|role| Unlock::Role(role.into()))
     );
     insta::assert_snapshot!(explanation, @r"
     verdict: deny
     call query_shop: deny
       because: no policy permits it
+      would unlock it: the role `admin`
+      would unlock it: the role `analyst`
       would unlock it: the role `operator`
-      would unlock it: the role `reader`
     ");
 }
 
@@ -63,5 +64,8 @@ fn what_is_only_hidden_does_not_deny_the_call() {
 #[test]
 fn a_tool_that_is_not_listed() {
     let explanation = explained(&defaults(), &operator(), &spec("refund_order"), None, &[]);
-    assert_eq!(explanation.questions[0].unlock, [Unlock::Policy(vec![])]);
+    assert_eq!(explanation.questions[0].unlock, [Unlock::Role("admin".into())]);
+    // No role helps with a tool of another tenant.
+    let explanation = explained(&defaults(), &operator(), &spec("query_ledger"), None, &[]);
+    assert_eq!(explanation.questions[0].unlock, [Unlock::Policy(vec!["floor/tenant-tools".into()])]);
 }

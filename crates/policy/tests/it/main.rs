@@ -11,6 +11,7 @@ mod cost;
 mod decisions;
 mod default_policies;
 mod errors;
+mod examples;
 mod explain;
 mod matrix;
 mod reload;

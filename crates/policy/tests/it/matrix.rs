@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use countersign_core::{Access, Action, Object, Principal, PrincipalKind, Verdict};
+use countersign_policy::{Matrix, Policies, Questions, access_of};
 
 use crate::support::*;
 
@@ -60,4 +61,68 @@ permit (principal in Role::"support", action in [Action::"add_note", Action::"re
         }
     }
     insta::assert_snapshot!(rows);
+}
+
+/// One object of each kind, and those that the shipped policies single out.
+const PROBES: [&str; 18] = [
+    "read table shop.customers",
+    "read table shop.restricted_salaries",
+    "read table shop.sqlite_master",
+    "read column shop.customers.email",
+    "read column shop.users.password_hash",
+    "mask column shop.customers.email",
+    "write table shop.customers",
+    "write column shop.customers.email",
+    "write column shop.users.password_hash",
+    "use function shop.count",
+    "use function shop.load_extension",
+    "use query shop.find_customers",
+    "read table ledger.entries",
+    "read file docs/a.md",
+    "write file docs/a.md",
+    "connect host example.com:443",
+    "execute command git",
+    "execute interpreter python",
+];
+
+fn shipped(policies: &Policies) -> Matrix {
+    let accesses = PROBES.map(|text| access_of(text).expect("an access"));
+    let questions = Questions { facts: &facts(), tenant: "acme", roles: &[], accesses: &accesses, at: AT };
+    policies.matrix(&questions)
+}
+
+/// What the shipped roles may, under the shipped policies.
+#[test]
+fn shipped_roles() {
+    let matrix = shipped(&defaults());
+    for role in ["admin", "analyst", "operator", "reader"] {
+        assert!(matrix.roles.iter().any(|known| known == role), "the matrix does not show `{role}`");
+    }
+    for tool in &facts().tools {
+        let row = format!("call {}", tool.spec.name);
+        assert!(matrix.rows.iter().any(|known| known.what == row), "the matrix does not show `{row}`");
+    }
+    insta::assert_snapshot!(matrix);
+}
+
+#[test]
+fn no_shipped_policy_can_go_unnoticed() {
+    let whole = shipped(&defaults());
+    for id in default_ids() {
+        assert_ne!(shipped(&defaults_without(&id)), whole, "the matrix does not show `{id}`");
+    }
+}
+
+#[test]
+fn differences_are_named_by_row_and_role() {
+    let (old, new) = (shipped(&defaults()), shipped(&defaults_without("call-read-high")));
+    assert_eq!(
+        old.differences(&new),
+        [
+            "call query_shop as admin: allow -> -",
+            "call query_shop as analyst: allow -> -",
+            "call query_shop as operator: allow -> -",
+        ]
+    );
+    assert_eq!(old.differences(&old), Vec::<String>::new());
 }

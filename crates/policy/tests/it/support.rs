@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 
 use countersign_core::{
-    Access, Action, AuthMethod, CallQuestion, Decision, Digest, Effect, Object, Phase, PlanFacts, PowerClass,
-    Principal, PrincipalKind, Sensitivity, ToolSpec, Verdict, decision::PolicySet,
+    Access, Action, AuthMethod, CallQuestion, Decision, Digest, Effect, Object, Permission, Phase, PlanFacts,
+    PowerClass, Principal, PrincipalKind, Sensitivity, ToolSpec, Verdict, decision::PolicySet,
 };
 use countersign_policy::{
-    DEFAULT_POLICIES, DatabaseFact, Explanation, Policies, PolicyFile, RegistryFacts, ToolFact,
+    DEFAULT_POLICIES, DatabaseFact, Explanation, Policies, PolicyFile, RegistryFacts, RootFact, ToolFact,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) fn tool(name: &str, power: PowerClass, input_schema: Value) -> Arc<To
         input_schema,
         output_schema: None,
         power,
-        permissions: Vec::new(),
+        permissions: if name.starts_with("query") { vec![Permission::ReadDatabase] } else { Vec::new() },
         sensitivity: Sensitivity::Private,
         deadline: Duration::from_secs(1),
         digest: Digest::of(b""),
@@ -68,7 +68,7 @@ pub(crate) fn facts() -> RegistryFacts {
             DatabaseFact { name: "shop".into(), tenant: None },
             DatabaseFact { name: "ledger".into(), tenant: Some("globex".into()) },
         ],
-        roots: Vec::new(),
+        roots: vec![RootFact { name: "docs".into(), tenant: None }],
     }
 }
 
@@ -107,20 +107,26 @@ pub(crate) fn defaults_without(id: &str) -> Policies {
     Policies::from_files(&files, &facts()).expect("still valid")
 }
 
-fn without(from: &PolicyFile, id: &str) -> PolicyFile {
+pub(crate) fn without(from: &PolicyFile, id: &str) -> PolicyFile {
+    if from.name == "roles.toml" {
+        return from.clone();
+    }
     let set = cedar_policy::PolicySet::from_str(&from.text).expect("valid Cedar");
     let kept = set.policies().filter(|policy| policy.annotation("id") != Some(id));
     file(&from.name, &kept.map(|policy| policy.to_cedar().expect("static")).collect::<Vec<_>>().join("\n"))
 }
 
 pub(crate) fn default_ids() -> Vec<String> {
-    let mut ids: Vec<String> = Vec::new();
-    for file in default_files() {
-        let set = cedar_policy::PolicySet::from_str(&file.text).expect("valid Cedar");
-        ids.extend(set.policies().map(|policy| policy.annotation("id").expect("an id").to_owned()));
-    }
+    let files = default_files().into_iter().filter(|file| file.name != "roles.toml");
+    let mut ids: Vec<String> = files.flat_map(|file| ids_of(&file)).collect();
     ids.sort();
     ids
+}
+
+/// The ids of the policies of a file.
+pub(crate) fn ids_of(file: &PolicyFile) -> Vec<String> {
+    let set = cedar_policy::PolicySet::from_str(&file.text).expect("valid Cedar");
+    set.policies().map(|policy| policy.annotation("id").expect("an id").to_owned()).collect()
 }
 
 pub(crate) fn person(tenant: &str, roles: &[&str]) -> Principal {
