@@ -94,7 +94,7 @@ pub fn judge(sql: &str, config: &GuardConfig) -> Result<Syntax, Refusal> {
     judged(sql, config, Mode::Read)
 }
 
-/// Judges a write: one `INSERT`, `UPDATE` or `DELETE`. `ON CONFLICT` and `RETURNING` are allowed; columns of `RETURNING` count as read.
+/// Judges a write: one `INSERT`, `UPDATE` or `DELETE`. `ON CONFLICT` is allowed; `RETURNING` is not.
 ///
 /// # Errors
 /// The rule it breaks.

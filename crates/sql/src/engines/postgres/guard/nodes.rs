@@ -42,7 +42,7 @@ fn parse(fields: &'static str) -> Fields {
 
 /// Positions in the text (`location`) are not written by the parser. `name` is a scalar, `name!` a node, `name*` a list of nodes, `name=Type` a node of that type.
 ///
-/// Left out of nodes that are here: `intoClause` and `lockingClause` of `SelectStmt` (refused by name), `pct_type` and `setof` of
+/// Left out of nodes that are here: `intoClause` and `lockingClause` of `SelectStmt` and `returningClause` of writes (refused by name), `pct_type` and `setof` of
 /// `TypeName`, `catalogname` of `RangeVar`, `coldeflist` columns with constraints, and what only the analyser fills in.
 const NODES: &[(&str, &str)] = &[
     ("A_ArrayExpr", "elements* list_start list_end"),
@@ -72,10 +72,7 @@ const NODES: &[(&str, &str)] = &[
         "ctename aliascolnames* ctematerialized ctequery! search_clause=CTESearchClause cycle_clause=CTECycleClause",
     ),
     ("DefElem", "defname arg! defaction arg_location"),
-    (
-        "DeleteStmt",
-        "relation=RangeVar usingClause* whereClause! returningClause=ReturningClause withClause=WithClause",
-    ),
+    ("DeleteStmt", "relation=RangeVar usingClause* whereClause! withClause=WithClause"),
     ("ExplainStmt", "query! options*"),
     ("Float", "fval"),
     (
@@ -89,8 +86,8 @@ const NODES: &[(&str, &str)] = &[
     ("InferClause", "indexElems* whereClause! conname"),
     (
         "InsertStmt",
-        "relation=RangeVar cols* selectStmt! onConflictClause=OnConflictClause returningClause=ReturningClause \
-         withClause=WithClause override",
+        "relation=RangeVar cols* selectStmt! onConflictClause=OnConflictClause withClause=WithClause \
+         override",
     ),
     ("Integer", "ival"),
     ("JoinExpr", "jointype isNatural larg! rarg! usingClause* join_using_alias=Alias quals! alias=Alias"),
@@ -141,7 +138,6 @@ const NODES: &[(&str, &str)] = &[
     ("RangeTableSample", "relation! method* args* repeatable!"),
     ("RangeVar", "schemaname relname inh relpersistence alias=Alias"),
     ("ResTarget", "name indirection* val!"),
-    ("ReturningClause", "exprs*"),
     ("RowExpr", "args* row_format"),
     ("SQLValueFunction", "op typmod"),
     (
@@ -156,10 +152,7 @@ const NODES: &[(&str, &str)] = &[
     ("SubLink", "subLinkType subLinkId testexpr! operName* subselect!"),
     ("TypeCast", "arg! typeName=TypeName"),
     ("TypeName", "names* typmods* typemod arrayBounds*"),
-    (
-        "UpdateStmt",
-        "relation=RangeVar targetList* whereClause! fromClause* returningClause=ReturningClause withClause=WithClause",
-    ),
+    ("UpdateStmt", "relation=RangeVar targetList* whereClause! fromClause* withClause=WithClause"),
     ("VariableShowStmt", "name"),
     ("WindowDef", "name refname partitionClause* orderClause* frameOptions startOffset! endOffset!"),
     ("WithClause", "ctes* recursive"),

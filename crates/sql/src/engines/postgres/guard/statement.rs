@@ -25,6 +25,13 @@ pub(super) fn judge(walk: &mut Walk<'_>, name: &str, fields: Fields<'_>, mode: M
         }
         (Mode::Read, "ExplainStmt") => explain(walk, fields),
         (Mode::Read, "VariableShowStmt") => show(walk, fields),
+        // INVARIANT: nobody who approves a write sees the rows that it would return, so it returns none.
+        // MUTATE(A5-pg-returning): a write that returns rows is judged by its rows alone
+        (Mode::Write, "InsertStmt" | "UpdateStmt" | "DeleteStmt")
+            if fields.get("returningClause").is_some() =>
+        {
+            Err(Refusal::new(Rule::NotAWrite, "a write returns no rows: leave RETURNING out"))
+        }
         (Mode::Write, "InsertStmt") => insert(walk, fields),
         (Mode::Write, "UpdateStmt") => update(walk, fields),
         (Mode::Write, "DeleteStmt") => delete(walk, fields),
