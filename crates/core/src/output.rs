@@ -80,6 +80,8 @@ pub struct RowSet {
     pub cells: Vec<Cell>,
     /// Set when rows are missing.
     pub truncated: Option<Truncation>,
+    /// What brings the rows that follow, if they can be had. INVARIANT: made by the tool itself: it holds nothing that was read.
+    pub next: Option<String>,
 }
 
 impl RowSet {

@@ -11,6 +11,7 @@
 //! INVARIANT: a worker's answers are untrusted: it has parsed hostile SQL. [`wire`] bounds every length and never panics.
 #![forbid(unsafe_code)]
 
+mod digest;
 pub mod engines;
 mod facts;
 mod protocol;
@@ -20,10 +21,11 @@ mod value;
 pub mod wire;
 pub mod worker;
 
+pub use digest::RowsDigest;
 pub use facts::{Access, Action, ColumnInfo, Facts, Object, Operation};
 pub use protocol::{
     ColumnDetail, Done, ForeignKey, Rehearsal, Request, Response, Rows, Run, RunLimits, TableDetail,
-    TableInfo, TableKind, Truncated,
+    TableEstimate, TableInfo, TableKind, Truncated,
 };
 pub use refusal::{Refusal, Rule};
 pub use source::{ConnectionString, Dialect, OdbcSource, Open};

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{Access, ColumnInfo, Facts, Object, Open, Refusal, Value, engines::postgres::guard::Syntax};
+use crate::{
+    Access, ColumnInfo, Facts, Object, Open, Refusal, RowsDigest, Value, engines::postgres::guard::Syntax,
+};
 
 /// What a worker is asked. It handles one request at a time; the first must be [`Request::Open`].
 #[derive(Clone, PartialEq, Debug)]
@@ -34,6 +36,11 @@ pub enum Request {
         /// Its name, in any case.
         table: String,
     },
+    /// Asks how large a table is believed to be. Answered by [`Response::Estimate`].
+    Estimate {
+        /// Its name, in any case.
+        table: String,
+    },
 }
 
 /// A statement to run.
@@ -45,7 +52,8 @@ pub struct Run {
     pub params: Vec<Value>,
     /// All that it may touch: the accesses of its facts, or more.
     pub granted: BTreeSet<Access>,
-    /// Columns that may be projected but not seen: engines that report [`Facts::projected`] replace their values.
+    /// Columns that may be projected but not seen: their values are void in the result. INVARIANT: engines refuse a run where such a column is
+    /// used in any other way.
     pub masked: BTreeSet<Object>,
     /// Where it is cut.
     pub limits: RunLimits,
@@ -54,7 +62,9 @@ pub struct Run {
 /// Where a statement's run is cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RunLimits {
-    /// Rows at most.
+    /// Rows at the head of the result that are passed over: only their digest is answered. They count for time and for nothing else.
+    pub skip: u64,
+    /// Rows at most, after those that are passed over.
     pub rows: u64,
     /// Bytes of values at most ([`Value::size`]), over all rows.
     pub bytes: u64,
@@ -86,6 +96,8 @@ pub enum Response {
     Tables(Vec<TableInfo>),
     /// One table or view.
     Table(TableDetail),
+    /// How large a table is believed to be.
+    Estimate(TableEstimate),
 }
 
 /// A batch of a result.
@@ -113,10 +125,14 @@ pub struct Rehearsal {
 }
 
 /// How a result ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Done {
     /// Why there may be more rows than were sent; none if the result is complete.
     pub truncated: Option<Truncated>,
+    /// Of the rows that were passed over: of fewer than [`RunLimits::skip`] if there were no more.
+    pub skipped: RowsDigest,
+    /// Positions of the columns whose values are void because they are masked, in order.
+    pub masked: Vec<u32>,
 }
 
 /// Why a result was cut.
@@ -170,6 +186,15 @@ pub struct TableInfo {
     pub name: String,
     /// What it is.
     pub kind: TableKind,
+}
+
+/// What an engine believes of a table without counting its rows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableEstimate {
+    /// Its name as defined.
+    pub name: String,
+    /// Rows, as the planner's statistics have it; none without such. Never guessed.
+    pub rows: Option<u64>,
 }
 
 /// A table or view, described.

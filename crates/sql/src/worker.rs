@@ -108,6 +108,7 @@ fn answer_all(master: &mut Master, session: &mut dyn Session) -> Result<(), Serv
             Request::Prepare { sql, write } => session.prepare(&sql, write, JUDGING).map(Response::Facts),
             Request::Tables => session.tables(JUDGING).map(Response::Tables),
             Request::Describe { table } => session.describe(&table, JUDGING).map(Response::Table),
+            Request::Estimate { table } => session.estimate(&table, JUDGING).map(Response::Estimate),
             Request::Rehearse(run) => session.rehearse(statement(&run)).map(Response::Rehearsal),
             Request::Write { run, expected } => {
                 session.write(statement(&run), expected).map(|affected| Response::Written { affected })
@@ -128,7 +129,8 @@ fn answer_all(master: &mut Master, session: &mut dyn Session) -> Result<(), Serv
 }
 
 fn statement(run: &Run) -> Statement<'_> {
-    Statement { sql: &run.sql, params: &run.params, granted: &run.granted, limits: run.limits }
+    let Run { sql, params, granted, masked, limits } = run;
+    Statement { sql, params, granted, masked, limits: *limits }
 }
 
 /// The stream to the master.

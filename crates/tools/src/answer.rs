@@ -5,7 +5,8 @@ use countersign_sql::{Refusal, Rule, Truncated, Value};
 
 use crate::engine::{EngineError, EngineRows};
 
-pub(crate) fn row_set(rows: EngineRows) -> RowSet {
+/// `next` is the cursor of the page after it.
+pub(crate) fn row_set(rows: EngineRows, next: Option<String>) -> RowSet {
     let truncated = match rows.truncated {
         None => None,
         Some(Truncated::Rows) => Some(Truncation::Rows),
@@ -31,7 +32,7 @@ pub(crate) fn row_set(rows: EngineRows) -> RowSet {
         Value::Boolean(truth) => Cell::Boolean(truth),
         Value::Decimal(text) => Cell::Decimal(text),
     };
-    RowSet { columns, cells: rows.values.into_iter().map(cell).collect(), truncated }
+    RowSet { columns, cells: rows.values.into_iter().map(cell).collect(), truncated, next }
 }
 
 /// What an engine's refusal is to the caller. `field` is the argument to blame.

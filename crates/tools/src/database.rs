@@ -7,13 +7,14 @@ use std::{
 };
 
 use countersign_core::{
-    Access, Action, Object, Permit, Preview, PreviewPermit, Principal, RowSet, ToolError,
+    Access, Action, Object, Permit, Preview, PreviewPermit, Principal, RowSet, ToolError, ToolSpec,
 };
 use countersign_sql::{Facts, Rule, Run, RunLimits, TableDetail, TableInfo, Value};
 
 use crate::{
     answer::{row_set, tool_error},
     engine::{Caller, Engine, EngineError, Purpose, Rehearsed},
+    paging::{Cursors, Page, Subject, no_cursor},
     table_stats::TableStats,
 };
 
@@ -37,6 +38,7 @@ pub struct Database {
     limits: DatabaseLimits,
     raw: bool,
     judged: Mutex<HashMap<Judged, Arc<Facts>>>,
+    cursors: Option<Cursors>,
 }
 
 /// What a judgement holds for: a purpose, a tenant where that matters, and the exact text.
@@ -53,7 +55,14 @@ const REMEMBERED: usize = 1024;
 impl Database {
     /// A database under its configured name.
     pub fn new(name: &str, engine: Arc<dyn Engine>, limits: DatabaseLimits) -> Database {
-        Database { name: name.into(), engine, limits, raw: true, judged: Mutex::default() }
+        Database {
+            name: name.into(),
+            engine,
+            limits,
+            raw: true,
+            judged: Mutex::default(),
+            cursors: Cursors::new(),
+        }
     }
 
     /// Takes raw SQL away: no tool runs or explains a statement that a caller wrote, only queries of the catalog.
@@ -130,24 +139,48 @@ impl Database {
         sql: &str,
         params: Vec<Value>,
     ) -> Result<RowSet, ToolError> {
-        self.run_rows(permit, sql, params, self.limits.rows).await
+        self.run_page(permit, sql, params, u64::MAX, None).await
     }
 
-    /// As [`Database::run`], cut at `rows` rows if that is less than the database's own limit.
-    pub(crate) async fn run_rows(
+    /// The page of a result that a call asks for by `cursor`; none where results have one page.
+    pub(crate) fn page(
+        &self,
+        principal: &Principal,
+        tool: &ToolSpec,
+        (sql, params): (&str, &[Value]),
+        cursor: Option<&str>,
+    ) -> Result<Option<Page>, ToolError> {
+        let subject = Subject { principal, tool, database: &self.name, sql, params };
+        match (&self.cursors, cursor) {
+            (Some(cursors), cursor) => cursors.page(&subject, cursor).map(Some),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(no_cursor()),
+        }
+    }
+
+    /// As [`Database::run`], cut at `rows` rows if that is less than the database's own limit. Where there are pages, the one asked for, with
+    /// the cursor of the next.
+    pub(crate) async fn run_page(
         &self,
         permit: &Permit,
         sql: &str,
         params: Vec<Value>,
         rows: u64,
+        page: Option<&Page>,
     ) -> Result<RowSet, ToolError> {
         let run = self.to_run(permit.granted(), sql, params);
-        let limits = RunLimits { rows: rows.min(self.limits.rows), ..run.limits };
-        let run = Run { limits, ..run };
+        let skip = page.map_or(0, Page::skip);
+        let run = Run { limits: RunLimits { skip, rows: rows.min(self.limits.rows), ..run.limits }, ..run };
         let principal = permit.principal();
         let caller = Caller { tenant: principal.tenant(), call: Some(permit.call()) };
         match self.engine.run(caller, run).await {
-            Ok(rows) => Ok(row_set(rows)),
+            Ok(rows) => {
+                let next = match (&self.cursors, page) {
+                    (Some(cursors), Some(page)) => cursors.next(page, &rows)?,
+                    _ => None,
+                };
+                Ok(row_set(rows, next))
+            }
             Err(error) => {
                 if matches!(&error, EngineError::Refused(refusal) if refusal.rule == Rule::SchemaChanged) {
                     self.judged().remove(&self.key(principal, Purpose::Read, sql));
@@ -167,9 +200,10 @@ impl Database {
         let run = self.to_run(permit.granted(), sql, params);
         let caller = Caller { tenant: permit.principal().tenant(), call: Some(permit.call()) };
         let rehearsed = self.engine.rehearse(caller, run).await;
+        let shown = |rows| row_set(rows, None);
         let Rehearsed { affected, before, after, warnings } =
             rehearsed.map_err(|e| tool_error(e, "statement"))?;
-        Ok(Preview { affected, before: before.map(row_set), after: after.map(row_set), warnings })
+        Ok(Preview { affected, before: before.map(shown), after: after.map(shown), warnings })
     }
 
     /// Runs a judged write under the granted accesses. It lasts only if it changes as many rows as people approved.
@@ -195,7 +229,12 @@ impl Database {
             params,
             granted: granted.iter().filter_map(|access| self.to_engine(access)).collect(),
             masked: granted.iter().filter_map(|access| self.to_mask(access)).collect(),
-            limits: RunLimits { rows: self.limits.rows, bytes: self.limits.bytes, time: self.limits.time },
+            limits: RunLimits {
+                skip: 0,
+                rows: self.limits.rows,
+                bytes: self.limits.bytes,
+                time: self.limits.time,
+            },
         }
     }
 

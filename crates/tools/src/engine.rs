@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::CallId;
-use countersign_sql::{Facts, Refusal, Rule, Run, TableDetail, TableInfo, Truncated, Value};
+use countersign_sql::{Facts, Refusal, RowsDigest, Rule, Run, TableDetail, TableInfo, Truncated, Value};
 
 use crate::table_stats::TableStats;
 
@@ -97,6 +97,7 @@ pub trait Engine: Send + Sync {
 }
 
 /// A whole result as an engine delivers it.
+#[derive(Default)]
 pub struct EngineRows {
     /// The columns.
     pub columns: Vec<countersign_sql::ColumnInfo>,
@@ -106,6 +107,8 @@ pub struct EngineRows {
     pub values: Vec<Value>,
     /// Why it was cut.
     pub truncated: Option<Truncated>,
+    /// Of the rows at its head that were passed over, as the run asked.
+    pub skipped: RowsDigest,
 }
 
 /// What a write would do.

@@ -12,6 +12,7 @@ mod explain_query;
 pub mod files;
 mod list_tables;
 mod odbc_pool;
+mod paging;
 mod pin;
 mod postgres_pool;
 pub mod python;

@@ -6,7 +6,7 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use countersign_sql::{Dialect, Facts, OdbcSource, Open, Run, TableDetail, TableInfo, Value};
+use countersign_sql::{Dialect, Facts, OdbcSource, Open, Run, TableDetail, TableInfo};
 
 use crate::{
     engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
@@ -112,27 +112,12 @@ impl Engine for OdbcPool {
         self.writable
     }
 
-    /// Nothing is tried out: whether a driver and what lies behind it undo all of a write is not known.
-    async fn rehearse(&self, _caller: Caller<'_>, _run: Run) -> Result<Rehearsed, EngineError> {
-        let warning =
-            "the effect was not tried out: what an ODBC driver does cannot be relied on to be undone";
-        Ok(Rehearsed { warnings: vec![warning.to_owned()], ..Rehearsed::default() })
+    async fn rehearse(&self, _caller: Caller<'_>, run: Run) -> Result<Rehearsed, EngineError> {
+        self.pool.rehearse(run).await
     }
 
     async fn write(&self, _caller: Caller<'_>, run: Run, expected: Option<u64>) -> Result<u64, EngineError> {
-        // INVARIANT: no number of rows was shown for such a write, so none can be kept to.
-        if expected.is_some() {
-            return Err(EngineError::Broken(
-                "a number of rows is expected of a write that was not tried out".into(),
-            ));
-        }
-        let rows = self.pool.run(run).await?;
-        match rows.values.as_slice() {
-            [Value::Integer(affected)] => Ok(u64::try_from(*affected).unwrap_or(0)),
-            // The driver does not count.
-            [Value::Null] => Ok(0),
-            _ => Err(EngineError::Broken("a worker answered what was not asked".into())),
-        }
+        self.pool.write(run, expected).await
     }
 
     async fn tables(&self, _caller: Caller<'_>) -> Result<Vec<TableInfo>, EngineError> {

@@ -1,4 +1,4 @@
-//! `query_NAME {query, params?}`: one read-only SQL statement with bound parameters.
+//! `query_NAME {query, params?, cursor?}`: one read-only SQL statement with bound parameters, its result in pages.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,8 +10,11 @@ use countersign_core::{
 use countersign_sql::Value;
 use serde_json::json;
 
-use crate::database::Database;
-use crate::engine::Purpose;
+use crate::{
+    database::Database,
+    engine::Purpose,
+    paging::{Page, cursor_schema},
+};
 
 pub(crate) struct Query {
     spec: Arc<ToolSpec>,
@@ -22,6 +25,7 @@ pub(crate) struct Query {
 struct Statement {
     sql: String,
     params: Vec<Value>,
+    page: Option<Page>,
 }
 
 /// Time for planning, queueing and encoding beyond the statement's own.
@@ -39,7 +43,8 @@ impl Query {
             description: format!(
                 "Runs one read-only SQL statement (SELECT, VALUES, WITH or EXPLAIN; {dialect} dialect) on the database \
                  `{name}` and returns {{columns, rows}}. Give values as `params` for `{placeholder}` placeholders. At most {} rows; \
-                 a cut result says so in `truncated`. Use list_tables and describe_table first.",
+                 a cut result says so in `truncated`, and `next_cursor`, sent as `cursor` with the same arguments, brings the rows that \
+                 follow: ORDER BY columns that leave no two rows equal. Use list_tables and describe_table first.",
                 limits.rows
             ),
             purpose: "answers questions from a database without being able to change it",
@@ -54,7 +59,8 @@ impl Query {
                         "type": "array", "maxItems": 100,
                         "items": {"type": ["string", "number", "boolean", "null"], "maxLength": 100_000},
                         "description": format!("values for the {placeholder} placeholders, in order")
-                    }
+                    },
+                    "cursor": cursor_schema()
                 },
                 "required": ["query"],
                 "additionalProperties": false
@@ -79,21 +85,23 @@ impl Tool for Query {
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let sql = arguments.str("query").ok_or_else(|| ToolError::invalid("/query", "is required"))?;
         let params = parameters(arguments)?;
+        let cursor = arguments.str("cursor");
+        let page = self.database.page(principal, &self.spec, (sql, &params), cursor)?;
         let facts = self.database.judge(principal, Purpose::Read, sql).await?;
         Ok(Planned {
             accesses: self.database.accesses(&facts),
             effect: Effect::Read,
             destinations: Vec::new(),
             facts: BTreeMap::from([("operation", facts.operation.name().to_owned())]),
-            detail: Box::new(Statement { sql: sql.to_owned(), params }),
+            detail: Box::new(Statement { sql: sql.to_owned(), params, page }),
         })
     }
 
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
         let plan = permit.plan();
-        let statement =
-            plan.detail::<Statement>().ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
-        let rows = self.database.run(&permit, &statement.sql, statement.params.clone()).await?;
+        let Statement { sql, params, page } =
+            plan.detail().ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+        let rows = self.database.run_page(&permit, sql, params.clone(), u64::MAX, page.as_ref()).await?;
         Ok(Output::new(Label::RETRIEVED, vec![Part::Rows(rows)]))
     }
 }
@@ -147,7 +155,8 @@ pub(crate) fn output_schema() -> serde_json::Value {
             },
             "row_count": {"type": "integer", "minimum": 0},
             "truncated": {"type": "boolean"},
-            "truncated_by": {"enum": ["rows", "bytes", "time"]}
+            "truncated_by": {"enum": ["rows", "bytes", "time"]},
+            "next_cursor": {"type": "string", "description": "there if more rows can be had: see the argument `cursor`"}
         },
         "required": ["columns", "rows", "row_count", "truncated"]
     })

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use countersign_sql::{Facts, Open, Run, TableDetail, TableInfo};
+use countersign_sql::{Facts, Open, Run, TableDetail, TableEstimate, TableInfo};
 
 use crate::{
     engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed, takes_no_writes},
+    table_stats::TableStats,
     worker_pool::{PoolConfig, WorkerPool},
 };
 
@@ -99,5 +100,14 @@ impl Engine for SqlitePool {
 
     async fn describe(&self, _caller: Caller<'_>, table: &str) -> Result<TableDetail, EngineError> {
         self.pool.describe(table).await
+    }
+
+    fn keeps_stats(&self) -> bool {
+        true
+    }
+
+    async fn stats(&self, _caller: Caller<'_>, table: &str) -> Result<(String, TableStats), EngineError> {
+        let TableEstimate { name, rows } = self.pool.estimate(table).await?;
+        Ok((name, TableStats { rows, ..TableStats::default() }))
     }
 }

@@ -10,7 +10,7 @@ use super::{Cell, Column, RowSet};
 /// The largest integer that every JSON reader keeps exactly.
 const EXACT: u64 = (1 << 53) - 1;
 
-/// `{"columns":[{"name","type","masked"?}],"rows":[[…]],"row_count":n,"truncated":bool,"truncated_by":…}`, each string redacted.
+/// `{"columns":[{"name","type","masked"?}],"rows":[[…]],"row_count":n,"truncated":bool,"truncated_by":…,"next_cursor":…}`, each string redacted.
 pub(crate) fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
     let mut out = String::with_capacity(64 + set.cells.len() * 12);
     out.push_str("{\"columns\":[");
@@ -37,6 +37,10 @@ pub(crate) fn rows_json(set: &RowSet, redactor: &Redactor) -> String {
     let _ = write!(out, "],\"row_count\":{},\"truncated\":{}", set.rows(), set.truncated.is_some());
     if let Some(reason) = set.truncated {
         let _ = write!(out, ",\"truncated_by\":\"{}\"", reason.name());
+    }
+    if let Some(next) = &set.next {
+        out.push_str(",\"next_cursor\":");
+        push_json_string(&mut out, next);
     }
     out.push('}');
     out

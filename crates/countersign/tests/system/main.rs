@@ -20,6 +20,7 @@ mod crash;
 mod disk;
 mod init;
 mod isolation;
+mod paging;
 mod planning;
 mod policy;
 mod postgres;

@@ -131,7 +131,7 @@ impl Tool for TestTool {
             "rows" => {
                 let columns = vec![Column { name: "n".into(), kind: "integer".into(), masked: false }];
                 let cells = vec![Cell::Integer(1), Cell::Integer(9_007_199_254_740_993)];
-                Part::Rows(RowSet { columns, cells, truncated: None })
+                Part::Rows(RowSet { columns, cells, truncated: None, next: None })
             }
             "fails" => return Err(ToolError::failed("the disk is round")),
             // A line break inside a message would break the framing of stdio and of event streams.

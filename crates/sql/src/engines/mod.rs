@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    Access, ColumnInfo, Done, Facts, Refusal, Rehearsal, Rule, RunLimits, TableDetail, TableInfo, Value,
+    Access, ColumnInfo, Done, Facts, Object, Refusal, Rehearsal, Rule, RunLimits, TableDetail, TableEstimate,
+    TableInfo, Value,
 };
 
 #[cfg(feature = "odbc")]
@@ -34,6 +35,32 @@ pub(crate) trait Session {
 
     /// One table or view of these.
     fn describe(&mut self, table: &str, deadline: Duration) -> Result<TableDetail, Refusal>;
+
+    /// How large one of these is believed to be.
+    fn estimate(&mut self, table: &str, deadline: Duration) -> Result<TableEstimate, Refusal> {
+        Ok(TableEstimate { name: self.describe(table, deadline)?.name, rows: None })
+    }
+}
+
+/// The columns of a result by where they come from, as far as that is known: for each that `masked` names, its position.
+///
+/// # Errors
+/// If a column of `masked` that the statement reads is not only projected: its values would show.
+pub(crate) fn masks(
+    facts: &Facts,
+    origins: &[Option<Object>],
+    masked: &BTreeSet<Object>,
+) -> Result<Vec<u32>, Refusal> {
+    let read = |object: &&Object| facts.accesses.iter().any(|access| access.object == **object);
+    for object in masked.iter().filter(read) {
+        // MUTATE(A16-untraced): a masked column is read in other ways than as an item of the result
+        if !facts.projected.contains(object) || !origins.iter().flatten().any(|origin| origin == object) {
+            let message = "a masked column is not a plain column of the result";
+            return Err(Refusal::new(Rule::ForbiddenAction, message));
+        }
+    }
+    let hidden = |origin: &Option<Object>| origin.as_ref().is_some_and(|origin| masked.contains(origin));
+    Ok((0..).zip(origins).filter(|(_, origin)| hidden(origin)).map(|(position, _)| position).collect())
 }
 
 fn takes_no_writes() -> Refusal {
@@ -49,6 +76,8 @@ pub struct Statement<'a> {
     pub params: &'a [Value],
     /// All that it may touch.
     pub granted: &'a BTreeSet<Access>,
+    /// Columns that it may project, and whose values are void.
+    pub masked: &'a BTreeSet<Object>,
     /// Where it is cut.
     pub limits: RunLimits,
 }

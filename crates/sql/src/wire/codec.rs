@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         self.bytes(N)?.try_into().map_err(|_| WireError::Malformed("it ends early"))
     }
 

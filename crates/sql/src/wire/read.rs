@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{WireError, codec::Reader};
 use crate::{
     Access, Action, ColumnDetail, ColumnInfo, ConnectionString, Dialect, Done, Facts, ForeignKey, Object,
-    OdbcSource, Open, Operation, Refusal, Rehearsal, Request, Response, Rows, Rule, Run, RunLimits,
-    TableDetail, TableInfo, TableKind, Truncated, Value,
+    OdbcSource, Open, Operation, Refusal, Rehearsal, Request, Response, Rows, RowsDigest, Rule, Run,
+    RunLimits, TableDetail, TableEstimate, TableInfo, TableKind, Truncated, Value,
     engines::postgres::guard::{GuardConfig, Syntax},
 };
 
@@ -19,6 +19,7 @@ pub(super) fn request(r: &mut Reader<'_>) -> Result<Request, WireError> {
         3 => Request::Run(run(r)?),
         4 => Request::Tables,
         5 => Request::Describe { table: r.text()? },
+        6 => Request::Estimate { table: r.text()? },
         10 => Request::Rehearse(run(r)?),
         11 => Request::Write { run: run(r)?, expected: r.option(Reader::u64)? },
         _ => return Err(UNKNOWN),
@@ -65,7 +66,12 @@ fn run(r: &mut Reader<'_>) -> Result<Run, WireError> {
         params: r.sequence(value)?,
         granted: r.sequence(access)?,
         masked: r.sequence(object)?,
-        limits: RunLimits { rows: r.u64()?, bytes: r.u64()?, time: Duration::from_millis(r.u64()?) },
+        limits: RunLimits {
+            skip: r.u64()?,
+            rows: r.u64()?,
+            bytes: r.u64()?,
+            time: Duration::from_millis(r.u64()?),
+        },
     })
 }
 
@@ -85,6 +91,7 @@ pub(super) fn response(r: &mut Reader<'_>) -> Result<Response, WireError> {
             warnings: r.sequence(Reader::text)?,
         }),
         11 => Response::Written { affected: r.u64()? },
+        12 => Response::Estimate(TableEstimate { name: r.text()?, rows: r.option(Reader::u64)? }),
         _ => return Err(UNKNOWN),
     })
 }
@@ -147,7 +154,8 @@ fn done(r: &mut Reader<'_>) -> Result<Done, WireError> {
         3 => Some(Truncated::Time),
         _ => return Err(UNKNOWN),
     };
-    Ok(Done { truncated })
+    let skipped = RowsDigest::from_bytes(r.array()?);
+    Ok(Done { truncated, skipped, masked: r.sequence(Reader::u32)? })
 }
 
 fn value(r: &mut Reader<'_>) -> Result<Value, WireError> {

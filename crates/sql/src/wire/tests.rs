@@ -18,7 +18,9 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 fn requests() -> impl Strategy<Value = Request> {
-    let limits = (any::<u64>(), any::<u64>(), any::<u32>()).prop_map(|(rows, bytes, time)| RunLimits {
+    let limits = any::<[u64; 3]>();
+    let limits = (limits, any::<u32>()).prop_map(|([skip, rows, bytes], time)| RunLimits {
+        skip,
         rows,
         bytes,
         time: std::time::Duration::from_millis(time.into()),
@@ -47,6 +49,7 @@ fn requests() -> impl Strategy<Value = Request> {
             }
         ),
         Just(Request::Tables),
+        ".*".prop_map(|table| Request::Estimate { table }),
         (".*", proptest::collection::vec(values(), 0..5), accesses, limits).prop_map(
             |(sql, params, granted, limits)| {
                 Request::Run(Run { sql, params, granted, masked: Default::default(), limits })
@@ -68,10 +71,14 @@ proptest! {
 
     #[test]
     fn rows_survive_the_wire(rows in proptest::collection::vec(proptest::collection::vec(values(), 0..4), 0..4)) {
-        let response = Response::Rows(crate::Rows { rows, ..crate::Rows::default() });
-        let mut bytes = Vec::new();
-        encode_response(&response, &mut bytes).unwrap();
-        prop_assert_eq!(decode_response(&bytes[HEADER..]).unwrap(), response);
+        let skipped = rows.iter().fold(crate::RowsDigest::default(), |digest, row| digest.then(row));
+        let done = crate::Done { truncated: Some(crate::Truncated::Bytes), skipped, masked: vec![0, 7] };
+        for done in [None, Some(done)] {
+            let response = Response::Rows(crate::Rows { rows: rows.clone(), done, ..crate::Rows::default() });
+            let mut bytes = Vec::new();
+            encode_response(&response, &mut bytes).unwrap();
+            prop_assert_eq!(decode_response(&bytes[HEADER..]).unwrap(), response);
+        }
     }
 
     #[test]

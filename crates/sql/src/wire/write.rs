@@ -37,6 +37,10 @@ pub(super) fn request(out: &mut Vec<u8>, request: &Request) {
             out.push(5);
             put_bytes(out, table.as_bytes());
         }
+        Request::Estimate { table } => {
+            out.push(6);
+            put_bytes(out, table.as_bytes());
+        }
     }
 }
 
@@ -84,6 +88,7 @@ fn run(out: &mut Vec<u8>, run: &Run) {
     run.granted.iter().for_each(|granted| access(out, granted));
     put_length(out, run.masked.len());
     run.masked.iter().for_each(|masked| object(out, masked));
+    out.extend_from_slice(&run.limits.skip.to_be_bytes());
     out.extend_from_slice(&run.limits.rows.to_be_bytes());
     out.extend_from_slice(&run.limits.bytes.to_be_bytes());
     out.extend_from_slice(&milliseconds(run.limits.time).to_be_bytes());
@@ -135,6 +140,11 @@ pub(super) fn response(out: &mut Vec<u8>, response: &Response) {
         Response::Table(table) => {
             out.push(6);
             self::table(out, table);
+        }
+        Response::Estimate(estimate) => {
+            out.push(12);
+            put_bytes(out, estimate.name.as_bytes());
+            put_option(out, estimate.rows, |out, rows| out.extend_from_slice(&rows.to_be_bytes()));
         }
     }
 }
@@ -203,13 +213,16 @@ fn rows(out: &mut Vec<u8>, rows: &Rows) {
         put_length(out, row.len());
         row.iter().for_each(|item| value(out, item));
     }
-    put_option(out, rows.done, |out, done| {
+    put_option(out, rows.done.as_ref(), |out, done| {
         out.push(match done.truncated {
             None => 0,
             Some(Truncated::Rows) => 1,
             Some(Truncated::Bytes) => 2,
             Some(Truncated::Time) => 3,
         });
+        out.extend_from_slice(done.skipped.bytes());
+        put_length(out, done.masked.len());
+        done.masked.iter().for_each(|position| out.extend_from_slice(&position.to_be_bytes()));
     });
 }
 

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) const SCHEMA: &str = include_str!("../../../../corpora/schema_sqlite.sql");
 pub(crate) const LIMITS: RunLimits =
-    RunLimits { rows: 1_000, bytes: 1 << 20, time: Duration::from_millis(400) };
+    RunLimits { skip: 0, rows: 1_000, bytes: 1 << 20, time: Duration::from_millis(400) };
 
 /// A database file of its own, removed at the end.
 pub(crate) struct Fixture {
@@ -115,7 +115,8 @@ pub(crate) fn ask(session: &mut Session<'_>, sql: &str, params: &[Value], limits
     }
     let started = Instant::now();
     let mut collected = Collected::default();
-    let statement = Statement { sql, params, granted: &facts.accesses, limits };
+    let masked = BTreeSet::new();
+    let statement = Statement { sql, params, granted: &facts.accesses, masked: &masked, limits };
     match session.run(statement, &mut collected) {
         Ok(done) => Answer::Rows(Collected { done: Some(done), took: started.elapsed(), ..collected }),
         Err(refusal) => Answer::Refused(refusal),

@@ -10,6 +10,7 @@
 mod corpus;
 mod fixture;
 mod hidden_reads;
+mod masks;
 mod mutated;
 mod postgres_guard;
 mod process;

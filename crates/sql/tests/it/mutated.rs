@@ -109,7 +109,7 @@ fn mutated_statements_stay_contained() {
     let (digest, files) = (fixture.digest(), fixture.files());
     let database = fixture.open();
     let session = RefCell::new(database.session());
-    let limits = RunLimits { rows: 50, bytes: 1 << 16, time: Duration::from_millis(200) };
+    let limits = RunLimits { skip: 0, rows: 50, bytes: 1 << 16, time: Duration::from_millis(200) };
     let answered = std::cell::Cell::new(0);
     let config = ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() };
     let result = proptest::test_runner::TestRunner::new(config).run(&statements(), |sql| {

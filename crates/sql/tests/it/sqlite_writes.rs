@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use countersign_sql::{
-    Access, Facts, Operation, Refusal, Rehearsal, Rule, RunLimits, Value,
+    Access, Facts, Object, Operation, Refusal, Rehearsal, Rule, RunLimits, Value,
     engines::sqlite::{Database, Never, Statement},
 };
 use rusqlite::Connection;
@@ -68,9 +68,11 @@ impl World {
     }
 }
 
+static NOTHING: BTreeSet<Object> = BTreeSet::new();
+
 fn statement<'a>(sql: &'a str, params: &'a [Value], granted: &'a BTreeSet<Access>) -> Statement<'a> {
-    let limits = RunLimits { rows: 10, bytes: 1 << 20, time: Duration::from_secs(5) };
-    Statement { sql, params, granted, limits }
+    let limits = RunLimits { skip: 0, rows: 10, bytes: 1 << 20, time: Duration::from_secs(5) };
+    Statement { sql, params, granted, masked: &NOTHING, limits }
 }
 
 #[test]
@@ -279,8 +281,8 @@ fn a_deadline_undoes_the_write() {
     let sql = "UPDATE customers SET credit = (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000)
         SELECT count(*) FROM n) WHERE id = 1";
     let granted = world.judge(sql).unwrap().accesses;
-    let limits = RunLimits { rows: 1, bytes: 1, time: Duration::from_millis(50) };
-    let run = Statement { sql, params: &[], granted: &granted, limits };
+    let limits = RunLimits { skip: 0, rows: 1, bytes: 1, time: Duration::from_millis(50) };
+    let run = Statement { sql, params: &[], granted: &granted, masked: &NOTHING, limits };
     assert_eq!(world.database.session().write(run, None).unwrap_err().rule, Rule::Deadline);
     assert_eq!(world.ask("SELECT credit FROM customers WHERE id = 1"), 5);
 }

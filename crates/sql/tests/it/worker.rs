@@ -84,7 +84,7 @@ fn run(sql: &str, params: Vec<Value>, granted: BTreeSet<Access>, limits: RunLimi
     Request::Run(Run { sql: sql.into(), params, granted, masked: Default::default(), limits })
 }
 
-const WIDE: RunLimits = RunLimits { rows: 100_000, bytes: 64 << 20, time: Duration::from_secs(5) };
+const WIDE: RunLimits = RunLimits { skip: 0, rows: 100_000, bytes: 64 << 20, time: Duration::from_secs(5) };
 const CROSS_JOIN: &str = "SELECT count(*) FROM customers a, customers b, customers c, customers d, customers e, customers f, \
     customers g, customers h, customers i, customers j, customers k, customers l, customers m, customers n, customers o";
 

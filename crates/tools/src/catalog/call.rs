@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use countersign_core::{
     Effect, Label, Output, Part, Permit, Plan, Planned, Preview, PreviewPermit, Principal, RowSet, ToolError,
+    ToolSpec,
 };
 use serde_json::{Value as Json, json};
 
@@ -12,23 +13,39 @@ use super::{
     prepared::PreparedQuery,
     schemas::{self, Bound},
 };
-use crate::write::COUNTED;
+use crate::{paging::Page, write::COUNTED};
 
 /// The parsed call: what was authorized is what runs.
 struct Ready {
     query: Arc<PreparedQuery>,
     bound: Bound,
+    page: Option<Page>,
 }
 
-/// Plans a call. `prefix` is where in the tool's arguments those of the query are, for messages.
+/// How a query is called, beside its own arguments.
+pub(super) struct Asked<'a> {
+    /// The tool that is called.
+    pub(super) tool: &'a ToolSpec,
+    /// Which page of the result is wanted.
+    pub(super) cursor: Option<&'a str>,
+    /// Where in the tool's arguments those of the query are, for messages.
+    pub(super) prefix: &'a str,
+}
+
+/// Plans a call.
 pub(super) async fn plan(
     query: &Arc<PreparedQuery>,
     principal: &Principal,
     arguments: &Json,
-    prefix: &str,
+    asked: Asked<'_>,
 ) -> Result<Planned, ToolError> {
-    let bound = schemas::bind(query, principal, arguments, prefix)?;
+    let bound = schemas::bind(query, principal, arguments, asked.prefix)?;
     let entry = &query.entry;
+    let page = match (entry.paged, asked.cursor) {
+        (true, cursor) => query.database.page(principal, asked.tool, (&query.sql, &bound.values), cursor)?,
+        (false, None) => None,
+        (false, Some(_)) => return Err(ToolError::invalid("/cursor", "is for queries that have pages")),
+    };
     Ok(Planned {
         accesses: query.accesses(principal).await?,
         effect: if entry.write { Effect::Write } else { Effect::Read },
@@ -37,14 +54,15 @@ pub(super) async fn plan(
             ("operation", query.facts.operation.name().to_owned()),
             ("query", entry.name.to_string()),
         ]),
-        detail: Box::new(Ready { query: Arc::clone(query), bound }),
+        detail: Box::new(Ready { query: Arc::clone(query), bound, page }),
     })
 }
 
 /// Tries out what was planned, if it writes.
 pub(super) async fn preview(plan: &Plan, permit: PreviewPermit) -> Result<Preview, ToolError> {
     let ready = plan.detail::<Ready>();
-    let Ready { query, bound } = ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+    let Ready { query, bound, .. } =
+        ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
     if !query.entry.write {
         return Ok(Preview { affected: Some(0), ..Preview::default() });
     }
@@ -54,7 +72,8 @@ pub(super) async fn preview(plan: &Plan, permit: PreviewPermit) -> Result<Previe
 /// Runs what was planned.
 pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
     let ready = permit.plan().detail::<Ready>();
-    let Ready { query, bound } = ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
+    let Ready { query, bound, page } =
+        ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
     let entry = &query.entry;
     if entry.write {
         let affected = query.database.write(&permit, &query.sql, bound.values.clone()).await?;
@@ -63,7 +82,8 @@ pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
     // One row answers a question for one; a second shows that there were more.
     let single = entry.result.as_ref().is_some_and(|result| result.rows != Rows::Objects);
     let limit = if single { 1 } else { bound.rows.unwrap_or(u64::MAX) };
-    let mut rows = query.database.run_rows(&permit, &query.sql, bound.values.clone(), limit).await?;
+    let values = bound.values.clone();
+    let mut rows = query.database.run_page(&permit, &query.sql, values, limit, page.as_ref()).await?;
     mask(&mut rows, &entry.mask);
     // INVARIANT: a mask that fits no column hides nothing, so there is no answer. Engines that name columns early refuse it at load.
     let fits = |name: &String| rows.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));

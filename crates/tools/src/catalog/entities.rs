@@ -175,7 +175,7 @@ impl Tool for CountEntities {
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
         let planned = permit.plan().detail::<Arc<PreparedEntity>>();
         let entity = planned.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
-        let mut rows = entity.database.run_rows(&permit, &entity.count, Vec::new(), 1).await?;
+        let mut rows = entity.database.run_page(&permit, &entity.count, Vec::new(), 1, None).await?;
         // Some drivers count in decimals.
         for cell in &mut rows.cells {
             if let Cell::Decimal(text) = cell

@@ -37,6 +37,8 @@ pub struct Query {
     pub params: Vec<Param>,
     /// Where its results are cut.
     pub rows: RowLimit,
+    /// Whether an answer that is cut says how to get the rows that follow.
+    pub paged: bool,
     /// Result columns whose values are masked.
     pub mask: Vec<String>,
     /// The class of harm.

@@ -9,7 +9,7 @@ use countersign_core::{
 };
 
 use super::{call, prepared::PreparedQuery};
-use crate::query::SLACK;
+use crate::{paging::cursor_schema, query::SLACK};
 
 pub(super) struct Exposed {
     spec: Arc<ToolSpec>,
@@ -25,7 +25,7 @@ impl Exposed {
             title: entry.title.clone(),
             description: entry.description.clone(),
             purpose: "answers one question that the operator wrote down",
-            input_schema: query.input.clone(),
+            input_schema: input(&query),
             output_schema: Some(query.output.clone()),
             power: entry.power,
             permissions: match entry.power {
@@ -42,6 +42,20 @@ impl Exposed {
     }
 }
 
+/// The argument that names a page.
+const CURSOR: &str = "cursor";
+
+/// JSON Schema of the arguments: the query's own, and where it has pages, which of them.
+fn input(query: &PreparedQuery) -> serde_json::Value {
+    let mut schema = query.input.clone();
+    if let Some(properties) =
+        schema.get_mut("properties").and_then(|p| p.as_object_mut()).filter(|_| query.entry.paged)
+    {
+        properties.insert(CURSOR.into(), cursor_schema());
+    }
+    schema
+}
+
 #[async_trait]
 impl Tool for Exposed {
     fn spec(&self) -> &Arc<ToolSpec> {
@@ -49,7 +63,14 @@ impl Tool for Exposed {
     }
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
-        call::plan(&self.query, principal, arguments.value(), "").await
+        let asked = call::Asked { tool: &self.spec, cursor: arguments.str(CURSOR), prefix: "" };
+        if !self.query.entry.paged {
+            let asked = call::Asked { cursor: None, ..asked };
+            return call::plan(&self.query, principal, arguments.value(), asked).await;
+        }
+        let mut own = arguments.value().clone();
+        own.as_object_mut().map(|own| own.remove(CURSOR));
+        call::plan(&self.query, principal, &own, asked).await
     }
 
     async fn preview(&self, plan: &Plan, permit: PreviewPermit) -> Result<Preview, ToolError> {

@@ -50,9 +50,10 @@ impl ListCatalog {
                                 "title": {"type": "string"},
                                 "description": {"type": "string"},
                                 "database": {"type": "string"},
-                                "params": {"type": "object", "description": "JSON Schema of `params`"}
+                                "params": {"type": "object", "description": "JSON Schema of `params`"},
+                                "paged": {"type": "boolean", "description": "whether it takes a `cursor`"}
                             },
-                            "required": ["name", "title", "description", "database", "params"]
+                            "required": ["name", "title", "description", "database", "params", "paged"]
                         }
                     }
                 },
@@ -108,7 +109,8 @@ impl Tool for ListCatalog {
                 let entry = &query.entry;
                 json!({
                     "name": entry.name.as_ref(), "title": entry.title, "description": entry.description,
-                    "database": entry.database.as_ref(), "params": query.input
+                    "database": entry.database.as_ref(), "params": query.input,
+                    "paged": entry.paged
                 })
             })
             .collect();

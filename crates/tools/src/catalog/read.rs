@@ -33,6 +33,7 @@ const QUERY: &[&str] = &[
     "sql",
     "params",
     "rows",
+    "paged",
     "mask",
     "power",
     "write",
@@ -228,6 +229,7 @@ fn query(name: &str, keys: &Keys<'_>, problems: &mut Vec<Problem>) -> Option<Que
     let params = params(keys, problems);
     let rows = row_limit(keys, &params, problems);
     let result = keys.table("result", RESULT, problems).and_then(|keys| shape(&keys, &params, problems));
+    let paged = paged(keys, write, &params, problems);
     let writes = power >= PowerClass::WriteLow;
     if write != writes && keys.has("power") {
         let rule = "must be \"write-low\" or \"write-high\" with `write = true`, and neither without";
@@ -253,6 +255,7 @@ fn query(name: &str, keys: &Keys<'_>, problems: &mut Vec<Problem>) -> Option<Que
         sql,
         params,
         rows,
+        paged,
         mask,
         power,
         write,
@@ -301,6 +304,18 @@ fn row_limit(keys: &Keys<'_>, params: &[Param], problems: &mut Vec<Problem>) -> 
         return RowLimit::Param(name);
     }
     keys.whole("rows", 1..=ROWS, problems).map_or(RowLimit::Database, RowLimit::Fixed)
+}
+
+/// Whether an entry has pages. INVARIANT: `rows` is all that there is to be had of an entry, unless it says itself that it has pages.
+fn paged(keys: &Keys<'_>, write: bool, params: &[Param], problems: &mut Vec<Problem>) -> bool {
+    let can = !write && !keys.has("result") && params.iter().all(|param| param.name != "cursor");
+    // MUTATE(A11-paged): the rows beyond an entry's own limit can be had page by page
+    let paged = keys.flag("paged", problems).unwrap_or(can && !keys.has("rows"));
+    if paged && !can {
+        let rule = "is for queries without `result`, and without a parameter named `cursor`";
+        problems.push(keys.wrong("paged", rule, None));
+    }
+    paged
 }
 
 fn shape(keys: &Keys<'_>, params: &[Param], problems: &mut Vec<Problem>) -> Option<ResultShape> {

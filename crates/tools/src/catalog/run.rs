@@ -1,4 +1,4 @@
-//! `run_catalog_query {name, params}`: runs one entry of class read-low. Policy decides on the entry and on all that its statement touches.
+//! `run_catalog_query {name, params, cursor?}`: runs one entry of class read-low. Policy decides on the entry and on all that its statement touches.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use countersign_core::{
 use serde_json::{Map, Value as Json, json};
 
 use super::{call, prepared::PreparedQuery};
-use crate::query::SLACK;
+use crate::{paging::cursor_schema, query::SLACK};
 
 pub(super) struct RunCatalogQuery {
     spec: Arc<ToolSpec>,
@@ -26,14 +26,16 @@ impl RunCatalogQuery {
             server: "countersign".into(),
             title: "Run catalog query".into(),
             description: "Runs one predefined query by its name. list_catalog shows the queries that you may run and their parameters; give \
-                          values for them in `params`."
+                          values for them in `params`. If the answer has a `next_cursor`, the same call with it as `cursor` brings the \
+                          rows that follow."
                 .into(),
             purpose: "answers the questions that the operator wrote down",
             input_schema: json!({
                 "type": "object",
                 "properties": {
                     "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "description": "a query's name, as list_catalog gives it"},
-                    "params": {"type": "object", "maxProperties": 64, "description": "the query's parameters by name"}
+                    "params": {"type": "object", "maxProperties": 64, "description": "the query's parameters by name"},
+                    "cursor": cursor_schema()
                 },
                 "required": ["name"],
                 "additionalProperties": false
@@ -61,7 +63,9 @@ impl Tool for RunCatalogQuery {
         let query =
             query.ok_or_else(|| ToolError::invalid("/name", "must name a query that list_catalog shows"))?;
         let none = Json::Object(Map::new());
-        call::plan(query, principal, arguments.value().get("params").unwrap_or(&none), "/params").await
+        let params = arguments.value().get("params").unwrap_or(&none);
+        let asked = call::Asked { tool: &self.spec, cursor: arguments.str("cursor"), prefix: "/params" };
+        call::plan(query, principal, params, asked).await
     }
 
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {

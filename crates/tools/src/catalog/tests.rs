@@ -103,3 +103,32 @@ description = "x"
         ]
     );
 }
+
+/// Rows beyond an entry's own limit are not to be had, unless the entry says so.
+#[test]
+fn pages_are_for_entries_without_a_limit_and_for_those_that_say_so() {
+    let entry = |more: &str| {
+        format!("[query.q]\ndescription = \"d\"\ndatabase = \"shop\"\nsql = \"SELECT 1\"\n{more}\n")
+    };
+    for (more, paged) in [
+        ("", true),
+        ("paged = true", true),
+        ("paged = false", false),
+        ("rows = 10", false),
+        ("rows = 10\npaged = true", true),
+        ("result = { key = \"r\" }", false),
+        ("write = true\nexpose = true", false),
+        ("[query.q.params.cursor]\ntype = \"string\"", false),
+    ] {
+        let catalog = Catalog::parse(&[("shop.toml", &entry(more))]).unwrap();
+        assert_eq!(catalog.queries[0].paged, paged, "{more}");
+    }
+    for more in [
+        "paged = true\nresult = { key = \"r\" }",
+        "paged = true\nwrite = true\nexpose = true",
+        "paged = true\n[query.q.params.cursor]\ntype = \"string\"",
+    ] {
+        let found = problems(&entry(more));
+        assert!(found.len() == 1 && found[0].contains("paged"), "{more}: {found:?}");
+    }
+}

@@ -25,6 +25,7 @@ pub(super) async fn run(
     let prepared = connection.prepare(&run.sql).await?;
     let masked = masked(&prepared, &run.masked, &snapshot.schema)?;
     let limits = ReadLimits {
+        skip: run.limits.skip,
         rows: run.limits.rows,
         bytes: run.limits.bytes,
         time: run.limits.time.min(config.statement_timeout),
@@ -111,7 +112,7 @@ async fn estimate(
     let explain = format!("EXPLAIN (FORMAT JSON) {sql}");
     let prepared = connection.prepare(&explain).await?;
     let plan = connection
-        .read(&explain, &prepared, params, &[], ReadLimits { rows: 1, bytes: 4 << 20, ..limits })
+        .read(&explain, &prepared, params, &[], ReadLimits { skip: 0, rows: 1, bytes: 4 << 20, ..limits })
         .await?;
     let text = match plan.values.first() {
         Some(Value::Text(text)) => text.as_str(),
@@ -133,5 +134,6 @@ fn rows(prepared: &Prepared, masked: Vec<usize>, outcome: ReadOutcome, schema: &
         masked,
         values: outcome.values,
         truncated: outcome.truncated,
+        skipped: outcome.skipped,
     }
 }

@@ -13,7 +13,7 @@ use countersign_sql::{
         guard::{Catalogue, GuardConfig, Syntax, resolve},
     },
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Purpose, remembered::Remembered, session::engine_error, tenant::Tenant};
 use crate::{engine::EngineError, worker_pool::WorkerPool};
@@ -66,8 +66,13 @@ pub(super) async fn of(tenant: &Arc<Tenant>, judge: &WorkerPool) -> Result<Arc<S
         return Ok(snapshot);
     }
     let mut lease = tenant.lease().await?;
+    // INVARIANT: nobody waits longer for a server whose packets are lost, and nobody waits behind somebody who does.
+    // MUTATE(I3-pg-silent): a server that does not answer holds its callers
+    let patience = tenant.dialer.config.judging;
+    let silent = |_| tenant.silent();
     if let Some((snapshot, _)) = tenant.snapshots.current() {
-        match lease.session()?.connection.schema_version().await {
+        let version = timeout(patience, lease.session()?.connection.schema_version()).await;
+        match version.map_err(silent)? {
             Ok(version) if version == snapshot.schema.version => {
                 tenant.snapshots.set(&snapshot);
                 return Ok(snapshot);
@@ -76,12 +81,13 @@ pub(super) async fn of(tenant: &Arc<Tenant>, judge: &WorkerPool) -> Result<Arc<S
             Err(_) => renew(tenant, &mut lease).await?,
         }
     }
-    let loaded = lease.session()?.connection.schema().await;
+    let loaded = timeout(patience, lease.session()?.connection.schema()).await.map_err(silent)?;
     let schema = match loaded {
         Ok(schema) => schema,
         Err(_) if !lease.session()?.fresh => {
             renew(tenant, &mut lease).await?;
-            lease.session()?.connection.schema().await.map_err(engine_error)?
+            let loaded = timeout(patience, lease.session()?.connection.schema()).await;
+            loaded.map_err(silent)?.map_err(engine_error)?
         }
         Err(error) => {
             lease.discard();

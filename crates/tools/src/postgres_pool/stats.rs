@@ -16,6 +16,7 @@ const STATS: &str = "SELECT CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint 
 pub(super) async fn stats(tenant: &Arc<Tenant>, oid: u32) -> Result<TableStats, EngineError> {
     let mut lease = tenant.lease().await?;
     let limits = ReadLimits {
+        skip: 0,
         rows: 1,
         bytes: 10_000,
         time: Duration::from_secs(5),

@@ -89,20 +89,30 @@ impl Tenant {
         }
         let login = if duty == Duty::Read { &self.login } else { &self.writer };
         let opened = self.dialer.open(login, duty).await;
-        let mut breaker = self.breaker();
         match &opened {
-            Ok(_) => *breaker = Breaker::default(),
-            Err(EngineError::Unreachable(cause)) => {
-                breaker.failures = breaker.failures.saturating_add(1);
-                breaker.cause.clone_from(cause);
-                if let Some(beyond) = breaker.failures.checked_sub(FAILURES) {
-                    let pause = PAUSE.saturating_mul(1 << beyond.min(6)).min(LONGEST_PAUSE);
-                    breaker.closed_until = Some(Instant::now() + pause);
-                }
-            }
+            Ok(_) => *self.breaker() = Breaker::default(),
+            Err(EngineError::Unreachable(cause)) => self.failed(cause),
             Err(_) => {}
         }
         opened
+    }
+
+    fn failed(&self, cause: &str) {
+        let mut breaker = self.breaker();
+        breaker.failures = breaker.failures.saturating_add(1);
+        cause.clone_into(&mut breaker.cause);
+        if let Some(beyond) = breaker.failures.checked_sub(FAILURES) {
+            let pause = PAUSE.saturating_mul(1 << beyond.min(6)).min(LONGEST_PAUSE);
+            breaker.closed_until = Some(Instant::now() + pause);
+        }
+    }
+
+    /// A session was silent to a question of ours that any server answers at once: so will the others be that are idle.
+    pub(super) fn silent(&self) -> EngineError {
+        let cause = "the server does not answer";
+        self.forget_idle();
+        self.failed(cause);
+        EngineError::Unreachable(cause.to_owned())
     }
 
     /// Forgets idle sessions: one of them was found dead.

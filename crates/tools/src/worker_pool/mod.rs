@@ -22,7 +22,7 @@ use std::{
 };
 
 use countersign_sql::{
-    Facts, Open, Rehearsal, Request, Response, Rows, Run, TableDetail, TableInfo,
+    Facts, Open, Rehearsal, Request, Response, Rows, Run, TableDetail, TableEstimate, TableInfo,
     engines::postgres::guard::Syntax, wire,
 };
 use tokio::{
@@ -286,8 +286,7 @@ impl WorkerPool {
         let time = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let request = Request::Run(Run { limits: countersign_sql::RunLimits { time, ..limits }, ..run });
         let mut response = lease.exchange(&request, until).await?;
-        let mut rows =
-            EngineRows { columns: Vec::new(), masked: Vec::new(), values: Vec::new(), truncated: None };
+        let mut rows = EngineRows::default();
         let (mut count, mut bytes) = (0u64, 0u64);
         loop {
             let Response::Rows(batch) = response else { return Err(lease.distrust()) };
@@ -303,7 +302,10 @@ impl WorkerPool {
                 rows.values.extend(row);
             }
             if let Some(done) = batch.done {
+                let masked = done.masked.iter().map(|position| usize::try_from(*position));
+                rows.masked = masked.collect::<Result<_, _>>().map_err(|_| lease.distrust())?;
                 rows.truncated = done.truncated;
+                rows.skipped = done.skipped;
                 return Ok(rows);
             }
             response = lease.next(until).await?;
@@ -350,6 +352,13 @@ impl WorkerPool {
             _ => Err(unexpected()),
         }
     }
+
+    pub(crate) async fn estimate(&self, table: &str) -> Result<TableEstimate, EngineError> {
+        match self.ask(&Request::Estimate { table: table.to_owned() }).await? {
+            Response::Estimate(estimate) => Ok(estimate),
+            _ => Err(unexpected()),
+        }
+    }
 }
 
 /// A sample as a worker gave it, if its rows are as wide as its columns.
@@ -359,7 +368,7 @@ fn engine_rows(rows: Rows) -> Result<EngineRows, EngineError> {
         return Err(unexpected());
     }
     let values = rows.rows.into_iter().flatten().collect();
-    Ok(EngineRows { columns: rows.columns, masked: Vec::new(), values, truncated: None })
+    Ok(EngineRows { columns: rows.columns, values, ..EngineRows::default() })
 }
 
 impl Lease {

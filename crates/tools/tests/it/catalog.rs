@@ -184,7 +184,8 @@ async fn an_identity_bound_parameter_is_in_no_schema_and_cannot_be_sent() {
     let shop = Shop::open().await;
     let prepared = shop.load(&entry("type = \"string\"\nbind = \"tenant\"")).await.unwrap();
     let alone = tool(&prepared, "q");
-    assert_eq!(alone.spec().input_schema["properties"], json!({}));
+    let properties = alone.spec().input_schema["properties"].as_object().unwrap();
+    assert_eq!(properties.keys().collect::<Vec<_>>(), ["cursor"]);
     assert!(plan(&*alone, &ann(), json!({})).await.is_ok());
     let (_, rule) = refused(&*alone, json!({"x": "globex"})).await;
     assert_eq!(rule, "has a member that the tool does not know");

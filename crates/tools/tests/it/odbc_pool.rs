@@ -58,7 +58,7 @@ pub(crate) async fn run(
     time: u64,
 ) -> Result<EngineRows, EngineError> {
     let facts = pool.prepare(CALLER, Purpose::Read, sql).await?;
-    let limits = RunLimits { rows: 100, bytes: 1 << 20, time: Duration::from_millis(time) };
+    let limits = RunLimits { skip: 0, rows: 100, bytes: 1 << 20, time: Duration::from_millis(time) };
     let masked = Default::default();
     pool.run(CALLER, Run { sql: sql.into(), params, granted: facts.accesses, masked, limits }).await
 }

@@ -99,7 +99,7 @@ const CALLER: Caller<'_> = Caller { tenant: "acme", call: None };
 /// What a tool does: judge, then run under all that was reported.
 async fn run(pool: &SqlitePool, sql: &str, time: u64) -> Result<EngineRows, EngineError> {
     let facts = pool.prepare(CALLER, Purpose::Read, sql).await?;
-    let limits = RunLimits { rows: 100, bytes: 1 << 20, time: Duration::from_millis(time) };
+    let limits = RunLimits { skip: 0, rows: 100, bytes: 1 << 20, time: Duration::from_millis(time) };
     let masked = Default::default();
     pool.run(CALLER, Run { sql: sql.into(), params: vec![], granted: facts.accesses, masked, limits }).await
 }

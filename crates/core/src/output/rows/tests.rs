@@ -24,6 +24,7 @@ fn set(texts: &[&str]) -> RowSet {
         columns: ["a", "n", "d", "nothing", "truth", "blob"].map(column).to_vec(),
         cells,
         truncated: None,
+        next: None,
     }
 }
 
@@ -74,6 +75,7 @@ fn a_number_that_is_a_secret_is_redacted() {
         columns: vec![column],
         cells: vec![Cell::Integer(1), Cell::Integer(987_654_321_012)],
         truncated: None,
+        next: None,
     };
     assert!(rows_json(&set, &redactor).contains("\"rows\":[[1],[\"[redacted:pin]\"]]"));
 }

@@ -84,6 +84,12 @@ impl Catalog {
         Ok(position.and_then(|position| self.columns.get(&position)).map(|described| &described.table))
     }
 
+    /// The columns of such a table in the order of the driver's list, folded.
+    pub(super) fn ordered(&self, parts: &[String]) -> Option<Vec<String>> {
+        let described = self.columns.get(&self.position(parts).ok()??)?;
+        Some(described.details.iter().map(|column| column.name.to_ascii_lowercase()).collect())
+    }
+
     pub(super) fn tables(&self) -> Vec<TableInfo> {
         let info = |entry: &Entry| TableInfo { name: entry.public.clone(), kind: entry.kind };
         let mut tables: Vec<_> = self.tables.iter().map(info).collect();

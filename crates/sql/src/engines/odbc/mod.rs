@@ -8,11 +8,13 @@
 //! transactions, the second by the kill.
 
 mod catalog;
+mod companions;
 mod errors;
 mod guard;
 mod run;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,9 +22,10 @@ use odbc_api::{Connection, ConnectionOptions, Environment};
 
 use super::{Sink, Statement};
 use crate::{
-    Action, ColumnInfo, Dialect, Done, Facts, OdbcSource, Operation, Refusal, Rule, TableDetail, TableInfo,
+    ColumnInfo, Dialect, Done, Facts, Object, OdbcSource, Refusal, Rehearsal, Rule, TableDetail, TableInfo,
 };
 use catalog::Catalog;
+use write::Fate;
 
 /// Connects to a source.
 ///
@@ -60,6 +63,8 @@ struct Prepared {
     /// The text that may run.
     run: String,
     facts: Facts,
+    /// Where the columns of its result come from, as far as that is known.
+    origins: Vec<Option<Object>>,
 }
 
 /// Judgements kept, and the longest text of one: together they bound the memory.
@@ -114,24 +119,24 @@ impl Session {
         }
         let judged = guard::judge(sql, self.source.dialect, write, &self.source.functions)?;
         let dialect = self.source.dialect;
-        let (accesses, columns) = self.on_connection(|connection, catalog| {
+        let (accesses, columns, origins, projected) = self.on_connection(|connection, catalog| {
             catalog.load(connection, dialect, &judged.found)?;
             let accesses = guard::resolve(&judged.found, |parts| catalog.look_up(parts))?;
             let columns = match judged.operation.writes() {
                 false => run::describe(connection, &judged.run)?,
                 true => vec![affected()],
             };
-            Ok((accesses, columns))
+            let (origins, projected) = projected(&judged, &columns, catalog)?;
+            Ok((accesses, columns, origins, projected))
         })?;
         let facts = Facts {
             operation: judged.operation,
             accesses,
-            // A driver does not tell which column of which table a result's column is.
-            projected: BTreeSet::new(),
+            projected,
             columns,
             parameters: judged.parameters,
         };
-        let prepared = Prepared { sql: sql.to_owned(), write, run: judged.run, facts };
+        let prepared = Prepared { sql: sql.to_owned(), write, run: judged.run, facts, origins };
         if sql.len() <= RECENT_SQL {
             if self.recent.len() >= RECENT {
                 self.recent.remove(0);
@@ -140,15 +145,9 @@ impl Session {
         }
         Ok(prepared)
     }
-}
 
-impl super::Session for Session {
-    fn prepare(&mut self, sql: &str, write: bool, _deadline: Duration) -> Result<Facts, Refusal> {
-        Ok(self.prepared(sql, write)?.facts)
-    }
-
-    fn run(&mut self, statement: Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal> {
-        let write = statement.granted.iter().any(|access| access.action == Action::Write);
+    /// The judged statement, if it touches nothing but what was granted and its parameters are as many as its placeholders.
+    fn granted(&mut self, statement: &Statement<'_>, write: bool) -> Result<Prepared, Refusal> {
         let prepared = self.prepared(statement.sql, write)?;
         // MUTATE(A8-odbc-granted): a statement touches what was not granted
         if !prepared.facts.accesses.is_subset(statement.granted) {
@@ -160,14 +159,56 @@ impl super::Session for Session {
             let message = format!("the statement takes {takes} parameters, and {given} were given");
             return Err(Refusal::new(Rule::Parameters, message));
         }
+        Ok(prepared)
+    }
+}
+
+impl super::Session for Session {
+    fn prepare(&mut self, sql: &str, write: bool, _deadline: Duration) -> Result<Facts, Refusal> {
+        Ok(self.prepared(sql, write)?.facts)
+    }
+
+    fn run(&mut self, statement: Statement<'_>, sink: &mut dyn Sink) -> Result<Done, Refusal> {
+        let prepared = self.granted(&statement, false)?;
+        let masked = super::masks(&prepared.facts, &prepared.origins, statement.masked)?;
         let dialect = self.source.dialect;
-        self.on_connection(|connection, _| match prepared.facts.operation {
-            Operation::Insert | Operation::Update | Operation::Delete => {
-                run::write(connection, dialect, &prepared.run, &statement, sink)
+        self.on_connection(|connection, _| {
+            run::read(connection, dialect, &prepared.run, &statement, masked, sink)
+        })
+    }
+
+    fn rehearse(&mut self, statement: Statement<'_>) -> Result<Rehearsal, Refusal> {
+        let prepared = self.granted(&statement, true)?;
+        let dialect = self.source.dialect;
+        self.on_connection(|connection, _| {
+            let warnings = companions::beyond(connection, dialect, &prepared.facts.accesses)?;
+            let affected = match warnings.is_empty() {
+                true => write::change(connection, dialect, &prepared.run, &statement, |_| Ok(Fate::Undo))?,
+                false => None,
+            };
+            Ok(Rehearsal { affected, before: None, after: None, warnings })
+        })
+    }
+
+    fn write(&mut self, statement: Statement<'_>, expected: Option<u64>) -> Result<u64, Refusal> {
+        let prepared = self.granted(&statement, true)?;
+        let dialect = self.source.dialect;
+        self.on_connection(|connection, _| {
+            // INVARIANT: what was tried out had no companions; one that came since would act unseen.
+            if expected.is_some()
+                && !companions::beyond(connection, dialect, &prepared.facts.accesses)?.is_empty()
+            {
+                let message = "the schema changed since the effect was shown";
+                return Err(Refusal::new(Rule::SchemaChanged, message));
             }
-            Operation::Select | Operation::Explain | Operation::Show => {
-                run::read(connection, dialect, &prepared.run, &statement, sink)
-            }
+            let changed = write::change(connection, dialect, &prepared.run, &statement, |changed| {
+                // MUTATE(A17-odbc-count): a write changes other rows than were approved
+                match expected {
+                    Some(expected) if changed != Some(expected) => Err(write::recounted(changed, expected)),
+                    _ => Ok(Fate::Keep),
+                }
+            })?;
+            Ok(changed.unwrap_or(0))
         })
     }
 
@@ -186,6 +227,25 @@ impl super::Session for Session {
             catalog.describe(connection, table)
         })
     }
+}
+
+/// Where the columns of a query's result come from, and which of these columns it uses nowhere else.
+fn projected(
+    judged: &guard::Judged,
+    columns: &[ColumnInfo],
+    catalog: &Catalog,
+) -> Result<(Vec<Option<Object>>, BTreeSet<Object>), Refusal> {
+    let Some(projection) = &judged.projection else { return Ok((Vec::new(), BTreeSet::new())) };
+    let look_up = |parts: &[String]| catalog.look_up(parts);
+    let labels: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let star = match projection.star() {
+        Some(parts) => catalog.look_up(parts)?.zip(catalog.ordered(parts)),
+        None => None,
+    };
+    let star = star.as_ref().map(|(table, columns)| (*table, columns.as_slice()));
+    let origins = projection.origins(&judged.found, &labels, star, look_up);
+    let projected = projection.projected(&origins, look_up);
+    Ok((origins, projected))
 }
 
 /// The one column of a write's result.

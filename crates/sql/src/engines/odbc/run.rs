@@ -6,10 +6,10 @@ use odbc_api::{
     Bit, Connection, Cursor, CursorRow, DataType, IntoParameter, ResultSetMetadata, parameter::InputParameter,
 };
 
-use super::{Sink, Statement, affected, errors};
-use crate::{ColumnInfo, Dialect, Done, Refusal, Rule, Truncated, Value};
+use super::{Sink, Statement, errors};
+use crate::{ColumnInfo, Dialect, Done, Refusal, RowsDigest, Rule, Truncated, Value};
 
-type Parameters = Vec<Box<dyn InputParameter>>;
+pub(super) type Parameters = Vec<Box<dyn InputParameter>>;
 
 /// The columns of a query's result. No row is read.
 pub(super) fn describe(connection: &Connection<'_>, sql: &str) -> Result<Vec<ColumnInfo>, Refusal> {
@@ -18,12 +18,13 @@ pub(super) fn describe(connection: &Connection<'_>, sql: &str) -> Result<Vec<Col
     Ok(columns)
 }
 
-/// Runs a query and hands over its rows. The caller rolls back.
+/// Runs a query and hands over its rows, void at the positions `masked`. The caller rolls back.
 pub(super) fn read(
     connection: &Connection<'_>,
     dialect: Dialect,
     sql: &str,
     statement: &Statement<'_>,
+    masked: Vec<u32>,
     sink: &mut dyn Sink,
 ) -> Result<Done, Refusal> {
     let until = Instant::now().checked_add(statement.limits.time);
@@ -41,102 +42,54 @@ pub(super) fn read(
     };
     let (infos, kinds) = columns(&mut cursor)?;
     sink.columns(infos)?;
-    let (mut sent, mut bytes) = (0u64, 0u64);
+    let limits = statement.limits;
+    let (mut passed, mut sent, mut bytes) = (0u64, 0u64, 0u64);
+    let mut skipped = RowsDigest::default();
+    let mut truncated = None;
     while let Some(mut row) = cursor.next_row().map_err(|error| errors::running(&error))? {
-        if sent >= statement.limits.rows {
-            return Ok(Done { truncated: Some(Truncated::Rows) });
+        let skip = passed < limits.skip;
+        if !skip && sent >= limits.rows {
+            truncated = Some(Truncated::Rows);
+            break;
         }
         if until.is_some_and(|until| Instant::now() >= until) {
-            return late(sent);
+            if sent == 0 {
+                return Err(Refusal::new(Rule::Deadline, "the statement did not end before its deadline"));
+            }
+            truncated = Some(Truncated::Time);
+            break;
         }
         let mut values = Vec::with_capacity(kinds.len());
-        for (kind, column) in kinds.iter().zip(1u16..) {
-            let value = value(&mut row, column, *kind)?;
-            bytes = bytes.saturating_add(value.size());
+        for ((kind, column), position) in kinds.iter().zip(1u16..).zip(0u32..) {
+            // INVARIANT: a masked value is not even fetched.
+            // MUTATE(A16-odbc-void): values of masked columns are returned
+            let value =
+                if masked.contains(&position) { Value::Null } else { value(&mut row, column, *kind)? };
+            let size = if skip { 0 } else { value.size() };
+            bytes = bytes.saturating_add(size);
             // Before the row is complete, so that no row is held that cannot be sent.
-            if bytes > statement.limits.bytes {
-                return Ok(Done { truncated: Some(Truncated::Bytes) });
+            if bytes > limits.bytes {
+                return Ok(Done { truncated: Some(Truncated::Bytes), skipped, masked });
             }
             values.push(value);
         }
-        sink.row(values)?;
-        sent = sent.saturating_add(1);
-    }
-    Ok(Done { truncated: None })
-}
-
-fn late(sent: u64) -> Result<Done, Refusal> {
-    match sent {
-        0 => Err(Refusal::new(Rule::Deadline, "the statement did not end before its deadline")),
-        _ => Ok(Done { truncated: Some(Truncated::Time) }),
-    }
-}
-
-/// Runs a write, commits it and says how many rows it changed.
-pub(super) fn write(
-    connection: &Connection<'_>,
-    dialect: Dialect,
-    sql: &str,
-    statement: &Statement<'_>,
-    sink: &mut dyn Sink,
-) -> Result<Done, Refusal> {
-    let failed = |error: odbc_api::Error| errors::running(&error);
-    let (before, after) = writable(dialect);
-    if let Some(before) = before {
-        connection.execute(before, (), None).map_err(failed)?;
-    }
-    let parameters = parameters(statement.params);
-    let changed = change(connection, sql, &parameters, statement.limits.time);
-    if let (Err(_), Some(_)) = (&changed, after) {
-        connection.rollback().map_err(failed)?;
-    }
-    if let Some(after) = after {
-        connection.execute(after, (), None).map_err(failed)?;
-    }
-    let rows = changed?;
-    connection.commit().map_err(failed)?;
-    sink.columns(vec![affected()])?;
-    sink.row(vec![rows.map_or(Value::Null, Value::Integer)])?;
-    Ok(Done { truncated: None })
-}
-
-fn change(
-    connection: &Connection<'_>,
-    sql: &str,
-    parameters: &Parameters,
-    time: Duration,
-) -> Result<Option<i64>, Refusal> {
-    let failed = |error: odbc_api::Error| errors::running(&error);
-    let mut prepared = connection.preallocate().map_err(failed)?;
-    // Not every driver has timeouts; the master's deadline holds for all.
-    let _ = prepared.set_query_timeout_sec(whole_seconds(time));
-    let returned = prepared.execute(sql, parameters.as_slice()).map_err(failed)?.is_some();
-    if returned {
-        return Err(Refusal::new(Rule::NotAWrite, "the statement returned rows"));
-    }
-    let rows = prepared.row_count().map_err(failed)?;
-    Ok(rows.and_then(|rows| i64::try_from(rows).ok()))
-}
-
-/// What lets one transaction write, and what ends that.
-fn writable(dialect: Dialect) -> (Option<&'static str>, Option<&'static str>) {
-    match dialect {
-        // Holds for the transaction that it begins.
-        Dialect::Postgres => (Some("SET TRANSACTION READ WRITE"), None),
-        Dialect::Mysql => {
-            (Some("SET SESSION TRANSACTION READ WRITE"), Some("SET SESSION TRANSACTION READ ONLY"))
+        if skip {
+            skipped = skipped.then(&values);
+            passed = passed.saturating_add(1);
+        } else {
+            sink.row(values)?;
+            sent = sent.saturating_add(1);
         }
-        Dialect::Sqlite => (Some("PRAGMA query_only = OFF"), Some("PRAGMA query_only = ON")),
-        Dialect::Ansi | Dialect::Mssql | Dialect::Oracle => (None, None),
     }
+    Ok(Done { truncated, skipped, masked })
 }
 
 /// Drivers count in seconds, and zero is for ever.
-fn whole_seconds(time: Duration) -> usize {
+pub(super) fn whole_seconds(time: Duration) -> usize {
     usize::try_from(time.as_millis().div_ceil(1000)).unwrap_or(usize::MAX).max(1)
 }
 
-fn parameters(values: &[Value]) -> Parameters {
+pub(super) fn parameters(values: &[Value]) -> Parameters {
     let parameter = |value: &Value| -> Box<dyn InputParameter> {
         match value {
             Value::Null => Box::new(Option::<String>::None.into_parameter()),

@@ -1,7 +1,7 @@
 //! The gate in every connection: SQLite's authorizer and progress handler, under one state that says what is going on.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -43,6 +43,8 @@ impl Report {
 pub(super) struct Recording {
     /// All reads and calls.
     pub(super) reports: BTreeSet<Report>,
+    /// How often each column was reported as read, by table and column.
+    pub(super) mentions: BTreeMap<(String, String), usize>,
     /// Whether a select was seen at all.
     pub(super) selects: bool,
     /// The first thing that was refused.
@@ -201,8 +203,15 @@ impl Recording {
     fn authorize(&mut self, context: AuthContext<'_>) -> Authorization {
         match report(context, self.writes) {
             Ok(Some(report)) => {
-                if let Report::Write { table, .. } = &report {
-                    self.first_write.get_or_insert_with(|| table.clone());
+                match &report {
+                    Report::Write { table, .. } => {
+                        self.first_write.get_or_insert_with(|| table.clone());
+                    }
+                    Report::Read { table, column, .. } => {
+                        let count = self.mentions.entry((table.clone(), column.clone())).or_default();
+                        *count = count.saturating_add(1);
+                    }
+                    Report::Call { .. } => {}
                 }
                 self.reports.insert(report);
             }

@@ -6,7 +6,7 @@ use super::{
     errors, fold,
     prepare::stopped,
 };
-use crate::{ColumnDetail, ForeignKey, Refusal, Rule, TableDetail, TableInfo};
+use crate::{ColumnDetail, ForeignKey, Refusal, Rule, TableDetail, TableEstimate, TableInfo};
 
 pub(super) fn tables(catalog: &Catalog) -> Vec<TableInfo> {
     let listed = catalog.tables.iter().filter(|(name, table)| is_listed(name, table));
@@ -14,11 +14,35 @@ pub(super) fn tables(catalog: &Catalog) -> Vec<TableInfo> {
 }
 
 pub(super) fn describe(database: &Database, catalog: &Catalog, name: &str) -> Result<TableDetail, Refusal> {
-    let found = catalog.tables.get_key_value(&fold(name)).filter(|(folded, table)| is_listed(folded, table));
-    let Some((_, table)) = found else {
-        return Err(Refusal::new(Rule::UnknownTable, "no such table or view"));
-    };
+    let table = listed(catalog, name)?;
     detail(database, table).map_err(|error| stopped(errors::running(&error), database.gate.stopped()))
+}
+
+/// What `ANALYZE` left: the first number of each line about a table is the number of its rows.
+pub(super) fn estimate(database: &Database, catalog: &Catalog, name: &str) -> Result<TableEstimate, Refusal> {
+    let table = listed(catalog, name)?;
+    let analysed = || -> rusqlite::Result<Option<u64>> {
+        // The table is there once `ANALYZE` has run.
+        let kept = "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
+        if database.connection.query_row(kept, [], |row| row.get::<_, i64>(0))? == 0 {
+            return Ok(None);
+        }
+        let mut lines =
+            database.connection.prepare("SELECT stat FROM sqlite_stat1 WHERE tbl = ?1 COLLATE NOCASE")?;
+        let lines = lines.query_map([&table.name], |row| row.get::<_, Option<String>>(0))?;
+        let lines: Vec<Option<String>> = lines.collect::<Result<_, _>>()?;
+        let rows = |line: &String| line.split_ascii_whitespace().next().and_then(|first| first.parse().ok());
+        // An index over some of the rows tells only of these.
+        Ok(lines.iter().flatten().filter_map(rows).max())
+    };
+    let rows = analysed().map_err(|error| stopped(errors::running(&error), database.gate.stopped()))?;
+    Ok(TableEstimate { name: table.name.clone(), rows })
+}
+
+fn listed<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Table, Refusal> {
+    let found = catalog.tables.get_key_value(&fold(name)).filter(|(folded, table)| is_listed(folded, table));
+    let (_, table) = found.ok_or_else(|| Refusal::new(Rule::UnknownTable, "no such table or view"))?;
+    Ok(table)
 }
 
 fn is_listed(folded: &str, table: &Table) -> bool {

@@ -14,7 +14,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::{Done, Facts, Refusal, Rehearsal, Rule, TableDetail, TableInfo};
+use crate::{Done, Facts, Refusal, Rehearsal, Rule, TableDetail, TableEstimate, TableInfo};
 
 mod authorizer;
 mod catalog;
@@ -24,6 +24,7 @@ mod hidden;
 mod metadata;
 mod open;
 mod prepare;
+mod projected;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -173,6 +174,16 @@ impl<'db> Session<'db> {
         self.refresh()?;
         metadata::describe(self.database, &self.catalog, table)
     }
+
+    /// How many rows `ANALYZE` found in a table of these.
+    ///
+    /// # Errors
+    /// [`Rule::UnknownTable`] if [`Session::tables`] does not list it.
+    pub fn estimate(&mut self, table: &str, deadline: Duration) -> Result<TableEstimate, Refusal> {
+        self.database.gate.start(Instant::now().checked_add(deadline));
+        self.refresh()?;
+        metadata::estimate(self.database, &self.catalog, table)
+    }
 }
 
 impl crate::engines::Session for Session<'_> {
@@ -198,5 +209,9 @@ impl crate::engines::Session for Session<'_> {
 
     fn describe(&mut self, table: &str, deadline: Duration) -> Result<TableDetail, Refusal> {
         Session::describe(self, table, deadline)
+    }
+
+    fn estimate(&mut self, table: &str, deadline: Duration) -> Result<TableEstimate, Refusal> {
+        Session::estimate(self, table, deadline)
     }
 }

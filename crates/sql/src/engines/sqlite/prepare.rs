@@ -4,11 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{PrepFlags, Statement};
 
-use super::{
-    Database, Session,
-    authorizer::{Permitted, Recording},
-    errors, hidden, open,
-};
+use super::{Database, Session, authorizer::Permitted, errors, hidden, open, projected};
 use crate::{ColumnInfo, Facts, Operation, Refusal, Rule};
 
 /// A statement that passed the guard.
@@ -53,10 +49,10 @@ impl<'db> Session<'db> {
         // SQLite finds the end of the first statement itself; rusqlite refuses if a second follows.
         let (statement, recording) =
             gate.record(false, || connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_DONT_LOG));
-        let Recording { reports, selects, refused, .. } = recording;
-        if let Some(refused) = refused {
-            return Err(refused);
+        if let Some(refused) = &recording.refused {
+            return Err(refused.clone());
         }
+        let selects = recording.selects;
         let statement = statement.map_err(|error| stopped(errors::refusal(&error), gate.stopped()))?;
         if statement.column_count() == 0 && !selects {
             return Err(match blank(sql) {
@@ -68,16 +64,15 @@ impl<'db> Session<'db> {
         if !selects || !statement.readonly() || statement.column_count() == 0 {
             return Err(not_a_query());
         }
-        let reads = hidden::complete(sql, &reports, &self.catalog)?;
+        let reads = hidden::complete(sql, &recording.reports, &self.catalog)?;
         let facts = Facts {
             operation: if statement.is_explain() == 0 { Operation::Select } else { Operation::Explain },
             accesses: reads.accesses,
-            // The authorizer does not tell a projection from a filter.
-            projected: BTreeSet::new(),
+            projected: projected::projected(sql, &statement, &recording, &self.catalog),
             columns: columns(&statement),
             parameters: u32::try_from(statement.parameter_count()).unwrap_or(u32::MAX),
         };
-        let permitted = Permitted { reports, beneath: reads.beneath, writes: false };
+        let permitted = Permitted { reports: recording.reports, beneath: reads.beneath, writes: false };
         let schema = self.catalog.version.unwrap_or_default();
         Ok(Prepared { sql: sql.to_owned(), statement, facts, permitted, schema })
     }

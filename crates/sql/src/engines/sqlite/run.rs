@@ -9,8 +9,9 @@ use super::{
     catalog::Cookie,
     errors,
     prepare::{Prepared, columns, covered, stopped},
+    projected,
 };
-use crate::{Done, Refusal, Rule, Truncated, Value};
+use crate::{Done, Refusal, RowsDigest, Rule, Truncated, Value};
 
 /// How long a statement waits for another process's lock.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -30,27 +31,28 @@ pub(super) fn run<'db>(
     database.connection.busy_timeout(wait).map_err(|error| errors::running(&error))?;
 
     database.gate.enforce(std::mem::take(&mut prepared.permitted));
-    let result = step(database, cookie, prepared, request, sink);
+    let mut progress = Progress::default();
+    let result = step(database, cookie, prepared, request, sink, &mut progress);
     prepared.permitted = database.gate.relax();
     match result {
-        Ok(done) => Ok(done),
+        Ok(truncated) => Ok(progress.done(truncated)),
         Err(Ended::Refused(refusal)) => Err(database.gate.refused().unwrap_or(refusal)),
-        Err(Ended::Failed(error, rows)) => {
+        Err(Ended::Failed(error)) => {
             if let Some(refused) = database.gate.refused() {
                 return Err(refused);
             }
             match database.gate.stopped() {
-                Some(Rule::Deadline) if rows > 0 => Ok(Done { truncated: Some(Truncated::Time) }),
+                Some(Rule::Deadline) if progress.sent > 0 => Ok(progress.done(Some(Truncated::Time))),
                 reason => Err(stopped(errors::running(&error), reason)),
             }
         }
     }
 }
 
-/// Why the rows ended before the end, and after how many.
+/// Why the rows ended before the end.
 enum Ended {
     Refused(Refusal),
-    Failed(rusqlite::Error, u64),
+    Failed(rusqlite::Error),
 }
 
 impl From<Refusal> for Ended {
@@ -65,46 +67,78 @@ fn step<'db>(
     prepared: &mut Prepared<'_>,
     request: &Statement<'_>,
     sink: &mut dyn Sink,
-) -> Result<Done, Ended> {
+    progress: &mut Progress,
+) -> Result<Option<Truncated>, Ended> {
     let mut width = prepared.statement.column_count();
-    let (mut sent, mut bytes) = (0u64, 0u64);
     let mut rows = prepared.statement.raw_query();
     loop {
         let next = rows.next();
-        let row = next.map_err(|error| Ended::Failed(error, sent))?;
-        if sent == 0 {
+        let row = next.map_err(Ended::Failed)?;
+        if progress.seen == 0 {
             // INVARIANT: the schema that the first step ran under is the one judged. The step holds a read transaction as long as there
             // are rows, so it stays so; after the last row a newer version may be seen, which refuses in vain.
             // MUTATE(A8-schema): rows of a changed schema are handed out
             same_schema(database, cookie, prepared.schema)?;
         }
         let Some(row) = row else { break };
-        if sent == 0 {
+        if progress.seen == 0 {
             let statement: &Raw<'_> = row.as_ref();
             width = statement.column_count();
+            progress.masked = projected::masks(statement, &prepared.facts, request.masked)?;
             sink.columns(columns(statement))?;
         }
-        if sent >= request.limits.rows {
-            return Ok(Done { truncated: Some(Truncated::Rows) });
+        progress.seen = progress.seen.saturating_add(1);
+        let skipped = progress.seen <= request.limits.skip;
+        if !skipped && progress.sent >= request.limits.rows {
+            return Ok(Some(Truncated::Rows));
         }
         let mut values = Vec::with_capacity(width);
-        for index in 0..width {
-            let value = value(row.get_ref(index).map_err(|error| Ended::Failed(error, sent))?);
-            bytes = bytes.saturating_add(value.size());
+        for (index, position) in (0..width).zip(0u32..) {
+            // INVARIANT: a masked value is not even looked at.
+            // MUTATE(A16-void): values of masked columns are returned
+            let value = match progress.masked.contains(&position) {
+                true => Value::Null,
+                false => value(row.get_ref(index).map_err(Ended::Failed)?),
+            };
+            let size = if skipped { 0 } else { value.size() };
+            progress.bytes = progress.bytes.saturating_add(size);
             // Before the row is complete, so that no row is held that cannot be sent.
-            if bytes > request.limits.bytes {
-                return Ok(Done { truncated: Some(Truncated::Bytes) });
+            if progress.bytes > request.limits.bytes {
+                return Ok(Some(Truncated::Bytes));
             }
             values.push(value);
         }
+        if skipped {
+            progress.skipped = progress.skipped.then(&values);
+            continue;
+        }
         sink.row(values)?;
-        sent = sent.saturating_add(1);
+        progress.sent = progress.sent.saturating_add(1);
     }
     drop(rows);
-    if sent == 0 {
+    if progress.seen == 0 {
+        progress.masked = projected::masks(&prepared.statement, &prepared.facts, request.masked)?;
         sink.columns(columns(&prepared.statement))?;
     }
-    Ok(Done { truncated: None })
+    Ok(None)
+}
+
+/// How far a run has come.
+#[derive(Default)]
+struct Progress {
+    /// Rows of the result.
+    seen: u64,
+    /// Those handed over, and their bytes.
+    sent: u64,
+    bytes: u64,
+    skipped: RowsDigest,
+    masked: Vec<u32>,
+}
+
+impl Progress {
+    fn done(self, truncated: Option<Truncated>) -> Done {
+        Done { truncated, skipped: self.skipped, masked: self.masked }
+    }
 }
 
 pub(super) fn same_schema<'db>(

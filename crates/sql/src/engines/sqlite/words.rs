@@ -37,7 +37,7 @@ pub(super) fn tokens(sql: &str) -> Vec<(Token, usize)> {
             '[' => {
                 let mut name = String::new();
                 while let Some(c) = rest.next_if(|c| *c != ']') {
-                    name.extend(c.to_lowercase());
+                    name.push(c.to_ascii_lowercase());
                 }
                 rest.next();
                 tokens.push((Token::Name(name), depth));

@@ -66,7 +66,7 @@ async fn unjudged(cluster: &Postgres, login: &Login, sql: &str) -> Result<Vec<Va
         confidential: true,
     };
     let mut connection = Connection::open(Box::new(stream), &startup).await.map_err(|e| e.to_string())?;
-    let limits = ReadLimits { rows: 1000, bytes: 1 << 20, time: DEADLINE, application_name: "lane" };
+    let limits = ReadLimits { skip: 0, rows: 1000, bytes: 1 << 20, time: DEADLINE, application_name: "lane" };
     let ran = async {
         let prepared = connection.prepare(sql).await?;
         connection.read(sql, &prepared, &vec![Value::Null; prepared.params.len()], &[], limits).await

@@ -5,6 +5,7 @@ mod failing;
 mod lanes;
 mod pool;
 mod sessions;
+mod silent;
 mod tls;
 mod writes;
 
@@ -20,7 +21,7 @@ use countersign_tools::{
 
 use crate::sqlite_pool::ROLE;
 
-const WIDE: RunLimits = RunLimits { rows: 20_000, bytes: 64 << 20, time: Duration::from_secs(5) };
+const WIDE: RunLimits = RunLimits { skip: 0, rows: 20_000, bytes: 64 << 20, time: Duration::from_secs(5) };
 
 fn guard() -> GuardWorkers {
     // The test binary started again: libtest runs `worker_entry` and nothing else.

@@ -41,8 +41,13 @@ async fn reads_run_in_a_transaction_that_only_reads() {
     let mut connection = unjudged(Postgres::shared(), "w1", true, true).await.unwrap();
     let sql = "DELETE FROM order_items WHERE line = 99 RETURNING line";
     let prepared = connection.prepare(sql).await.unwrap();
-    let limits =
-        ReadLimits { rows: 10, bytes: 10_000, time: Duration::from_secs(5), application_name: "read" };
+    let limits = ReadLimits {
+        skip: 0,
+        rows: 10,
+        bytes: 10_000,
+        time: Duration::from_secs(5),
+        application_name: "read",
+    };
     let Err(ClientError::Refused(refusal)) = connection.read(sql, &prepared, &[], &[], limits).await else {
         panic!()
     };
@@ -67,8 +72,13 @@ async fn a_password_is_not_sent_in_the_clear() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_in_use_stays_prepared() {
     let mut connection = unjudged(Postgres::shared(), "t1", false, true).await.unwrap();
-    let limits =
-        ReadLimits { rows: 1, bytes: 10_000, time: Duration::from_secs(5), application_name: "many" };
+    let limits = ReadLimits {
+        skip: 0,
+        rows: 1,
+        bytes: 10_000,
+        time: Duration::from_secs(5),
+        application_name: "many",
+    };
     let sql = "SELECT 42";
     let prepared = connection.prepare(sql).await.unwrap();
     for number in 0..200 {
@@ -82,8 +92,13 @@ async fn a_statement_in_use_stays_prepared() {
 #[tokio::test(flavor = "multi_thread")]
 async fn session_state_does_not_outlive_a_call() {
     let mut connection = unjudged(Postgres::shared(), "t1", false, true).await.unwrap();
-    let limits =
-        ReadLimits { rows: 10, bytes: 10_000, time: Duration::from_secs(5), application_name: "state" };
+    let limits = ReadLimits {
+        skip: 0,
+        rows: 10,
+        bytes: 10_000,
+        time: Duration::from_secs(5),
+        application_name: "state",
+    };
     let mut run = async |sql: &str| -> Result<Vec<Value>, ClientError> {
         let prepared = connection.prepare(sql).await?;
         connection.read(sql, &prepared, &[], &[], limits).await.map(|outcome| outcome.values)

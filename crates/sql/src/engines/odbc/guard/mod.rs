@@ -9,6 +9,7 @@ mod escape;
 mod expr;
 mod functions;
 mod lexical;
+mod projection;
 mod resolve;
 mod tables;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use sqlparser::{
 };
 
 pub(super) use functions::is_system;
+pub(super) use projection::Projection;
 pub(super) use resolve::{Table, resolve};
 pub(super) use walk::Found;
 
@@ -42,6 +44,8 @@ pub(super) struct Judged {
     pub(super) run: String,
     /// What it names.
     pub(super) found: Found,
+    /// What it projects, if it is a plain query.
+    pub(super) projection: Option<Projection>,
     /// How many placeholders it has.
     pub(super) parameters: u32,
 }
@@ -99,7 +103,12 @@ fn decide(sql: &str, dialect: Dialect, write: bool, functions: &BTreeSet<String>
             return Err(Refusal::new(Rule::NotAWrite, "only one INSERT, UPDATE or DELETE is allowed"));
         }
     };
-    Ok(Judged { operation, run: text.run.trim().to_owned(), found: walk.found, parameters: text.parameters })
+    let projection = match &statement {
+        Statement::Query(query) => projection::of(query, dialect, functions),
+        _ => None,
+    };
+    let run = text.run.trim().to_owned();
+    Ok(Judged { operation, run, found: walk.found, projection, parameters: text.parameters })
 }
 
 fn parse(text: &str, dialect: Dialect) -> Result<Statement, Refusal> {

@@ -12,12 +12,14 @@ use super::{
     errors::ServerError,
     params, values,
 };
-use crate::{Refusal, Rule, Truncated, Value};
+use crate::{Refusal, RowsDigest, Rule, Truncated, Value};
 
 /// Where a read is cut, and what the server's own log calls it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits<'a> {
-    /// Rows at most.
+    /// Rows at the head of the result that are passed over.
+    pub skip: u64,
+    /// Rows at most, after those.
     pub rows: u64,
     /// Bytes of values at most.
     pub bytes: u64,
@@ -34,6 +36,8 @@ pub struct ReadOutcome {
     pub values: Vec<Value>,
     /// Why rows are missing.
     pub truncated: Option<Truncated>,
+    /// Of the rows that were passed over.
+    pub skipped: RowsDigest,
 }
 
 /// What may still come after a result was cut at its limit on bytes, before its connection is given up rather than drained.
@@ -74,7 +78,8 @@ impl Connection {
         self.state = State::Busy;
         let milliseconds = limits.time.as_millis().clamp(1, i32::MAX as u128).to_string();
         // One more than is returned, to know whether there are more.
-        let rows = i32::try_from(limits.rows.saturating_add(1)).unwrap_or(i32::MAX);
+        let rows = limits.skip.saturating_add(limits.rows).saturating_add(1);
+        let rows = i32::try_from(rows).unwrap_or(i32::MAX);
         // INVARIANT: one group: whatever fails in it, the server skips what follows up to the `Sync`.
         self.queue(BEGIN_READ, &[], 0)?;
         self.queue(LIMIT, &[Some(&milliseconds), Some(limits.application_name)], 0)?;
@@ -98,13 +103,13 @@ impl Connection {
         masked: &[bool],
         limits: ReadLimits<'_>,
     ) -> Result<ReadOutcome, ClientError> {
-        let mut rows = Rows { types, masked, values: Vec::new(), count: 0, bytes: 0, truncated: None };
+        let mut rows = Rows { types, masked, ..Rows::default() };
         let (mut step, mut bound, mut drained) = (Step::Begin, false, 0);
         let limit = usize::try_from(limits.bytes).unwrap_or(usize::MAX).saturating_add(64 << 10);
         loop {
             let Some(message) = self.wire.next_within(limit).await? else {
                 // A single row beyond the limit is not awaited; the connection is given up with it.
-                return Ok(ReadOutcome { values: rows.values, truncated: Some(Truncated::Bytes) });
+                return Ok(ReadOutcome { truncated: Some(Truncated::Bytes), ..rows.outcome() });
             };
             match message {
                 Message::DataRow(row) if step == Step::Rows => {
@@ -113,7 +118,7 @@ impl Connection {
                     } else {
                         drained += row.buffer().len();
                         if drained > DRAINED {
-                            return Ok(ReadOutcome { values: rows.values, truncated: rows.truncated });
+                            return Ok(rows.outcome());
                         }
                     }
                 }
@@ -132,7 +137,7 @@ impl Connection {
                 }
                 Message::ReadyForQuery(ready) if step == Step::Ready && ready.status() == b'T' => {
                     self.state = State::Settling;
-                    return Ok(ReadOutcome { values: rows.values, truncated: rows.truncated });
+                    return Ok(rows.outcome());
                 }
                 Message::ErrorResponse(body) => {
                     let error = ServerError::read(&body);
@@ -165,18 +170,26 @@ impl Connection {
     }
 }
 
+#[derive(Default)]
 struct Rows<'a> {
     types: &'a [u32],
     masked: &'a [bool],
     values: Vec<Value>,
+    passed: u64,
+    skipped: RowsDigest,
     count: u64,
     bytes: u64,
     truncated: Option<Truncated>,
 }
 
 impl Rows<'_> {
+    fn outcome(self) -> ReadOutcome {
+        ReadOutcome { values: self.values, truncated: self.truncated, skipped: self.skipped }
+    }
+
     fn take(&mut self, row: &DataRowBody, limits: ReadLimits<'_>) -> Result<(), ClientError> {
-        if self.count >= limits.rows {
+        let skip = self.passed < limits.skip;
+        if !skip && self.count >= limits.rows {
             self.truncated = Some(Truncated::Rows);
             return Ok(());
         }
@@ -194,11 +207,18 @@ impl Rows<'_> {
                 Some(bytes) if !hidden => values::decode(bytes, type_oid),
                 _ => Value::Null,
             };
-            self.bytes = self.bytes.saturating_add(value.size());
+            let size = if skip { 0 } else { value.size() };
+            self.bytes = self.bytes.saturating_add(size);
             self.values.push(value);
         }
         if self.values.len() - start != self.types.len() {
             return Err(ClientError::Protocol("a row has fewer values than columns"));
+        }
+        if skip {
+            self.skipped = self.skipped.then(self.values.get(start..).unwrap_or_default());
+            self.passed += 1;
+            self.values.truncate(start);
+            return Ok(());
         }
         if self.bytes > limits.bytes {
             self.values.truncate(start);
