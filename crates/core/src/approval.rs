@@ -3,6 +3,8 @@
 //! A held call becomes a [`Request`]: the call as it is bound ([`BoundCall`]), what its preview showed, how many people it needs and until
 //! when. People sign its [`ApprovalDigest`]. The same call, made again, finds the request by its [`BoundCall::digest`] and consumes it.
 //!
+//! A low-impact call may instead be confirmed by the caller's own person: [`confirmation`].
+//!
 //! INVARIANT: whoever shows a request, signs it or uses it computes the digest from the request's own fields, so that what was shown is
 //! what was signed, and what was signed is what runs.
 
@@ -18,6 +20,7 @@ use crate::{
     plan::Plan,
 };
 
+pub mod confirmation;
 #[cfg(test)]
 mod tests;
 
@@ -271,6 +274,8 @@ pub struct Approved {
     pub request: Request,
     /// By whom.
     pub approvers: Vec<Approver>,
+    /// The caller's own person said so through the client, and nobody signed: see [`confirmation`].
+    pub confirmed: bool,
 }
 
 /// What became of an attempt to use an approval.
@@ -280,14 +285,12 @@ pub enum Claim {
     Unasked,
     /// People were asked and have not all answered.
     Waiting {
-        /// The request.
+        /// Its id.
         id: String,
-        /// How many people it needs.
-        needed: u8,
+        /// What was asked.
+        request: Box<Request>,
         /// How many approved so far.
         have: u8,
-        /// Until when, microseconds since 1970 UTC.
-        expires: u64,
     },
     /// Somebody refused.
     Denied {
@@ -295,6 +298,11 @@ pub enum Claim {
         id: String,
         /// Why, in their words.
         reason: String,
+    },
+    /// The caller's own person said no.
+    Declined {
+        /// The request.
+        id: String,
     },
     /// It is approved, and now consumed.
     Granted(Box<Approved>),
@@ -352,6 +360,10 @@ pub trait Approvals: Send + Sync {
     ///
     /// INVARIANT: signatures are verified here, against the keys that are enrolled now; what a row says counts for nothing.
     async fn claim(&self, call: &BoundCall, by: Use) -> Result<Claim, String>;
+
+    /// What the caller's own person said, through the client, to exactly this request. `Approve` consumes it, as [`Approvals::claim`]
+    /// does; `Deny` ends it. [`Claim::Unasked`]: it no longer waits. Whether their word counts is not asked here.
+    async fn answer(&self, id: &str, request: &Request, said: Vote, by: Use) -> Result<Claim, String>;
 
     /// Notes how the use ended. A use that never ends is in doubt.
     async fn close(&self, id: &str, by: CallId, end: End, now: u64) -> Result<(), String>;

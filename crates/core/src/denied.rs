@@ -72,6 +72,11 @@ pub enum Standing {
         /// Why, in their words.
         reason: String,
     },
+    /// The caller's own person was asked through the client, and said no.
+    Declined {
+        /// The id of the request.
+        id: String,
+    },
 }
 
 impl Standing {
@@ -92,6 +97,9 @@ impl Standing {
             }
             Standing::Refused { id, reason } => {
                 format!("not approved: an approver refused request {id}: {reason}; do not repeat the call")
+            }
+            Standing::Declined { id } => {
+                format!("not approved: the user was asked and declined request {id}; do not repeat the call")
             }
         }
     }

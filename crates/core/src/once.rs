@@ -40,7 +40,7 @@ pub enum Begun {
     Ran {
         /// The call that ran.
         call: String,
-        /// Its structured answer, JSON text.
+        /// Its structured answer, JSON text. Empty: it was cut off, and somebody found out that it ran.
         answer: String,
     },
     /// Another call with it is under way.

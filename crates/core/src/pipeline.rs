@@ -9,6 +9,7 @@
 
 mod admit;
 mod authorize;
+mod confirm;
 mod events;
 mod hold;
 mod once;
@@ -76,6 +77,17 @@ pub struct Pipeline {
     approvals: Option<Arc<dyn Approvals>>,
     once: Option<Arc<dyn OnceKeys>>,
     stops: Option<Arc<dyn Stops>>,
+    elicitation: bool,
+}
+
+/// One call on its way from the decision to the reply.
+struct Attempt<'c> {
+    id: CallId,
+    call: &'c Call,
+    entry: &'c Entry,
+    plan: Plan,
+    /// The policies that decided on it; no others do until it ends.
+    policy: &'c dyn PolicySet,
 }
 
 /// What a pipeline is made of; see the fields of [`Pipeline`].
@@ -120,6 +132,7 @@ impl Pipeline {
             approvals: None,
             once: None,
             stops: None,
+            elicitation: false,
         }
     }
 
@@ -136,6 +149,12 @@ impl Pipeline {
     pub fn with_stops(mut self, stops: Arc<dyn Stops>) -> Pipeline {
         self.stops = Some(stops);
         self
+    }
+
+    /// The same, where a caller's own person may confirm low-impact calls through the client.
+    #[must_use]
+    pub fn with_elicitation(self, elicitation: bool) -> Pipeline {
+        Pipeline { elicitation, ..self }
     }
 
     /// One call, from resolution to the redacted reply. Every way out has left its record, durable.
@@ -176,11 +195,12 @@ impl Pipeline {
         trail.planned(&plan);
 
         let decided = authorize(policy.as_ref(), call, &plan, None, trail)?;
+        let attempt = Attempt { id, call, entry, plan, policy: policy.as_ref() };
         let mut held = Held::default();
-        if let Some(reply) = self.once(id, call, entry, &plan, &mut held, trail).await? {
+        if let Some(reply) = self.once(&attempt, &mut held, trail).await? {
             return Ok(reply);
         }
-        let ran = self.perform(id, call, entry, plan, policy.as_ref(), decided, &mut held, trail).await;
+        let ran = self.perform(attempt, decided, &mut held, trail).await;
         self.settle(id, &held, &ran, trail).await;
         watch.ended(&ran, self.environment.unix_micros());
         let reply = ran?;
@@ -190,21 +210,17 @@ impl Pipeline {
     }
 
     /// From the decision to the redacted reply: approve, record intent, execute, redact, label.
-    #[expect(clippy::too_many_arguments, reason = "all that a call has gathered on its way")]
     async fn perform(
         &self,
-        id: CallId,
-        call: &Call,
-        entry: &Entry,
-        plan: Plan,
-        policy: &dyn PolicySet,
+        attempt: Attempt<'_>,
         decided: Authorized,
         held: &mut Held,
         trail: &mut Trail<'_>,
     ) -> Result<Reply, ToolError> {
         // MUTATE(J1-hold): a held call runs
-        let granted = self.release(id, call, entry, &plan, policy, decided, held, trail).await?;
+        let granted = self.release(&attempt, decided, held, trail).await?;
 
+        let Attempt { id, call, entry, plan, .. } = attempt;
         trail.intent(plan.effect()).await?;
         self.executing(id, held).await?;
         let approved = held.approved.clone();

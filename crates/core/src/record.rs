@@ -176,6 +176,18 @@ pub struct Approval {
     /// Who signed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<Signed>,
+    /// Nobody signed: the caller's own person said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Confirmed>,
+}
+
+/// The word of the caller's own person. It came through the client, which could have given it by itself.
+#[derive(Clone, Serialize)]
+pub struct Confirmed {
+    /// The requester: the caller, or the person for whom it acts.
+    pub by: String,
+    /// How: `elicitation`.
+    pub through: &'static str,
 }
 
 /// One signature.

@@ -280,6 +280,9 @@ pub trait ClientSink: Send + Sync {
     /// Sends a log notification. The text is redacted.
     fn log(&self, level: LogLevel, message: Cow<'_, str>);
 
+    /// Whether the client said that it can be asked by this method.
+    fn can_ask(&self, method: &str) -> bool;
+
     /// Asks the client.
     async fn ask(&self, request: Ask) -> Result<Value, AskError>;
 }

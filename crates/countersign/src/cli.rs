@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use countersign_identity::{KeyKind, Timestamp};
+use countersign_identity::{KeyKind, Timestamp, check_claim};
 
 use crate::commands::{
     approvals::ApprovalsCommand,
+    init::InitCommand,
     policy::PolicyCommand,
     stop::{Freeze, Revoke, Thaw},
 };
@@ -151,54 +152,6 @@ pub(crate) struct Quickstart {
     /// Mint a further key, although there is one
     #[arg(long)]
     pub(crate) new_key: bool,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum InitCommand {
-    /// Print, or run, the SQL for a database's logins in PostgreSQL
-    #[command(after_help = "\
-Examples:
-  countersign init postgres --database shop                                   one login, which reads every row
-  countersign init postgres --database shop --tenant-column tenant_id --tenant acme=1 --tenant globex=2
-  countersign init postgres --database shop --apply --as postgres             as the server's administrator
-
-The configuration says which roles: `user@` in the url, or a login for each tenant. Rows of a tenant are those whose tenant column holds the
-tenant's name, or what stands behind `=`. The SQL is one transaction and may be run again. The administrator's password is read from PGPASSWORD.")]
-    Postgres(InitPostgres),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct InitPostgres {
-    /// The database, by its name in the configuration [default: the only one that is PostgreSQL]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) database: Option<String>,
-    /// The column that tells tenants apart, in every table that has it
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) tenant_column: Option<String>,
-    /// What a tenant's rows hold in that column; may be repeated [default: the tenant's name]
-    #[arg(long = "tenant", value_name = "TENANT=VALUE")]
-    pub(crate) tenants: Vec<String>,
-    /// Grant this table only; may be repeated [default: all tables of the schemas]
-    #[arg(long = "table", value_name = "TABLE")]
-    pub(crate) tables: Vec<String>,
-    /// A table that every tenant may read whole; may be repeated
-    #[arg(long, value_name = "TABLE")]
-    pub(crate) shared: Vec<String>,
-    /// A table that may be written, if the configuration says `allow_writes`; may be repeated
-    #[arg(long, value_name = "TABLE")]
-    pub(crate) writable: Vec<String>,
-    /// Leave the rights of PUBLIC as they are
-    #[arg(long)]
-    pub(crate) keep_public: bool,
-    /// From where Countersign connects, for the lines of pg_hba.conf, such as 10.0.0.7/32
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) from: Option<String>,
-    /// Run the SQL instead of printing it
-    #[arg(long, requires = "admin")]
-    pub(crate) apply: bool,
-    /// Who runs it: a role of the configured server, or a url such as postgres://admin@host/shop
-    #[arg(long = "as", value_name = "ROLE|URL")]
-    pub(crate) admin: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -347,6 +300,7 @@ pub(crate) enum KeyCommand {
     #[command(after_help = "\
 Examples:
   countersign token key create --for alice --tenant north --role reader
+  countersign token key create --for bob --tenant north --role reader --claim branch=4711
   countersign token key create --for nightly-report --kind service --tenant north --role reader --days 30")]
     Create {
         /// Whose key it is
@@ -358,6 +312,9 @@ Examples:
         /// A role; may be repeated
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
+        /// What is known of the holder besides, for catalog parameters with `bind = "claim:NAME"`; may be repeated
+        #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+        claims: Vec<(String, String)>,
         /// What holds the key
         #[arg(long, value_enum, default_value_t = Kind::Person)]
         kind: Kind,
@@ -383,6 +340,12 @@ Examples:
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=720))]
         overlap_hours: u32,
     },
+}
+
+fn claim(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    check_claim(name, value).map_err(|rule| rule.to_string())?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What holds a key.

@@ -155,7 +155,8 @@ pub(crate) async fn build(
         redactor,
     })
     .with_state(Arc::clone(&desk) as _, Arc::clone(&desk) as _)
-    .with_stops(Arc::clone(&stops) as _);
+    .with_stops(Arc::clone(&stops) as _)
+    .with_elicitation(config.approval.elicitation);
     Ok(Composed {
         pipeline: Arc::new(pipeline),
         policy,

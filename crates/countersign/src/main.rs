@@ -26,7 +26,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Command, InitCommand, TokenCommand},
+    cli::{Cli, Command, TokenCommand},
+    commands::init::InitCommand,
     print::{Outcome, Printer},
 };
 

@@ -39,7 +39,8 @@ pub(crate) fn doubt(case: &Case) -> String {
         _ => "",
     };
     format!(
-        "in doubt: call {call} used approval {} for {} and was cut off; whether it took effect is not known, and it will not run again",
+        "in doubt: call {call} used approval {} for {} and was cut off; whether it took effect is not known, and it will not run again. \
+         Look at the data, then run `countersign approvals resolve {call} --outcome ran|did-not-run --note HOW`",
         case.id, case.request.call.tool
     )
 }

@@ -4,6 +4,7 @@
 //! one. A file that others could write to is refused: whoever writes it can become anybody.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
@@ -62,6 +63,9 @@ pub struct KeyRecord {
     pub tenant: String,
     /// The roles.
     pub roles: Vec<String>,
+    /// What the operator says of its holder besides, by name: catalog queries can be bound to it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, String>,
     /// When the key was minted.
     #[serde(with = "text")]
     pub created: Timestamp,
@@ -128,6 +132,9 @@ pub enum KeyFileError {
     /// A name breaks the rules.
     #[error(transparent)]
     Name(#[from] crate::names::NameError),
+    /// A claim breaks the rules.
+    #[error(transparent)]
+    Claim(#[from] crate::names::ClaimError),
     /// The operating system has no entropy to give.
     #[error("the operating system gives no random bytes: {0}")]
     Entropy(#[from] getrandom::Error),

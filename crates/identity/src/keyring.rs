@@ -168,6 +168,8 @@ fn entry(record: KeyRecord) -> Entry {
         Principal::new(KEY_ISSUER, record.subject, record.kind.into(), record.tenant, AuthMethod::ApiKey)
             .with_roles(record.roles)
             .with_credential(record.id);
+    let claims = record.claims.into_iter();
+    let principal = claims.fold(principal, |principal, (name, value)| principal.with_claim(name, value));
     Entry {
         sha256: record.sha256,
         expires: record.expires,

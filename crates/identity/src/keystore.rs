@@ -1,11 +1,11 @@
 //! Minting, renewing, revoking and listing API keys: the operator's side of the key file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
     key::{self, ApiKey},
     keyfile::{self, KeyFileError, KeyKind, KeyRecord},
-    names::check_name,
+    names::{check_claim, check_name},
     time::Timestamp,
 };
 
@@ -31,6 +31,8 @@ pub struct NewKey {
     pub tenant: String,
     /// The roles.
     pub roles: Vec<String>,
+    /// What the operator says of the holder besides, by name.
+    pub claims: BTreeMap<String, String>,
     /// How long it lives.
     pub lifetime: Duration,
 }
@@ -72,6 +74,7 @@ impl KeyStore {
         check_name("subject", &new.subject)?;
         check_name("tenant", &new.tenant)?;
         new.roles.iter().try_for_each(|role| check_name("role", role))?;
+        new.claims.iter().try_for_each(|(name, value)| check_claim(name, value))?;
         self.change(|keys| {
             let minted = fresh(keys, new, None, now)?;
             keys.push(minted.record.clone());
@@ -102,6 +105,7 @@ impl KeyStore {
                 kind: old.kind,
                 tenant: old.tenant.clone(),
                 roles: old.roles.clone(),
+                claims: old.claims.clone(),
                 lifetime,
             };
             let minted = fresh(keys, new, Some(id.to_owned()), now)?;
@@ -156,6 +160,7 @@ fn fresh(
         kind: new.kind,
         tenant: new.tenant,
         roles,
+        claims: new.claims,
         created: now,
         expires: now.after(new.lifetime),
         revoked: None,

@@ -25,7 +25,7 @@ pub use keyfile::{KeyFileError, KeyKind, KeyRecord};
 pub use keyring::{KeyRing, MAX_STALENESS};
 pub use keystore::{DEFAULT_LIFETIME, DEFAULT_OVERLAP, KeyStore, Minted, NewKey};
 pub use local::{LocalRefused, LocalUser, process_uid};
-pub use names::{NameError, check_name};
+pub use names::{ClaimError, NameError, check_claim, check_name};
 pub use time::Timestamp;
 
 /// The issuer of every principal that an API key names.

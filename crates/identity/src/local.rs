@@ -1,6 +1,6 @@
 //! The operator behind a stdio process: named in the configuration, and checked against the process's user id.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use countersign_core::{AuthMethod, Principal, PrincipalKind};
 
@@ -20,6 +20,8 @@ pub struct LocalUser {
     pub tenant: String,
     /// The roles.
     pub roles: Vec<String>,
+    /// What is known of them besides, by name: catalog queries can be bound to it.
+    pub claims: BTreeMap<String, String>,
 }
 
 /// The stdio process runs as somebody else.
@@ -48,7 +50,8 @@ impl LocalUser {
         let principal = Principal::new(LOCAL_ISSUER, &self.user, kind, &self.tenant, AuthMethod::LocalUser)
             .with_roles(self.roles.iter().cloned())
             .with_credential(format!("uid:{}", self.uid));
-        Ok(Arc::new(principal))
+        let claims = self.claims.iter();
+        Ok(Arc::new(claims.fold(principal, |principal, (name, value)| principal.with_claim(name, value))))
     }
 }
 

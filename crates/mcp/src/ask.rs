@@ -119,6 +119,10 @@ impl ClientSink for Exchange {
         let _ = self.events.try_send(text);
     }
 
+    fn can_ask(&self, method: &str) -> bool {
+        self.capabilities.allows(method).1
+    }
+
     async fn ask(&self, mut ask: Ask) -> Result<Value, AskError> {
         let (capability, declared) = self.capabilities.allows(ask.method);
         clean(&mut ask.params, &self.pipeline);

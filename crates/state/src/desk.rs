@@ -1,5 +1,7 @@
 //! The desk: where held calls wait for people, and where what people signed is verified and used.
 
+mod confirm;
+mod doubt;
 mod once;
 
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use countersign_core::{
         Approvals, Approved, Approver, AskFailed, BoundCall, Claim, End, Operator, Request, Use, Vote, people,
     },
 };
+
+pub use doubt::Outcome;
 
 use crate::{
     error::StateError,
@@ -46,7 +50,8 @@ pub enum Stage {
     Used {
         /// The call.
         call: String,
-        /// `done`, `undone`, `in doubt` or `running`.
+        /// `done`, `undone`, `in doubt` or `running`; `declined` by the caller's own person; or what somebody found out about a use that
+        /// was in doubt: `ran`, `did-not-run`.
         end: String,
     },
 }
@@ -79,6 +84,8 @@ pub struct Case {
     pub approvers: Vec<Approver>,
     /// Who refused, and why.
     pub denial: Option<Approver>,
+    /// Whose word, given through the client, let it run or ended it, if nobody's signature did.
+    pub confirmed: Option<String>,
     /// Votes that do not count: forged, by unknown or revoked keys, or by people who may not.
     pub void: usize,
 }
@@ -119,20 +126,6 @@ impl Desk {
         let row = self.store.request(id).await?;
         let row = row.ok_or_else(|| StateError::Refused(format!("no request has the id `{id}`")))?;
         self.case(row, &keys, now)
-    }
-
-    /// Uses that were cut off: nobody knows whether they took effect.
-    ///
-    /// # Errors
-    /// If the state cannot answer.
-    pub async fn in_doubt(&self, now: u64) -> Result<Vec<Case>, StateError> {
-        let keys = self.keys().await?;
-        let rows = self.store.open_uses().await?;
-        let cases: Result<Vec<Case>, StateError> =
-            rows.into_iter().map(|row| self.case(row, &keys, now)).collect();
-        let doubtful =
-            |case: &Case| matches!(&case.stage, Stage::Used { end, .. } if end == End::InDoubt.name());
-        Ok(cases?.into_iter().filter(doubtful).collect())
     }
 
     /// Signs a vote on a request with `key`.
@@ -236,9 +229,14 @@ impl Desk {
             stage: Stage::Waiting,
             approvers: Vec::new(),
             denial: None,
+            confirmed: None,
             void: 0,
         };
         for vote in &row.votes {
+            if vote.key == confirm::CONFIRMATION {
+                case.confirmed = Some(vote.operator.clone());
+                continue;
+            }
             match counted(vote, &case.request, keys) {
                 Some((Vote::Approve, approver)) => case.approvers.push(approver),
                 Some((Vote::Deny, approver)) => case.denial = Some(approver),
@@ -316,12 +314,21 @@ impl Approvals for Desk {
         claimed.map_err(|error| error.to_string())
     }
 
+    async fn answer(&self, id: &str, request: &Request, said: Vote, by: Use) -> Result<Claim, String> {
+        let confirmed = self.try_confirm(id, request, said, by).await;
+        confirmed.map_err(|error| error.to_string())
+    }
+
     async fn close(&self, id: &str, by: CallId, end: End, _now: u64) -> Result<(), String> {
         self.store.close(id, &by.to_string(), end.name()).await.map_err(|error| error.to_string())
     }
 }
 
 impl Desk {
+    fn usage(&self, by: Use) -> UseRow {
+        UseRow { call: by.call.to_string(), instance: self.instance.clone(), until: by.until, end: None }
+    }
+
     async fn try_claim(&self, call: &BoundCall, by: Use) -> Result<Claim, StateError> {
         let Some(row) = self.store.pending(call.digest().0, by.now).await? else { return Ok(Claim::Unasked) };
         let keys = self.keys().await?;
@@ -335,18 +342,15 @@ impl Desk {
             (Stage::Denied, Some(denial)) => Ok(Claim::Denied { id, reason: denial.reason }),
             (Stage::Waiting, _) => {
                 let have = u8::try_from(people(call, &approvers)).unwrap_or(u8::MAX);
-                Ok(Claim::Waiting { id, needed: request.needed, have, expires: request.expires })
+                Ok(Claim::Waiting { id, request: Box::new(request), have })
             }
             (Stage::Approved, _) => {
-                let usage = UseRow {
-                    call: by.call.to_string(),
-                    instance: self.instance.clone(),
-                    until: by.until,
-                    end: None,
-                };
                 let used = approvers.iter().map(|approver| approver.key.clone()).collect();
-                match self.store.consume(&id, usage, used).await? {
-                    true => Ok(Claim::Granted(Box::new(Approved { id, request, approvers }))),
+                match self.store.consume(&id, self.usage(by), used).await? {
+                    true => {
+                        let approved = Approved { id, request, approvers, confirmed: false };
+                        Ok(Claim::Granted(Box::new(approved)))
+                    }
                     // Another call was first.
                     false => Ok(Claim::Unasked),
                 }

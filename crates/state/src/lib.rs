@@ -19,7 +19,7 @@ mod stops;
 mod store;
 
 pub use confirmed::Confirmed;
-pub use desk::{Case, Desk, Signature, Stage};
+pub use desk::{Case, Desk, Outcome, Signature, Stage};
 pub use error::StateError;
 pub use operator::{KeyFileError, OperatorKey};
 pub use seal::Seal;

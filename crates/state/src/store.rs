@@ -138,6 +138,10 @@ pub trait Store: Send + Sync {
     /// Notes how the use of a request by this call ended.
     async fn close(&self, id: &str, call: &str, end: &str) -> Result<(), StateError>;
 
+    /// Notes what was found out about the use by this call, if it did not end or ended in doubt. Its idempotency key is done if it `ran`, and
+    /// free if not. Whether there was such a use.
+    async fn resolve(&self, call: &str, end: &str, ran: bool) -> Result<bool, StateError>;
+
     /// Requests whose use did not end, or ended in doubt.
     async fn open_uses(&self) -> Result<Vec<RequestRow>, StateError>;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn call() -> BoundCall {
+pub(super) fn call() -> BoundCall {
     BoundCall {
         tenant: "acme".into(),
         issuer: "keys".into(),

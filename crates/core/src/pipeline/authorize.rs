@@ -63,11 +63,13 @@ fn judge(
     for access in plan.accesses() {
         let decision = policy.decide_access(question, access);
         match (decision.verdict, access.need) {
+            // MUTATE(I4-policy-allow): an Allow beside an error of policy allows
             (Verdict::Allow, _) if decision.error.is_none() => granted.push(access.clone()),
             (_, Need::Filter) if decision.error.is_none() => continue,
             (Verdict::Deny, Need::Maskable) if decision.error.is_none() => {
                 let masked = Access { action: Action::Mask, need: Need::Required, ..access.clone() };
                 let softened = policy.decide_access(question, &masked);
+                // MUTATE(I4-policy-mask): a mask that policy could not decide on is taken
                 if softened.error.is_none() && softened.verdict == Verdict::Allow {
                     policies.extend(softened.policies);
                     granted.push(masked);

@@ -1,19 +1,20 @@
 //! The hold: a call that policy lets through only with people's approval. The first time it is tried out and put to people; the same call,
 //! made again, consumes what they approved.
 
-use super::{Authorized, Pipeline, authorize, permit::PreviewPermit, trail::Trail, unavailable, within};
+use super::{
+    Attempt, Authorized, Pipeline, authorize, permit::PreviewPermit, trail::Trail, unavailable, within,
+};
 use crate::{
     approval::{
-        Approved, AskFailed, BoundCall, Claim, End, LIFETIME_MICROS, Request, ShownPreview, Use, people,
+        Approvals, Approved, AskFailed, BoundCall, Claim, End, LIFETIME_MICROS, Request, ShownPreview, Use,
+        confirmation::may_confirm, people,
     },
-    call::Call,
-    decision::{Foreseen, PolicySet},
+    decision::Foreseen,
     denied::{Denied, Failure, Standing, Subsystem},
     ids::CallId,
     once::OnceKey,
     output::{Reply, rows_json},
     plan::{Access, Plan},
-    registry::Entry,
     tool::{Preview, ToolError},
 };
 use std::{sync::Arc, time::Duration};
@@ -59,14 +60,9 @@ const SLACK: Duration = Duration::from_secs(10);
 
 impl Pipeline {
     /// Lets a call through that needs nobody, or that people approved; puts any other to them. Yields the granted accesses.
-    #[expect(clippy::too_many_arguments, reason = "all that a call has gathered on its way")]
     pub(super) async fn release(
         &self,
-        id: CallId,
-        call: &Call,
-        entry: &Entry,
-        plan: &Plan,
-        policy: &dyn PolicySet,
+        attempt: &Attempt<'_>,
         decided: Authorized,
         held: &mut Held,
         trail: &mut Trail<'_>,
@@ -74,77 +70,80 @@ impl Pipeline {
         if decided.holds == 0 {
             return Ok(decided.granted);
         }
+        let Attempt { id, call, plan, policy, .. } = attempt;
         let approvals = decided.holds;
         let Some(desk) = &self.approvals else {
             return Err(Denied::NotApproved { approvals, standing: Standing::NoChannel }.into());
         };
         let label = self.labels.current(&call.run).map_err(unavailable(Subsystem::State))?;
         let bound = BoundCall::of(call, plan, policy.digest(), label);
-        let by = self.usage(id, plan);
-        match desk.claim(&bound, by).await.map_err(unavailable(Subsystem::State))? {
+        let by = self.usage(*id, plan);
+        let claim = match desk.claim(&bound, by).await.map_err(unavailable(Subsystem::State))? {
+            Claim::Unasked => self.put_to_people(attempt, desk.as_ref(), decided, &bound, trail).await?,
+            asked => asked,
+        };
+        match self.confirm(attempt, desk.as_ref(), claim).await? {
             Claim::Granted(approved) => {
                 trail.approved(&approved);
                 let approved = held.approved.insert(*approved);
                 // Policy sees what approvers saw: it may ask for more people than it did for the bare call.
                 let foreseen = Foreseen { affected: approved.request.preview.affected };
-                let again = authorize(policy, call, plan, Some(foreseen), trail)?;
-                fits(approved, &bound, again.holds.max(approvals), by.now)?;
+                let again = authorize(*policy, call, plan, Some(foreseen), trail)?;
+                let now = self.environment.unix_micros();
+                fits(approved, &bound, attempt, again.holds.max(approvals), now)?;
                 Ok(again.granted)
             }
-            Claim::Waiting { id, needed, have, expires } => {
-                let left = Duration::from_micros(expires.saturating_sub(by.now));
-                Err(Denied::NotApproved { approvals: needed, standing: Standing::Asked { id, have, left } }
-                    .into())
+            Claim::Waiting { id, request, have } => {
+                trail.asked(&id, &request);
+                let left = Duration::from_micros(request.expires.saturating_sub(by.now));
+                let standing = Standing::Asked { id, have, left };
+                Err(Denied::NotApproved { approvals: request.needed, standing }.into())
             }
             Claim::Denied { id, reason } => {
                 Err(Denied::NotApproved { approvals, standing: Standing::Refused { id, reason } }.into())
             }
-            Claim::Unasked => self.put_to_people(id, call, entry, plan, policy, decided, bound, trail).await,
+            Claim::Declined { id } => {
+                Err(Denied::NotApproved { approvals, standing: Standing::Declined { id } }.into())
+            }
+            // The same call, sent twice: the other one has used what was asked for.
+            Claim::Unasked => {
+                Err(Denied::Limited { limit: "approvals", retry_after: Duration::from_secs(1) }.into())
+            }
         }
     }
 
-    /// Tries the call out, asks policy again with what was seen, and stores the request. Always a refusal for now.
-    #[expect(clippy::too_many_arguments, reason = "all that a call has gathered on its way")]
+    /// Tries the call out, asks policy again with what was seen, and stores the request. The call waits then; repeated, it finds the request.
     async fn put_to_people(
         &self,
-        id: CallId,
-        call: &Call,
-        entry: &Entry,
-        plan: &Plan,
-        policy: &dyn PolicySet,
+        attempt: &Attempt<'_>,
+        desk: &dyn Approvals,
         decided: Authorized,
-        bound: BoundCall,
+        bound: &BoundCall,
         trail: &mut Trail<'_>,
-    ) -> Result<Vec<Access>, ToolError> {
-        let Some(desk) = &self.approvals else {
-            return Err(Denied::Unavailable(Subsystem::State).into());
-        };
+    ) -> Result<Claim, ToolError> {
+        let Attempt { id, call, entry, plan, policy } = attempt;
         // INVARIANT: a preview is an effect (locks, load): it is on record before it happens.
         trail.preview().await?;
-        let permit = PreviewPermit::mint(id, Arc::clone(&call.principal), decided.granted);
+        let permit = PreviewPermit::mint(*id, Arc::clone(&call.principal), decided.granted);
         let preview = within(entry.tool.spec().deadline, call, entry.tool.preview(plan, permit)).await?;
         let preview = self.shown(&preview);
-        let again = authorize(policy, call, plan, Some(Foreseen { affected: preview.affected }), trail)?;
+        let again = authorize(*policy, call, plan, Some(Foreseen { affected: preview.affected }), trail)?;
         let now = self.environment.unix_micros();
         let request = Request {
-            call: bound,
+            call: bound.clone(),
             preview,
             policies: again.held_by,
             needed: again.holds.max(decided.holds),
             expires: now.saturating_add(LIFETIME_MICROS),
         };
-        let fresh = self.request_id()?;
-        let id = desk.ask(&fresh, &request, now).await.map_err(|failed| match failed {
+        let id = desk.ask(&self.request_id()?, &request, now).await.map_err(|failed| match failed {
             AskFailed::TooMany => {
                 Denied::Limited { limit: "approvals", retry_after: Duration::from_micros(LIFETIME_MICROS) }
                     .into()
             }
             AskFailed::Unavailable(cause) => unavailable(Subsystem::State)(cause),
         })?;
-        trail.asked(&id, &request);
-        let left = Duration::from_micros(LIFETIME_MICROS);
-        let standing = Standing::Asked { id, have: 0, left };
-        Err(Denied::NotApproved { approvals: request.needed, standing }.into())
+        Ok(Claim::Waiting { id, request: Box::new(request), have: 0 })
     }
 
     /// What approvers see of a preview: redacted.
@@ -197,7 +196,13 @@ impl Pipeline {
 }
 
 /// Whether what people approved is this call, by enough of them, in time. The store has checked the same; it is not believed.
-fn fits(approved: &Approved, bound: &BoundCall, needed: u8, now: u64) -> Result<(), ToolError> {
+fn fits(
+    approved: &Approved,
+    bound: &BoundCall,
+    attempt: &Attempt<'_>,
+    needed: u8,
+    now: u64,
+) -> Result<(), ToolError> {
     let refuse = |cause: &str| {
         let standing = Standing::Refused { id: approved.id.clone(), reason: String::new() };
         let denied = Denied::NotApproved { approvals: needed, standing };
@@ -210,8 +215,14 @@ fn fits(approved: &Approved, bound: &BoundCall, needed: u8, now: u64) -> Result<
     if now >= request.expires {
         return Err(refuse("the approval has expired"));
     }
-    let needed = usize::from(needed.max(request.needed));
-    if people(bound, &approved.approvers) < needed {
+    let needed = needed.max(request.needed);
+    if approved.confirmed {
+        return match may_confirm(&attempt.call.principal, &attempt.plan, needed) {
+            true => Ok(()),
+            false => Err(refuse("the caller's own word is not enough for this call")),
+        };
+    }
+    if people(bound, &approved.approvers) < usize::from(needed) {
         return Err(refuse("fewer people approved than are needed"));
     }
     Ok(())

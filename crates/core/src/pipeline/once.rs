@@ -1,15 +1,13 @@
 //! Idempotency keys on the way of a call: a key that ran before is answered from its record, one under way refuses.
 
-use super::{Pipeline, hold::Held, trail::Trail, unavailable};
+use super::{Attempt, Pipeline, hold::Held, trail::Trail, unavailable};
 use crate::{
-    call::Call,
     denied::{Denied, Subsystem},
     ids::CallId,
     label::{Confidentiality, Integrity, Label},
     once::{Begun, OnceKey},
     output::Reply,
-    plan::{Effect, Plan},
-    registry::Entry,
+    plan::Effect,
     tool::ToolError,
 };
 use std::time::Duration;
@@ -24,22 +22,24 @@ impl Pipeline {
     /// Takes the call's idempotency key, if it has one. Yields the recorded answer if the key ran before: nothing is executed then.
     pub(super) async fn once(
         &self,
-        id: CallId,
-        call: &Call,
-        entry: &Entry,
-        plan: &Plan,
+        attempt: &Attempt<'_>,
         held: &mut Held,
         trail: &mut Trail<'_>,
     ) -> Result<Option<Reply>, ToolError> {
+        let Attempt { id, call, entry, plan, .. } = attempt;
         let Some(given) = entry.tool.once_key(plan.arguments()) else { return Ok(None) };
         let Some(keys) = &self.once else { return Err(Denied::Unavailable(Subsystem::State).into()) };
         let key = OnceKey::new(&call.principal, &plan.spec().name, given, plan.arguments().canonical());
         let field = "/idempotency_key";
-        match keys.begin(key, self.usage(id, plan)).await.map_err(unavailable(Subsystem::State))? {
+        match keys.begin(key, self.usage(*id, plan)).await.map_err(unavailable(Subsystem::State))? {
             Begun::Fresh => {
                 held.once = Some(key);
                 Ok(None)
             }
+            Begun::Ran { call, answer } if answer.is_empty() => Err(ToolError::failed(format!(
+                "call {call} with this idempotency key was cut off; an operator found that it took effect. Its answer is lost, and nothing \
+                 was executed now"
+            ))),
             Begun::Ran { call: first, answer } => {
                 trail.replays(first);
                 trail.intent(Effect::Read).await?;
@@ -47,7 +47,7 @@ impl Pipeline {
                     .map_err(|e| unavailable(Subsystem::State)(e.to_string()))?;
                 let reply =
                     Reply::replayed(answer, RECORDED, self.redactor()).map_err(ToolError::internal)?;
-                let reply = reply.of_call(id);
+                let reply = reply.of_call(*id);
                 trail.outcome(&reply).await?;
                 Ok(Some(reply))
             }

@@ -62,11 +62,16 @@ impl<'p> Trail<'p> {
     /// People were asked.
     pub(super) fn asked(&mut self, id: &str, request: &Request) {
         let digest = request.digest().0.to_string();
-        let needed = request.needed;
-        self.approval = Some(record::Approval { id: id.to_owned(), digest, needed, approvers: Vec::new() });
+        self.approval = Some(record::Approval {
+            id: id.to_owned(),
+            digest,
+            needed: request.needed,
+            approvers: Vec::new(),
+            confirmed: None,
+        });
     }
 
-    /// People approved: the intent names who, with their signatures.
+    /// People approved, or the caller's own person did: the intent names who, with their signatures.
     pub(super) fn approved(&mut self, approved: &Approved) {
         self.asked(&approved.id, &approved.request);
         let signed = approved.approvers.iter().map(|approver| record::Signed {
@@ -76,8 +81,13 @@ impl<'p> Trail<'p> {
             reason: self.pipeline.redactor().line(&approver.reason).into_owned(),
         });
         let signed = signed.collect();
+        let confirmed = approved.confirmed.then(|| record::Confirmed {
+            by: approved.request.call.requester().to_owned(),
+            through: "elicitation",
+        });
         if let Some(approval) = &mut self.approval {
             approval.approvers = signed;
+            approval.confirmed = confirmed;
         }
     }
 

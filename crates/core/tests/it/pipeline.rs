@@ -156,6 +156,33 @@ async fn an_optional_access_whose_policy_errs_refuses_the_call() {
 }
 
 #[tokio::test]
+async fn an_allow_that_comes_beside_an_error_of_policy_denies() {
+    let world = world();
+    *world.tool.accesses.lock().unwrap() = vec![Access::required(Action::Read, table("a"))];
+    assert!(world.pipeline.run(probe(GOOD)).await.is_ok());
+    world.policy.error.lock().unwrap().push(table("a").to_string());
+    let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
+    assert_eq!(refused.denied, Denied::Unavailable(Subsystem::Policy));
+    assert_eq!(world.events().iter().filter(|event| *event == "execute").count(), 1);
+}
+
+#[tokio::test]
+async fn a_column_is_masked_where_policy_says_so_and_not_where_it_errs() {
+    let world = world();
+    let object = Object::Column { database: "shop".into(), table: "a".into(), column: "b".into() };
+    *world.tool.accesses.lock().unwrap() = vec![Access::maskable(object.clone())];
+    world.policy.deny.lock().unwrap().push(object.to_string());
+    assert!(world.pipeline.run(probe(GOOD)).await.is_err(), "it may not be read");
+    world.policy.mask.lock().unwrap().push(object.to_string());
+    assert!(world.pipeline.run(probe(GOOD)).await.is_ok());
+    assert_eq!(*world.tool.granted.lock().unwrap(), [format!("mask {object}")]);
+    world.policy.error.lock().unwrap().push(format!("mask {object}"));
+    let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
+    assert_eq!(refused.denied.code(), "forbidden");
+    assert_eq!(world.events().iter().filter(|event| *event == "execute").count(), 1);
+}
+
+#[tokio::test]
 async fn a_deadline_stops_the_work_and_says_so() {
     let world = world();
     *world.tool.delay.lock().unwrap() = Duration::from_secs(60);

@@ -84,6 +84,8 @@ pub struct Rules {
     pub deny: Mutex<Vec<String>>,
     pub hold: Mutex<Vec<(String, u8)>>,
     pub error: Mutex<Vec<String>>,
+    /// Objects that may be read masked.
+    pub mask: Mutex<Vec<String>>,
     pub absent: AtomicBool,
     /// Rules that are asked as well and decide nothing.
     pub observed: Mutex<Option<Arc<Rules>>>,
@@ -127,7 +129,13 @@ impl PolicySet for View {
         }
     }
     fn decide_access(&self, _question: &CallQuestion<'_>, access: &Access) -> Decision {
-        self.decide(&access.object.to_string())
+        let object = access.object.to_string();
+        match access.action {
+            Action::Mask if self.0.mask.lock().unwrap().contains(&object) => {
+                self.decide(&format!("mask {object}"))
+            }
+            _ => self.decide(&object),
+        }
     }
     fn observed(&self) -> Option<&dyn PolicySet> {
         self.1.as_deref().map(|view| view as &dyn PolicySet)

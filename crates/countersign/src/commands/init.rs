@@ -1,14 +1,15 @@
 //! `init postgres`: the SQL that makes least-privilege logins and row security for tenants, printed for somebody to read, or run.
 
 mod apply;
+mod args;
 mod script;
 
 use std::{collections::BTreeMap, path::Path};
 
+pub(crate) use self::args::{InitCommand, InitPostgres};
 use self::script::{From, Plan, PlannedLogin};
 use super::{configuration, runtime};
 use crate::{
-    cli::InitPostgres,
     config::{Config, Database, Host, Logins, Postgres, Source},
     print::{Exit, Failure, Outcome, Printer, Style, line},
 };

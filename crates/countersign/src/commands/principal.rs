@@ -22,11 +22,14 @@ pub(crate) fn find(config: &Config, name: &str) -> Result<Arc<Principal>, Failur
     let active: Vec<&KeyRecord> = keys.iter().filter(|key| state(key, now) == "active").collect();
     let found: Vec<&KeyRecord> =
         active.iter().copied().filter(|key| key.id == name || key.subject == name).collect();
-    let rights = |key: &KeyRecord| (key.subject.clone(), key.tenant.clone(), key.roles.clone());
+    let rights =
+        |key: &KeyRecord| (key.subject.clone(), key.tenant.clone(), key.roles.clone(), key.claims.clone());
     match found.as_slice() {
         [one, others @ ..] if others.iter().all(|other| rights(other) == rights(one)) => {
-            let principal =
-                Principal::new(KEY_ISSUER, &one.subject, one.kind.into(), &one.tenant, AuthMethod::ApiKey);
+            let principal = one.claims.iter().fold(
+                Principal::new(KEY_ISSUER, &one.subject, one.kind.into(), &one.tenant, AuthMethod::ApiKey),
+                |principal, (name, value)| principal.with_claim(name, value),
+            );
             Ok(Arc::new(principal.with_roles(one.roles.clone()).with_credential(&one.id)))
         }
         [] => {

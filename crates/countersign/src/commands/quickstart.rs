@@ -129,6 +129,7 @@ fn mint(config: &Config, further: bool) -> Result<Key, countersign_identity::Key
         kind: KeyKind::Person,
         tenant: local.map_or_else(|| TENANT.to_owned(), |local| local.tenant.clone()),
         roles: local.map_or_else(|| vec!["operator".to_owned()], |local| local.roles.clone()),
+        claims: local.map_or_else(Default::default, |local| local.claims.clone()),
         lifetime: DEFAULT_LIFETIME,
     };
     store.mint(new, now).map(|minted| Key::Minted(Box::new(minted)))

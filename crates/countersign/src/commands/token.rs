@@ -20,12 +20,13 @@ pub(crate) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcom
     let store = KeyStore::at(&config.identity.keys);
     let now = Timestamp::now();
     match command {
-        KeyCommand::Create { subject, tenant, roles, kind, days } => {
+        KeyCommand::Create { subject, tenant, roles, claims, kind, days } => {
             let new = NewKey {
                 subject: subject.clone(),
                 kind: (*kind).into(),
                 tenant: tenant.clone(),
                 roles: roles.clone(),
+                claims: claims.iter().cloned().collect(),
                 lifetime: Duration::from_secs(u64::from(*days) * DAY),
             };
             let minted = store.mint(new, now).map_err(failure)?;
@@ -127,6 +128,7 @@ fn row(key: &KeyRecord, now: Timestamp) -> serde_json::Value {
         "kind": key.kind,
         "tenant": key.tenant,
         "roles": key.roles,
+        "claims": key.claims,
         "created": key.created.to_string(),
         "expires": key.expires.to_string(),
         "revoked": key.revoked.map(|time| time.to_string()),

@@ -13,7 +13,8 @@ use countersign_core::{
 use countersign_identity::LocalUser;
 
 use super::{
-    Anonymous, Audit, Catalog, Config, Danger, Database, Identity, Limits, Policy, Server, State, databases,
+    Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Identity, Limits, Policy, Server, State,
+    databases,
     error::Problem,
     kind::Value,
     programs,
@@ -74,6 +75,7 @@ impl Settings<'_> {
             state: State { dir: self.path("state.dir")? },
             identity: Identity { keys: self.path("identity.keys")?, local: self.local()? },
             policy: Policy { dir: self.path("policy.dir")?, observe: self.path("policy.observe") },
+            approval: Approval { elicitation: self.flag("approval.elicitation")? },
             audit: Audit {
                 dir: self.path("audit.dir")?,
                 reserve: self.number("audit.reserve")?,
@@ -112,11 +114,16 @@ impl Settings<'_> {
         if !self.raw.has_table("identity.local") {
             return Some(None);
         }
+        let claim = |name: String| {
+            let value = self.text(&format!("identity.local.claims.{name}"))?;
+            Some((name, value))
+        };
         Some(Some(LocalUser {
             uid: self.count("identity.local.uid")?,
             user: self.text("identity.local.user")?,
             tenant: self.text("identity.local.tenant")?,
             roles: self.texts("identity.local.roles")?,
+            claims: self.raw.names("identity.local.claims").into_iter().filter_map(claim).collect(),
         }))
     }
 

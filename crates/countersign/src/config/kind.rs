@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use countersign_identity::check_name;
+use countersign_identity::{check_claim, check_name};
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Flag,
     /// One name of a subject, tenant or role.
     Name(&'static str),
+    /// The value of a claim.
+    Claim,
     /// Several such names.
     Names(&'static str),
     /// Where a database is.
@@ -126,7 +128,7 @@ impl Kind {
                 Ok(Value::Span(Duration::from_millis(millis)))
             }
             (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
-            (Kind::Name(_) | Kind::OneOf(_) | Kind::Login | Kind::Line(_), DeValue::String(text))
+            (Kind::Name(_) | Kind::Claim | Kind::OneOf(_) | Kind::Login | Kind::Line(_), DeValue::String(text))
                 if self.admits(text) =>
             {
                 Ok(Value::Text(text.to_string()))
@@ -176,6 +178,7 @@ impl Kind {
             }
             Kind::Flag => "true or false, without quotes".into(),
             Kind::Name(what) => format!("a {what}: 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`"),
+            Kind::Claim => "text of 1-256 characters without control characters".into(),
             Kind::Names(what) => {
                 format!("a list of {what}s, each 1-64 characters of A-Z, a-z, 0-9, `.`, `_`, `@` or `-`")
             }
@@ -209,6 +212,7 @@ impl Kind {
             Kind::Span { .. } => json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}),
             Kind::Flag => json!({"type": "boolean"}),
             Kind::Name(_) => json!({"type": "string", "pattern": NAME_PATTERN}),
+            Kind::Claim => json!({"type": "string", "minLength": 1, "maxLength": 256}),
             Kind::Names(_) => json!({"type": "array", "items": {"type": "string", "pattern": NAME_PATTERN}}),
             Kind::DatabaseUrl => json!({"type": "string", "pattern": "^(sqlite:|postgres(ql)?://|odbc:).+$"}),
             Kind::OneOf(words) => json!({"enum": words}),
@@ -230,6 +234,7 @@ impl Kind {
     fn admits(self, text: &str) -> bool {
         match self {
             Kind::Name(what) | Kind::Names(what) => check_name(what, text).is_ok(),
+            Kind::Claim => check_claim("value", text).is_ok(),
             Kind::OneOf(words) => words.contains(&text),
             Kind::Login => (1..=63).contains(&text.len()) && !text.chars().any(char::is_control),
             Kind::Line(most) | Kind::Lines(most) => {

@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) identity: Identity,
     /// `[policy]`
     pub(crate) policy: Policy,
+    /// `[approval]`
+    pub(crate) approval: Approval,
     /// `[audit]`
     pub(crate) audit: Audit,
     /// `[limits]`
@@ -133,6 +135,13 @@ pub(crate) struct Policy {
     pub(crate) dir: PathBuf,
     /// The directory of policies that are only observed.
     pub(crate) observe: Option<PathBuf>,
+}
+
+/// `[approval]`
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Approval {
+    /// Whether the caller's own person may confirm low-impact writes through the client.
+    pub(crate) elicitation: bool,
 }
 
 /// `[audit]`

@@ -70,9 +70,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("identity.local.user", Kind::Name("subject"), Required, "Who that user is in policies and records."),
     setting("identity.local.tenant", Kind::Name("tenant"), Required, "The tenant of that user."),
     setting("identity.local.roles", Kind::Names("role"), Is("[]"), "The roles of that user."),
+    setting("identity.local.claims.*", Kind::Claim, Absent, "What is known of that user besides: catalog parameters can be bound to it."),
 
     setting("policy.dir", Kind::Path, Is(r#""policies""#), "The directory of Cedar policies (`*.cedar`, and `roles.toml`)."),
     setting("policy.observe", Kind::Path, Absent, "A directory of policies that are asked as well and decide nothing: where they differ is put on record."),
+
+    setting("approval.elicitation", Kind::Flag, Is("false"), "Lets the caller's own person confirm write-low calls through the client, instead of an approver; a client could answer by itself."),
 
     setting("audit.dir", Kind::Path, Is(r#""audit""#), "The directory of the audit log."),
     setting("audit.reserve", Kind::Size { min: 0, max: 1024 * GIB }, Is(r#""64 MiB""#), "Calls are refused when less disk than this is free, so that outcomes can still be written."),

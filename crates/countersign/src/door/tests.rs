@@ -10,7 +10,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn mint(store: &KeyStore, subject: &str, at: Timestamp) -> Minted {
     let (kind, tenant) = (KeyKind::Person, "acme".to_owned());
-    let new = NewKey { subject: subject.into(), kind, tenant, roles: Vec::new(), lifetime: HOUR };
+    let new = NewKey {
+        subject: subject.into(),
+        kind,
+        tenant,
+        roles: Vec::new(),
+        claims: Default::default(),
+        lifetime: HOUR,
+    };
     store.mint(new, at).unwrap()
 }
 

@@ -52,6 +52,9 @@ fn show_says_where_every_setting_comes_from() {
       [policy]
       dir = "policies"                         # line 24
 
+      [approval]
+      elicitation = false                      # default
+
       [audit]
       dir = "audit"                            # line 28
       reserve = "64 MiB"                       # default

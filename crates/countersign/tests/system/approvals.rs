@@ -80,20 +80,6 @@ fn write(client: &mut Client, sql: &str) -> Value {
     client.call("write_shop", json!({"statement": sql}))
 }
 
-/// The id of the request that a held call was answered with.
-pub fn held(result: &Value) -> String {
-    let text = text_of(result);
-    assert_eq!(result["isError"], true, "{text}");
-    assert!(text.contains("not approved yet") && text.contains("nothing was executed"), "{text}");
-    let at = text.find("ap-").unwrap();
-    text[at..at + 11].to_owned()
-}
-
-fn affected(result: &Value) -> u64 {
-    assert_ne!(result["isError"], true, "{}", text_of(result));
-    result["structuredContent"]["affected"].as_u64().unwrap()
-}
-
 const RAISE: &str = "UPDATE customers SET credit = credit + 1 WHERE id = 2";
 
 #[test]
@@ -301,6 +287,32 @@ fn a_crash_between_consuming_and_executing_leaves_doubt_and_never_a_second_try()
     assert_eq!(world.ask("SELECT count(*) FROM orders"), 0, "it was not executed again");
     let doubts = world.command(&["audit", "search", "approval-in-doubt", "--json"]);
     assert!(doubts.contains(&id), "{doubts}");
+
+    // Somebody looks, and says what they found.
+    let listed: Value = serde_json::from_str(&world.command(&["approvals", "show", &id, "--json"])).unwrap();
+    assert_eq!(listed["state"], "in doubt");
+    let resolve = |call: &str| {
+        world.try_command(&[
+            "approvals",
+            "resolve",
+            call,
+            "--outcome",
+            "did-not-run",
+            "--note",
+            "no such order in the table",
+        ])
+    };
+    assert!(!resolve("019ab3c4-7d2e-7f00-8a11-2233445566aa").status.success(), "no such call");
+    assert!(resolve(&id).status.success());
+    assert!(!resolve(&id).status.success(), "it is settled");
+    let record = world.command(&["audit", "search", "approval-resolved", "--json"]);
+    assert!(record.contains("did-not-run") && record.contains("no such order in the table"), "{record}");
+    assert!(!world.command(&["approvals", "list"]).contains("in doubt"));
+    // The key is free again; the approval is not.
+    let anew = held(&ann.call("write_shop", keyed.clone()));
+    assert_ne!(anew, id);
+    assert!(world.approve(&anew, &bob).status.success());
+    assert_eq!(affected(&ann.call("write_shop", keyed)), 1);
 }
 
 #[test]

@@ -14,10 +14,12 @@
 mod approvals;
 mod cancel;
 mod catalog;
+mod claims;
 mod corpus;
 mod corpus_postgres;
 mod crash;
 mod disk;
+mod elicitation;
 mod init;
 mod isolation;
 mod paging;

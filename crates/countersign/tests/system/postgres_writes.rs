@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use countersign_testbed::Postgres;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::world::*;
 
@@ -64,20 +64,6 @@ fn enroll(world: &World, name: &str) -> PathBuf {
 fn approve(world: &World, id: &str, key: &Path) {
     let key = key.to_str().unwrap();
     world.command(&["approvals", "approve", id, "--key", key, "--reason", "ticket 4711"]);
-}
-
-/// The id of the request that a held call was answered with.
-fn held(result: &Value) -> String {
-    let text = text_of(result);
-    assert_eq!(result["isError"], true, "{text}");
-    assert!(text.contains("not approved yet") && text.contains("nothing was executed"), "{text}");
-    let at = text.find("ap-").unwrap();
-    text[at..at + 11].to_owned()
-}
-
-fn affected(result: &Value) -> u64 {
-    assert_ne!(result["isError"], true, "{}", text_of(result));
-    result["structuredContent"]["affected"].as_u64().unwrap()
 }
 
 /// Customers whose status is not the usual one, in order: `id status` each.

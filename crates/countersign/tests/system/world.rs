@@ -246,6 +246,8 @@ pub struct Client {
     key: String,
     stream: Option<BufReader<TcpStream>>,
     next: u64,
+    /// What it says it can do.
+    pub capabilities: Value,
 }
 
 /// An HTTP answer.
@@ -274,7 +276,7 @@ impl Answer {
 
 impl Client {
     pub fn new(port: u16, key: &str) -> Client {
-        Client { port, key: key.into(), stream: None, next: 1 }
+        Client { port, key: key.into(), stream: None, next: 1, capabilities: json!({}) }
     }
 
     /// The result of a tool call; panics on a protocol error.
@@ -303,7 +305,7 @@ impl Client {
     pub fn send_modern(&mut self, id: u64, method: &str, mut params: Value) -> std::io::Result<()> {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": MODERN,
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientCapabilities": self.capabilities,
             "io.modelcontextprotocol/clientInfo": {"name": "system-test", "version": "1"}
         });
         let name = params.get("name").or(params.get("uri")).and_then(Value::as_str).map(str::to_owned);
@@ -399,6 +401,11 @@ pub struct StdioClient {
 
 impl StdioClient {
     pub fn start(config: &Path) -> StdioClient {
+        StdioClient::start_with(config, json!({}))
+    }
+
+    /// With the capabilities that it declares.
+    pub fn start_with(config: &Path, capabilities: Value) -> StdioClient {
         let mut child = Command::new(BINARY)
             .args(["stdio", "--config"])
             .arg(config)
@@ -410,7 +417,7 @@ impl StdioClient {
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut client = StdioClient { child, stdin, stdout, next: 1 };
-        let hello = json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        let hello = json!({"protocolVersion": LEGACY, "capabilities": capabilities, "clientInfo": {"name": "t", "version": "1"}});
         client.request("initialize", hello).expect("initialize");
         client.write(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).unwrap();
         client
@@ -458,6 +465,21 @@ impl Drop for StdioClient {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The id of the request that a held call was answered with.
+pub fn held(result: &Value) -> String {
+    let text = text_of(result);
+    assert_eq!(result["isError"], true, "{text}");
+    assert!(text.contains("not approved yet") && text.contains("nothing was executed"), "{text}");
+    let at = text.find("ap-").unwrap();
+    text[at..at + 11].to_owned()
+}
+
+/// How many rows a write changed.
+pub fn affected(result: &Value) -> u64 {
+    assert_ne!(result["isError"], true, "{}", text_of(result));
+    result["structuredContent"]["affected"].as_u64().unwrap()
 }
 
 /// The text of all content blocks.

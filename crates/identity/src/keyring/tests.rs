@@ -28,6 +28,7 @@ impl Fixture {
             kind: KeyKind::Person,
             tenant: tenant.into(),
             roles: vec!["analyst".into()],
+            claims: [("branch".to_owned(), "north".to_owned())].into(),
             lifetime: HOUR,
         };
         self.store.mint(new, Timestamp::now()).unwrap()

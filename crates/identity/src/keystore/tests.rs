@@ -18,6 +18,7 @@ fn alice() -> NewKey {
         kind: KeyKind::Person,
         tenant: "acme".into(),
         roles: vec!["operator".into(), "analyst".into(), "operator".into()],
+        claims: BTreeMap::new(),
         lifetime: DEFAULT_LIFETIME,
     }
 }
@@ -101,8 +102,10 @@ fn what_cannot_be_minted_or_found() {
         NewKey { subject: "a b".into(), ..alice() },
         NewKey { tenant: String::new(), ..alice() },
         NewKey { roles: vec!["x\"".into()], ..alice() },
+        NewKey { claims: [("a b".to_owned(), "x".to_owned())].into(), ..alice() },
+        NewKey { claims: [("branch".to_owned(), "a\nb".to_owned())].into(), ..alice() },
     ] {
-        assert!(matches!(store.mint(new, now), Err(KeyFileError::Name(_))));
+        assert!(matches!(store.mint(new, now), Err(KeyFileError::Name(_) | KeyFileError::Claim(_))));
     }
     assert_eq!(store.list().unwrap(), []);
     let missing = store.revoke("key-nothing", now).unwrap_err();

@@ -3,7 +3,13 @@
 use super::*;
 
 fn operator(uid: u32) -> LocalUser {
-    LocalUser { uid, user: "alice".into(), tenant: "acme".into(), roles: vec!["operator".into()] }
+    LocalUser {
+        uid,
+        user: "alice".into(),
+        tenant: "acme".into(),
+        roles: vec!["operator".into()],
+        claims: [("branch".to_owned(), "north".to_owned())].into(),
+    }
 }
 
 #[test]
@@ -14,6 +20,7 @@ fn the_configured_user_is_the_operator() {
     assert_eq!((principal.issuer(), principal.subject(), principal.tenant()), ("local", "alice", "acme"));
     assert_eq!(principal.kind(), PrincipalKind::Person);
     assert_eq!(principal.roles(), ["operator"]);
+    assert_eq!(principal.claim("branch"), Some("north"));
 }
 
 #[test]

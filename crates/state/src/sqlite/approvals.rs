@@ -118,9 +118,15 @@ pub(super) fn close(t: &Transaction<'_>, id: &str, call: &str, end: &str) -> Res
     }
 }
 
+pub(super) fn resolve(t: &Transaction<'_>, call: &str, end: &str) -> Result<bool, StateError> {
+    // MUTATE(J2-resolve): what is settled can be settled otherwise
+    let sql = "UPDATE approvals SET ended = ?2 WHERE call = ?1 AND state = 'consumed' AND (ended IS NULL OR ended = 'in doubt')";
+    Ok(t.execute(sql, [call, end])? == 1)
+}
+
 /// Requests that are long over; those in doubt stay.
 pub(super) fn forget(t: &Transaction<'_>, before: u64) -> Result<(), StateError> {
-    let over = "SELECT id FROM approvals WHERE expires < ?1 AND (state <> 'consumed' OR ended IN ('done', 'undone'))";
+    let over = "SELECT id FROM approvals WHERE expires < ?1 AND (state <> 'consumed' OR ended <> 'in doubt')";
     t.execute(&format!("DELETE FROM votes WHERE approval IN ({over})"), [time(before)])?;
     t.execute(&format!("DELETE FROM approvals WHERE id IN ({over})"), [time(before)])?;
     Ok(())

@@ -147,6 +147,18 @@ impl Store for SqliteStore {
         self.step(move |t| approvals::close(t, &id, &call, &end)).await
     }
 
+    async fn resolve(&self, call: &str, end: &str, ran: bool) -> Result<bool, StateError> {
+        let (call, end) = (call.to_owned(), end.to_owned());
+        self.step(move |t| {
+            let resolved = approvals::resolve(t, &call, &end)?;
+            if resolved {
+                once::resolve(t, &call, ran)?;
+            }
+            Ok(resolved)
+        })
+        .await
+    }
+
     async fn open_uses(&self) -> Result<Vec<RequestRow>, StateError> {
         self.step(approvals::open_uses).await
     }

@@ -61,6 +61,18 @@ pub(super) fn free(t: &Transaction<'_>, key: [u8; 32], call: &str) -> Result<(),
     owned(t.execute("DELETE FROM once_keys WHERE key = ?1 AND call = ?2", params![key, call])?)
 }
 
+/// Ends the doubt about a call, if it has a key. One that ran has no answer any more.
+pub(super) fn resolve(t: &Transaction<'_>, call: &str, ran: bool) -> Result<(), StateError> {
+    let sql = match ran {
+        true => {
+            "UPDATE once_keys SET phase = 'done', answer = '' WHERE call = ?1 AND phase IN ('executing', 'in doubt')"
+        }
+        false => "DELETE FROM once_keys WHERE call = ?1 AND phase IN ('executing', 'in doubt')",
+    };
+    t.execute(sql, [call])?;
+    Ok(())
+}
+
 /// INVARIANT: only the call that has a key changes it; another one may have taken it over.
 fn owned(changed: usize) -> Result<(), StateError> {
     match changed {

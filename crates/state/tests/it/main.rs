@@ -11,5 +11,7 @@
 
 mod conformance;
 mod desk;
+mod doubt;
 mod once;
+mod requester;
 mod support;

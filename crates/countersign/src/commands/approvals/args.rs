@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use countersign_state::Outcome;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ApprovalsCommand {
@@ -33,6 +34,25 @@ Nobody can approve their own call. The caller then repeats the call, which runs 
     Approve(Vote),
     /// Refuse a request; the caller is told the reason
     Deny(Vote),
+    /// Settle a call that was cut off: say whether it took effect, after a look at the data
+    #[command(after_help = "\
+Examples:
+  countersign approvals list                          calls in doubt are among them
+  countersign approvals resolve 019ab3c4-7d2e-7f00-8a11-2233445566aa --outcome did-not-run --note 'no such order'
+
+The approval stays used. After did-not-run the caller may repeat the call with the same idempotency key, and it is held anew; after ran the
+key answers that it took effect. Nothing is executed here. The finding goes into the record, with the user id that gave it.")]
+    Resolve {
+        /// The id of the call, or of its request
+        #[arg(value_name = "CALL")]
+        call: String,
+        /// What the data shows
+        #[arg(long, value_enum)]
+        outcome: Found,
+        /// How you know; it goes into the record
+        #[arg(long)]
+        note: String,
+    },
     /// Make an operator's key and enrol it here
     #[command(after_help = "\
 Examples:
@@ -69,6 +89,24 @@ pub(crate) struct Vote {
     /// Why; it goes into the record
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
+}
+
+/// What somebody found out about a call that was cut off.
+#[derive(Clone, Copy, ValueEnum, Debug)]
+pub(crate) enum Found {
+    /// It took effect
+    Ran,
+    /// It did not
+    DidNotRun,
+}
+
+impl From<Found> for Outcome {
+    fn from(found: Found) -> Outcome {
+        match found {
+            Found::Ran => Outcome::Ran,
+            Found::DidNotRun => Outcome::DidNotRun,
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]

@@ -7,8 +7,9 @@ mod show;
 use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use countersign_core::approval::{Vote, people};
+use countersign_identity::process_uid;
 use countersign_redact::Redactor;
-use countersign_state::{Case, Desk, OperatorKey, Stage, StateError};
+use countersign_state::{Case, Desk, OperatorKey, Outcome as Found, Stage, StateError};
 
 pub(crate) use args::{ApprovalsCommand, KeysCommand};
 
@@ -50,6 +51,7 @@ pub(crate) fn run(command: &ApprovalsCommand, file: &Path, printer: Printer) -> 
         }
         ApprovalsCommand::Approve(vote) => office.vote(vote, Vote::Approve),
         ApprovalsCommand::Deny(vote) => office.vote(vote, Vote::Deny),
+        ApprovalsCommand::Resolve { call, outcome, note } => office.resolve(call, (*outcome).into(), note),
         ApprovalsCommand::Enroll { name, also, tenant, out } => {
             keys::enroll(&office, name, also, tenant.as_deref(), out.as_deref())
         }
@@ -110,6 +112,31 @@ impl Office {
         Ok(Exit::Ok)
     }
 
+    /// Puts on record what somebody found out about a call that was cut off, and settles it.
+    fn resolve(&self, call: &str, outcome: Found, note: &str) -> Outcome {
+        let case = self.wait(self.desk.doubtful(call, unix_micros()))?;
+        let Stage::Used { call, .. } = &case.stage else {
+            return Err(Failure::usage(format!("no call `{call}` is in doubt")));
+        };
+        let (uid, _) = process_uid();
+        let detail = format!("call {call} approval {} {} by uid {uid}: {note}", case.id, outcome.name());
+        // INVARIANT: no doubt ends that is not on record.
+        self.record("approval-resolved", &detail)?;
+        self.wait(self.desk.resolve(&case, outcome))?;
+        if self.printer.json {
+            let case = self.wait(self.desk.find(&case.id, unix_micros()))?;
+            self.printer.value(&show::json(&case, &self.redactor));
+            return Ok(Exit::Ok);
+        }
+        self.printer.say(&match outcome {
+            Found::Ran => format!("call {call} took effect; its approval is used up"),
+            Found::DidNotRun => {
+                format!("call {call} did not run; its approval is used up, and the call may be made again")
+            }
+        });
+        Ok(Exit::Ok)
+    }
+
     fn wait<T>(&self, work: impl Future<Output = Result<T, StateError>>) -> Result<T, Failure> {
         self.runtime.block_on(work).map_err(|error| match error {
             StateError::Refused(why) => Failure::usage(why),
@@ -127,7 +154,7 @@ impl Office {
 fn is_open(case: &Case) -> bool {
     match &case.stage {
         Stage::Waiting | Stage::Approved => true,
-        Stage::Used { end, .. } => !matches!(end.as_str(), "done" | "undone"),
+        Stage::Used { end, .. } => matches!(end.as_str(), "running" | "in doubt"),
         Stage::Denied | Stage::Expired => false,
     }
 }

@@ -51,7 +51,7 @@ fn style(stage: &Stage) -> Style {
     match stage {
         Stage::Waiting => Style::Warn,
         Stage::Approved => Style::Good,
-        Stage::Used { end, .. } if end == "done" => Style::Good,
+        Stage::Used { end, .. } if matches!(end.as_str(), "done" | "ran") => Style::Good,
         Stage::Used { .. } | Stage::Denied => Style::Bad,
         Stage::Expired => Style::Dim,
     }
@@ -135,6 +135,9 @@ pub(super) fn whole(case: &Case, redactor: &Redactor, printer: Printer) {
     if let Some(denial) = &case.denial {
         field("denied", &clean(&format!("by {}: {}", denial.operator.name, denial.reason)));
     }
+    if let (Some(name), true) = (&case.confirmed, case.approvers.is_empty()) {
+        field("answered", &clean(&format!("by {name}, the requester, through the client; nobody signed")));
+    }
     if case.void > 0 {
         field(
             "void",
@@ -142,6 +145,14 @@ pub(super) fn whole(case: &Case, redactor: &Redactor, printer: Printer) {
         );
     }
     field("digest", &case.request.digest().0.to_string());
+    if let Stage::Used { call, end } = &case.stage
+        && end == "in doubt"
+    {
+        printer.say(&format!(
+            "\nlook at the data, then: countersign approvals resolve {} --outcome ran|did-not-run --note HOW",
+            clean(call)
+        ));
+    }
     if case.stage == Stage::Waiting {
         printer.say(&format!(
             "\nto approve: countersign approvals approve {} --key FILE\nto refuse:  countersign approvals deny {} --key FILE --reason WHY",
@@ -222,6 +233,7 @@ pub(super) fn json(case: &Case, redactor: &Redactor) -> Value {
             "name": one.operator.name, "key": one.key, "reason": clean(&one.reason), "signature": one.signature
         })).collect::<Vec<_>>(),
         "denied": case.denial.as_ref().map(|one| json!({"name": one.operator.name, "reason": clean(&one.reason)})),
+        "confirmed": case.confirmed.as_ref().map(|name| json!({"by": name, "through": "elicitation"})),
         "void": case.void,
     })
 }
