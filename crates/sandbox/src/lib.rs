@@ -20,9 +20,13 @@ mod engine;
 mod jail;
 
 #[cfg(target_os = "linux")]
+mod capture;
+#[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
 mod contain;
+#[cfg(all(target_os = "linux", feature = "container"))]
+mod container;
 #[cfg(target_os = "linux")]
 mod door;
 #[cfg(target_os = "linux")]
@@ -42,6 +46,8 @@ mod wire;
 
 #[cfg(target_os = "linux")]
 pub use child::Child;
+#[cfg(all(target_os = "linux", feature = "container"))]
+pub use container::{ContainerConfig, ContainerEngine};
 pub use engine::{Grade, Launcher, Report, Sandbox, self_test};
 pub use jail::{
     Bind, Captured, Collect, Finished, InputFile, Jail, JailError, JailLimits, NOBODY, ResultFile, SCRATCH,

@@ -1,7 +1,8 @@
 //! The files that a program left in its scratch folder. Everything in there is hostile: names, links, sizes.
 
 use std::{
-    io::Read as _,
+    fs::File,
+    io::{self, Read as _, Write as _},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
@@ -10,11 +11,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::report;
-use crate::{
-    jail::{Collect, JailError, ResultFile},
-    wire::{Writer, write_file},
-};
+use crate::jail::{Collect, InputFile, ResultFile};
 
 /// Folders nested deeper than this are not looked into.
 const DEPTH: usize = 16;
@@ -22,7 +19,7 @@ const DEPTH: usize = 16;
 const ENTRIES: u64 = 4096;
 
 /// An input file as it was laid in.
-pub(super) struct Known {
+pub(crate) struct Known {
     device: u64,
     inode: u64,
     size: i64,
@@ -30,7 +27,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn of(folder: &OwnedFd, name: &str) -> Result<Known, Errno> {
+    fn of(folder: &OwnedFd, name: &str) -> Result<Known, Errno> {
         Ok(Known::from(&rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
@@ -49,13 +46,24 @@ impl Known {
     }
 }
 
-/// Sends every new or changed regular file, then how many were left out.
-pub(super) fn collect(
+/// Lays files into a scratch folder.
+pub(crate) fn lay(folder: &OwnedFd, inputs: &[InputFile]) -> io::Result<Vec<Known>> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let lay = |input: &InputFile| {
+        let file = rustix::fs::openat(folder, &input.name, flags, Mode::from_raw_mode(0o644))?;
+        File::from(file).write_all(&input.bytes)?;
+        Ok(Known::of(folder, &input.name)?)
+    };
+    inputs.iter().map(lay).collect()
+}
+
+/// Hands over every new or changed regular file, in the order of their names, and returns how many were left out.
+pub(crate) fn collect<E>(
     scratch: &OwnedFd,
     inputs: &[Known],
     limits: &Collect,
-    mut send: impl FnMut(Writer) -> Result<(), JailError>,
-) -> Result<(), JailError> {
+    mut take: impl FnMut(ResultFile) -> Result<(), E>,
+) -> Result<u64, E> {
     let mut found = Vec::new();
     let mut walk = Walk { inputs, found: &mut found, entries: 0 };
     // A folder that cannot be listed holds nothing for us; the rest still counts.
@@ -68,15 +76,9 @@ pub(super) fn collect(
         let bytes = if fits { file.read(scratch) } else { None };
         total = total.saturating_add(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64));
         let size = bytes.as_ref().map_or(file.size, |bytes| bytes.len() as u64);
-        let mut out = Writer::default();
-        out.number(report::FILE);
-        write_file(&mut out, &ResultFile { name: file.name, size, bytes });
-        send(out)?;
+        take(ResultFile { name: file.name, size, bytes })?;
     }
-    let mut out = Writer::default();
-    out.number(report::REST);
-    out.number(left_out as u64);
-    send(out)
+    Ok(left_out as u64)
 }
 
 struct Found {
@@ -92,7 +94,7 @@ impl Found {
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let file = rustix::fs::openat2(scratch, self.path.as_slice(), flags, Mode::empty(), beneath).ok()?;
         let mut bytes = Vec::new();
-        std::fs::File::from(file).take(self.size).read_to_end(&mut bytes).ok()?;
+        File::from(file).take(self.size).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     }
 }

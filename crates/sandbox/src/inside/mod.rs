@@ -3,19 +3,14 @@
 //! With namespaces it is process 1 of the jail, so everything in the jail ends with it. It is this program, started by the supervisor
 //! with `fork`, and trusted until the program runs; from then on it is behind the same walls as the program.
 
-mod collect;
+pub(crate) mod collect;
 mod filter;
 mod paths;
 mod program;
 mod rights;
 mod view;
 
-use std::{
-    io::{self, Write as _},
-    os::fd::OwnedFd,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io, os::fd::OwnedFd, path::PathBuf, process::ExitCode};
 
 use rustix::{
     event::{PollFd, PollFlags},
@@ -26,7 +21,7 @@ use rustix::{
 use crate::{
     door::{self, Fork},
     jail::{JailError, SCRATCH},
-    wire::{Order, Writer, encode_error},
+    wire::{Order, Writer, encode_error, write_file},
 };
 
 /// What the first process was born with.
@@ -162,19 +157,11 @@ impl Inside {
         rustix::io::read(&self.go, &mut [0_u8]).is_ok_and(|read| read == 1)
     }
 
-    fn fill_scratch(&self) -> Result<Scratch, rustix::io::Errno> {
+    fn fill_scratch(&self) -> io::Result<Scratch> {
         let path = self.scratch.clone().unwrap_or_else(|| SCRATCH.into());
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let folder = rustix::fs::open(&path, flags, Mode::empty())?;
-        let mut inputs = Vec::new();
-        for input in &self.order.jail.inputs {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            let file = rustix::fs::openat(&folder, &input.name, flags, Mode::RUSR | Mode::WUSR)?;
-            std::fs::File::from(file)
-                .write_all(&input.bytes)
-                .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?;
-            inputs.push(collect::Known::of(&folder, &input.name)?);
-        }
+        let inputs = collect::lay(&folder, &self.order.jail.inputs)?;
         rustix::process::chdir(&path)?;
         Ok(Scratch { path, folder, inputs })
     }
@@ -196,7 +183,17 @@ impl Inside {
         out.number(report::ENDED);
         out.number(u64::from(ending(status).cast_unsigned()));
         self.send(out)?;
-        collect::collect(&scratch.folder, &scratch.inputs, &self.order.jail.collect, |out| self.send(out))
+        let left_out =
+            collect::collect(&scratch.folder, &scratch.inputs, &self.order.jail.collect, |file| {
+                let mut out = Writer::default();
+                out.number(report::FILE);
+                write_file(&mut out, &file);
+                self.send(out)
+            })?;
+        let mut out = Writer::default();
+        out.number(report::REST);
+        out.number(left_out);
+        self.send(out)
     }
 
     fn send(&self, message: Writer) -> Result<(), JailError> {

@@ -4,7 +4,6 @@
 //! output, watches the clock, kills, cleans up, and answers. If we die, the end of its socket tells it, and it does all that without
 //! answering; if it dies, the kernel kills the jail's first process, and with it the jail.
 
-mod capture;
 mod cgroup;
 mod scratch;
 mod users;
@@ -27,6 +26,10 @@ use rustix::{
 };
 
 pub(crate) use cgroup::{Hierarchies, process_limit};
+#[cfg(feature = "container")]
+pub(crate) use cgroup::{PREFIX, is_stale};
+#[cfg(feature = "container")]
+pub(crate) use scratch::Scratch;
 pub(crate) use scratch::sweep as sweep_scratch;
 
 use crate::{

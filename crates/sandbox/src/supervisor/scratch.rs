@@ -29,14 +29,14 @@ const DEPTH: usize = 32;
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
 /// A scratch folder. Dropping removes it, whatever is in it.
-pub(super) struct Scratch {
-    pub(super) path: PathBuf,
-    folder: OwnedFd,
+pub(crate) struct Scratch {
+    pub(crate) path: PathBuf,
+    pub(crate) folder: OwnedFd,
 }
 
 impl Scratch {
     /// Makes one that belongs to the user whom the jailed program will be.
-    pub(super) fn make(privileged: bool) -> io::Result<Scratch> {
+    pub(crate) fn make(privileged: bool) -> io::Result<Scratch> {
         let pid = rustix::process::getpid().as_raw_nonzero();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
         // Nobody else can have made a folder of this name beforehand.
@@ -51,7 +51,7 @@ impl Scratch {
     }
 
     /// Whether it holds more than `limit` bytes, or far too many files. What cannot be looked into counts as too much.
-    pub(super) fn is_full(&self, limit: u64) -> bool {
+    pub(crate) fn is_full(&self, limit: u64) -> bool {
         let mut entries = 0;
         match size(self.folder.as_fd(), DEPTH, &mut entries) {
             Ok(bytes) => bytes > limit || entries > ENTRIES,

@@ -15,8 +15,9 @@ use rustix::{
     time::Timespec,
 };
 
-use super::{Outside, capture::Capture, setup};
+use super::{Outside, setup};
 use crate::{
+    capture::Capture,
     door,
     inside::report,
     jail::{Finished, JailError, ResultFile, Status, Usage},

@@ -21,6 +21,7 @@ const SUPERVISOR: &str = "JAIL_SUPERVISOR";
 pub(crate) fn role() -> String {
     let program = std::env::var_os(SUPERVISOR).unwrap();
     let secret = Path::new(&program).with_file_name("private");
+    let sandbox_program = std::path::PathBuf::from(&program);
     let report = block_on(self_test(Launcher { program: program.into(), args: Vec::new() }));
     let Some(sandbox) = report.sandbox() else { return format!("{:#?}", report.findings) };
     let mut jail = python(&format!(
@@ -34,6 +35,11 @@ pub(crate) fn role() -> String {
     // What it may show, it can show: the jailed program has this user's rights there.
     jail.view.read_only.push(Bind::same(&secret));
     said += &format!(" shown {}", stdout(&block_on(sandbox.run(jail)).unwrap()).lines().last().unwrap());
+    // The root belongs to this user, so that nothing but its attributes keeps it from being written where Landlock is missing.
+    let launcher = Launcher { program: sandbox_program, args: vec!["without-landlock".into()] };
+    let weaker = block_on(self_test(launcher)).sandbox().unwrap();
+    let root = python("try: open('/x', 'w')\nexcept OSError as e: print(e.errno)");
+    said += &format!(" root {}", stdout(&block_on(weaker.run(root)).unwrap()));
     let mut stay = python("while True: pass");
     stay.limits.wall = Duration::from_millis(300);
     let finished = block_on(sandbox.run(stay)).unwrap();
@@ -71,6 +77,6 @@ fn a_user_without_rights_gets_the_same_jail() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    let expected = "full 65534 65534 2\n2  files 1 shown private late false";
+    let expected = "full 65534 65534 2\n2  files 1 shown private root 30 late false";
     assert!(said.contains(expected), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -10,7 +10,7 @@ const FLOOD: u64 = 8;
 const NO_FLOOD: u64 = 64 << 10;
 
 /// One stream being captured.
-pub(super) struct Capture {
+pub(crate) struct Capture {
     limit: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
@@ -19,12 +19,12 @@ pub(super) struct Capture {
 
 impl Capture {
     /// Keeps `limit` bytes.
-    pub(super) fn new(limit: usize) -> Capture {
+    pub(crate) fn new(limit: usize) -> Capture {
         Capture { limit, head: Vec::new(), tail: VecDeque::new(), total: 0 }
     }
 
     /// Takes the next bytes.
-    pub(super) fn take(&mut self, bytes: &[u8]) {
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.total = self.total.saturating_add(bytes.len() as u64);
         let first = self.limit.div_ceil(2).saturating_sub(self.head.len()).min(bytes.len());
         let (head, rest) = bytes.split_at_checked(first).unwrap_or((bytes, &[]));
@@ -38,12 +38,12 @@ impl Capture {
     }
 
     /// Whether so much was written that the program only wants to drown its reader.
-    pub(super) fn is_flood(&self) -> bool {
+    pub(crate) fn is_flood(&self) -> bool {
         self.total > FLOOD.saturating_mul(self.limit as u64).max(NO_FLOOD)
     }
 
     /// What was kept. A stream that was kept whole is all head.
-    pub(super) fn finish(self) -> Captured {
+    pub(crate) fn finish(self) -> Captured {
         let Capture { mut head, tail, total, .. } = self;
         let mut tail = Vec::from(tail);
         if (head.len() + tail.len()) as u64 == total {
