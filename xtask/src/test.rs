@@ -147,7 +147,7 @@ fn unit() -> Result<Count> {
     command.args([
         "--workspace",
         "--features",
-        "xtask/bench,countersign-sql/odbc,countersign-tools/odbc",
+        "xtask/bench,countersign-sandbox/container,countersign-sql/odbc,countersign-tools/odbc",
         "--locked",
         "--no-fail-fast",
         "--color",

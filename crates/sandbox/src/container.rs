@@ -135,7 +135,7 @@ impl Drop for Running {
             return;
         };
         let name = std::mem::take(&mut self.name);
-        // MUTATE(E4-container): a dropped container runs on
+        // MUTATE(E2-container-drop): a dropped container runs on
         runtime.spawn(async move { remove(&docker, &name).await });
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn watch(
         deadline.map_or(jail.limits.wall, |end| end.saturating_duration_since(Instant::now())),
     );
     let verdict = tokio::select! {
-        // MUTATE(E4-container-time): the time never ends
+        // MUTATE(E2-container-time): the time never ends
         () = clock => Some(Status::TimedOut),
         status = full => Some(status),
         never = feed => match never {},

@@ -8,6 +8,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[cfg(feature = "container")]
+mod container;
 mod jail;
 
 use std::{

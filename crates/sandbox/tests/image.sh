@@ -1,0 +1,25 @@
+#!/bin/sh
+# Makes an image of this machine's Python, with nothing else in it, and imports it into Podman: no registry is asked.
+# Usage: image.sh NAME PODMAN...
+set -eu
+name=$1
+shift
+python=$(readlink -f /usr/bin/python3)
+library=/usr/lib/$(basename "$python")
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+{
+    echo "$python"
+    echo "$library"
+    # The libraries of the interpreter and of its modules, by their real paths and by the names they are asked for.
+    ldd "$python" "$library"/lib-dynload/*.so | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | while read -r lib; do
+        readlink -f "$lib"
+        echo "$(readlink -f "$(dirname "$lib")")/$(basename "$lib")"
+    done
+    find -L /lib64 /lib -maxdepth 1 -name 'ld-linux-*' | while read -r loader; do
+        readlink -f "$loader"
+        echo "$(readlink -f "$(dirname "$loader")")/$(basename "$loader")"
+    done
+    for link in /lib /lib64 /bin; do if [ -L "$link" ]; then echo "$link"; fi; done
+} | sort -u | sed 's|^/||' > "$list"
+tar -C / --exclude='__pycache__' -cf - -T "$list" | "$@" import - "$name"
