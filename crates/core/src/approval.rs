@@ -133,6 +133,12 @@ pub struct ShownPreview {
     pub before: Option<String>,
     /// The same as they would be.
     pub after: Option<String>,
+    /// What would change in a text, as a unified diff.
+    #[serde(default)]
+    pub diff: Option<String>,
+    /// The digest of what the effect was worked out from, hexadecimal: it must still hold when the call runs.
+    #[serde(default)]
+    pub basis: Option<String>,
     /// What else approvers should know.
     pub warnings: Vec<String>,
 }
@@ -164,13 +170,16 @@ impl Request {
         let affected = preview.affected.map_or("unknown".to_owned(), |count| count.to_string());
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         ApprovalDigest(Digest::of_fields(
-            "countersign approval v2",
+            "countersign approval v3",
             [
                 &self.call.digest().0[..],
                 // MUTATE(J2-preview): what was shown can be changed after it was signed
                 affected.as_bytes(),
                 text(&preview.before).as_bytes(),
                 text(&preview.after).as_bytes(),
+                text(&preview.diff).as_bytes(),
+                // MUTATE(C3-basis-signed): what an approval rests on can be changed after it was signed
+                text(&preview.basis).as_bytes(),
                 &joined(&preview.warnings).0,
                 &joined(&self.policies).0,
                 &[self.needed],

@@ -266,7 +266,9 @@ impl Pipeline {
     pub fn resources(&self, principal: &Principal) -> Result<Vec<Resource>, Denied> {
         let tools = self.tools(principal)?;
         let known = |name: &Arc<str>| tools.iter().any(|spec| spec.name == *name);
-        let shown = |resource: &&Resource| known(&resource.tool) && resource.also.as_ref().is_none_or(known);
+        let shown = |resource: &&Resource| {
+            is_for(resource, principal) && known(&resource.tool) && resource.also.as_ref().is_none_or(known)
+        };
         Ok(self.registry().resources().iter().filter(shown).cloned().collect())
     }
 
@@ -311,12 +313,13 @@ fn resolve<'r>(
     let (name, arguments) = match &call.target {
         Target::Tool(name) => (name.as_str(), call.arguments.clone()),
         Target::Resource(uri) => {
-            let (resource, variable) = registry.resource(uri).ok_or(Denied::UnknownTool)?;
+            let found = registry.resource(uri).filter(|(resource, _)| is_for(resource, &call.principal));
+            let (resource, variable) = found.ok_or(Denied::UnknownTool)?;
             let also = resource.also.as_ref().and_then(|name| registry.get(name));
             if resource.also.is_some() && !also.is_some_and(|entry| shown(entry.tool.spec())) {
                 return Err(Denied::UnknownTool);
             }
-            (resource.tool.as_ref(), resource_arguments(resource, variable)?)
+            (resource.tool.as_ref(), resource_arguments(resource, variable.as_deref())?)
         }
     };
     let entry = registry.get(name).ok_or(Denied::UnknownTool)?;
@@ -331,6 +334,12 @@ fn visible(policy: &dyn PolicySet, principal: &Principal, spec: &ToolSpec, now: 
     let question = CallQuestion::new(principal, spec, Phase::Listing, now);
     let decision = policy.decide_call(&question);
     decision.error.is_none() && decision.verdict != Verdict::Deny
+}
+
+/// Whether a resource exists for a principal's tenant.
+fn is_for(resource: &Resource, principal: &Principal) -> bool {
+    // MUTATE(H7-resource): a tenant's resources exist for other tenants
+    resource.tenant.as_deref().is_none_or(|tenant| tenant == principal.tenant())
 }
 
 /// Runs a step until it ends, its time is over, or the caller cancels. Dropping the step stops its work.

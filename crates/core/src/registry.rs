@@ -1,6 +1,6 @@
 //! The tools and resources that exist, in one fixed order. Who may see which is policy's business.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crate::{schema::Validator, tool::Tool};
 
@@ -15,7 +15,7 @@ pub struct Entry {
 /// A resource: a read-only view onto a tool, so that it takes the same road.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// A concrete URI, or a template with one `{name}` as a path segment (RFC 6570 level 1).
+    /// A concrete URI, or a template with one `{name}` as a path segment (RFC 6570 level 1) or one `{+name}` as a path (level 2).
     pub uri: String,
     /// A short name.
     pub name: String,
@@ -27,6 +27,8 @@ pub struct Resource {
     pub tool: Arc<str>,
     /// Another tool that must be visible too for the resource to exist: the one that shows that its database does.
     pub also: Option<Arc<str>>,
+    /// The only tenant that it exists for, if it belongs to one.
+    pub tenant: Option<Arc<str>>,
     /// Fixed arguments of that tool.
     pub fixed: BTreeMap<&'static str, String>,
     /// The argument that the template's variable fills, if `uri` is a template.
@@ -92,18 +94,58 @@ impl Registry {
 
     /// The resource behind a concrete URI, with the value of its variable.
     ///
-    /// The variable is one path segment of `[A-Za-z0-9_.-]`, percent-decoding not applied: anything else is no resource.
-    pub fn resource<'u>(&self, uri: &'u str) -> Option<(&Resource, Option<&'u str>)> {
+    /// The variable `{name}` is one path segment of `[A-Za-z0-9_.-]`, percent-decoding not applied; `{+name}` is a path, percent-decoded
+    /// once. Anything else is no resource.
+    pub fn resource<'u>(&self, uri: &'u str) -> Option<(&Resource, Option<Cow<'u, str>>)> {
         self.resources.iter().find_map(|resource| match resource.variable {
             None => (resource.uri == uri).then_some((resource, None)),
             Some(_) => {
                 let (prefix, rest) = resource.uri.split_once('{')?;
-                let (_, suffix) = rest.split_once('}')?;
+                let (name, suffix) = rest.split_once('}')?;
                 let value = uri.strip_prefix(prefix)?.strip_suffix(suffix)?;
-                let plain = (1..=128).contains(&value.len())
-                    && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-                plain.then_some((resource, Some(value)))
+                let value = if name.starts_with('+') { decoded_path(value)? } else { segment(value)?.into() };
+                Some((resource, Some(value)))
             }
         })
     }
 }
+
+fn segment(value: &str) -> Option<&str> {
+    let plain = (1..=128).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    plain.then_some(value)
+}
+
+/// A path of RFC 3986 §3.3, percent-decoded once. INVARIANT: an encoded `/` is no separator, so it is refused; what the rest decodes to is
+/// judged by the tool like any other argument.
+fn decoded_path(value: &str) -> Option<Cow<'_, str>> {
+    let literal = |b: u8| {
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/' | b':' | b'@')
+            || matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+    };
+    if value.is_empty() {
+        return None;
+    }
+    if value.bytes().all(literal) {
+        return Some(value.into());
+    }
+    let mut bytes = value.bytes();
+    let mut decoded = Vec::with_capacity(value.len());
+    while let Some(byte) = bytes.next() {
+        let byte = match byte {
+            b'%' => {
+                let digit = |b: Option<u8>| char::from(b?).to_digit(16);
+                let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
+                u8::try_from(high * 16 + low).ok().filter(|byte| *byte != b'/')?
+            }
+            byte if literal(byte) => byte,
+            _ => return None,
+        };
+        decoded.push(byte);
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests;

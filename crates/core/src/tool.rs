@@ -172,6 +172,10 @@ pub struct Preview {
     pub before: Option<RowSet>,
     /// The same as they would be.
     pub after: Option<RowSet>,
+    /// What would change in a text, as a unified diff.
+    pub diff: Option<String>,
+    /// The digest of what the effect was worked out from. It is approved with the rest, and execution asserts that it still holds.
+    pub basis: Option<Digest>,
     /// What else approvers should know, in our words.
     pub warnings: Vec<String>,
 }

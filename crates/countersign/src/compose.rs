@@ -18,11 +18,14 @@ use countersign_core::{
 };
 use countersign_identity::{KeyRing, danger};
 use countersign_mcp::{Changes, Server};
-use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, ToolFact};
+use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact};
 use countersign_redact::{Redactor, delimit};
 use countersign_state::{Desk, StopWatch};
 use countersign_tools::{
-    Database, DatabaseLimits, EngineError, catalog::Prepared, database_resources, database_tools,
+    Database, DatabaseLimits, EngineError,
+    catalog::Prepared,
+    database_resources, database_tools,
+    files::{Folder, file_resources, file_tools},
 };
 
 use crate::{
@@ -92,6 +95,8 @@ pub(crate) struct Base {
     /// The only tenant of a database, if it has one.
     tenants: BTreeMap<String, Arc<str>>,
     names: Vec<String>,
+    /// The roots of files.
+    folders: Vec<Arc<Folder>>,
     /// The directory of the catalog; it need not exist.
     pub(crate) catalog: PathBuf,
     /// What this machine can contain, and what is absent for want of it.
@@ -230,6 +235,8 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
     let mut tools = database_tools(&databases);
     let contained = contained::start(config).await;
     tools.extend(contained.tools.iter().cloned());
+    let folders: Vec<_> = config.folders.values().map(Arc::clone).collect();
+    tools.extend(file_tools(&folders));
     #[cfg(feature = "fixtures")]
     if config.danger.fixtures {
         tools.extend(countersign_mcp::fixtures::tools(&changes));
@@ -244,6 +251,7 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
         tools,
         tenants: config.databases.iter().filter_map(own).collect(),
         names: config.databases.keys().cloned().collect(),
+        folders,
         catalog: config.catalog.dir.clone(),
         contained,
         #[cfg(feature = "fixtures")]
@@ -275,10 +283,14 @@ impl Base {
         let fact =
             |(tool, tenant): &Owned| ToolFact { spec: Arc::clone(tool.spec()), tenant: tenant.clone() };
         let database = |name: &String| DatabaseFact { name: name.as_str().into(), tenant: tenant(name) };
+        let root = |folder: &Folder| RootFact {
+            name: Arc::clone(folder.root().name()),
+            tenant: folder.settings().tenant.clone(),
+        };
         let facts = RegistryFacts {
             tools: tools.iter().map(fact).collect(),
             databases: self.names.iter().map(database).collect(),
-            roots: Vec::new(),
+            roots: self.folders.iter().map(|folder| root(folder)).collect(),
         };
         Toolset { tools: tools.into_iter().map(|(tool, _)| tool).collect(), facts }
     }
@@ -288,7 +300,7 @@ impl Base {
     /// # Errors
     /// If two tools share a name.
     pub(crate) fn registry(&self, tools: Vec<Arc<dyn Tool>>) -> Result<Registry, RegistryError> {
-        let resources = database_resources(&self.databases);
+        let resources = [database_resources(&self.databases), file_resources(&self.folders)].concat();
         #[cfg(feature = "fixtures")]
         let resources = match self.fixtures {
             true => [resources, countersign_mcp::fixtures::resources()].concat(),

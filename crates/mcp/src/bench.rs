@@ -1,4 +1,4 @@
-//! The echo tool of the benchmark. Behind the feature `bench`, which no release has.
+//! The tools of the benchmark: an echo, and a text from memory. Behind the feature `bench`, which no release has.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,44 @@ pub fn tools() -> Vec<Arc<dyn Tool>> {
         deadline: Duration::from_secs(30),
         digest: Digest([0; 32]),
     };
-    vec![Arc::new(Echo { spec: Arc::new(spec.pinned()) })]
+    let text = ToolSpec {
+        name: "bench_text".into(),
+        title: "Text".into(),
+        description: "Answers with a line, repeated to a number of bytes.".into(),
+        input_schema: json!({
+            "type": "object",
+            "properties": {"line": {"type": "string", "minLength": 1}, "bytes": {"type": "integer", "minimum": 0, "maximum": 1 << 24}},
+            "required": ["line", "bytes"],
+            "additionalProperties": false,
+        }),
+        ..spec.clone()
+    };
+    vec![Arc::new(Echo { spec: Arc::new(spec.pinned()) }), Arc::new(Text { spec: Arc::new(text.pinned()) })]
+}
+
+struct Text {
+    spec: Arc<ToolSpec>,
+}
+
+#[async_trait]
+impl Tool for Text {
+    fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+
+    async fn plan(&self, _principal: &Principal, _arguments: &Arguments) -> Result<Planned, ToolError> {
+        Ok(Planned::nothing())
+    }
+
+    async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
+        let arguments = permit.plan().arguments();
+        let line = arguments.str("line").unwrap_or_default();
+        let bytes = arguments.value().get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let bytes = usize::try_from(bytes).unwrap_or(0);
+        let mut content = line.repeat(bytes.div_ceil(line.len().max(1)));
+        content.truncate(content.floor_char_boundary(bytes));
+        Ok(Output::new(Label::RETRIEVED, vec![Part::Json(json!({"content": content, "size": bytes}))]))
+    }
 }
 
 struct Echo {

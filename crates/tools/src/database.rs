@@ -203,7 +203,13 @@ impl Database {
         let shown = |rows| row_set(rows, None);
         let Rehearsed { affected, before, after, warnings } =
             rehearsed.map_err(|e| tool_error(e, "statement"))?;
-        Ok(Preview { affected, before: before.map(shown), after: after.map(shown), warnings })
+        Ok(Preview {
+            affected,
+            before: before.map(shown),
+            after: after.map(shown),
+            warnings,
+            ..Preview::default()
+        })
     }
 
     /// Runs a judged write under the granted accesses. It lasts only if it changes as many rows as people approved.

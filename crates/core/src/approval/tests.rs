@@ -37,6 +37,8 @@ fn every_part_of_a_request_is_under_its_digest() {
         preview(ShownPreview { affected: Some(0), ..ShownPreview::default() }),
         preview(ShownPreview { before: Some("{}".into()), ..ShownPreview::default() }),
         preview(ShownPreview { after: Some("{}".into()), ..ShownPreview::default() }),
+        preview(ShownPreview { diff: Some("{}".into()), ..ShownPreview::default() }),
+        preview(ShownPreview { basis: Some("{}".into()), ..ShownPreview::default() }),
         preview(ShownPreview { warnings: vec!["w".into()], ..ShownPreview::default() }),
     ];
     for (at, one) in others.iter().enumerate() {

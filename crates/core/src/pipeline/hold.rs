@@ -55,6 +55,9 @@ impl Held {
     }
 }
 
+/// Bytes of a diff that approvers are shown.
+const SHOWN_DIFF: usize = 64 << 10;
+
 /// Beyond the deadline of a call: when it is certainly over.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -150,11 +153,20 @@ impl Pipeline {
     fn shown(&self, preview: &Preview) -> ShownPreview {
         let redactor = self.redactor();
         let rows = |set: &Option<crate::output::RowSet>| set.as_ref().map(|set| rows_json(set, redactor));
+        let mut warnings: Vec<String> =
+            preview.warnings.iter().map(|text| redactor.line(text).into_owned()).collect();
+        // Cut after redaction: half a secret is not found.
+        let diff = preview.diff.as_ref().map(|diff| cut(&redactor.text(diff), SHOWN_DIFF));
+        if let Some((_, hidden @ 1..)) = diff {
+            warnings.push(format!("{hidden} lines of the diff are not shown: it is too long"));
+        }
         ShownPreview {
             affected: preview.affected,
             before: rows(&preview.before),
             after: rows(&preview.after),
-            warnings: preview.warnings.iter().map(|text| redactor.line(text).into_owned()).collect(),
+            diff: diff.map(|(text, _)| text),
+            basis: preview.basis.map(|basis| basis.to_string()),
+            warnings,
         }
     }
 
@@ -193,6 +205,20 @@ impl Pipeline {
         let letter = |byte: u8| LETTERS.get(usize::from(byte & 31)).copied().map_or('a', char::from);
         Ok(format!("ap-{}", random.map(letter).iter().collect::<String>()))
     }
+}
+
+/// A text cut after the last line that fits, and how many lines are missing.
+fn cut(text: &str, bytes: usize) -> (String, usize) {
+    if text.len() <= bytes {
+        return (text.to_owned(), 0);
+    }
+    let lines = text.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        (*end <= bytes).then_some(*end)
+    });
+    let end = lines.last().unwrap_or(0);
+    let (shown, hidden) = text.split_at_checked(end).unwrap_or(("", text));
+    (shown.to_owned(), hidden.lines().count())
 }
 
 /// Whether what people approved is this call, by enough of them, in time. The store has checked the same; it is not believed.

@@ -275,6 +275,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         mime: "application/json",
         tool: "probe".into(),
         also: None,
+        tenant: None,
         fixed: Default::default(),
         variable: Some("text"),
     };

@@ -16,6 +16,7 @@ use super::{
     Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Identity, Limits, Policy, Server, State,
     databases,
     error::Problem,
+    files,
     kind::Value,
     programs,
     raw::Raw,
@@ -36,13 +37,14 @@ pub(super) fn build(
         vault.fetch(raw, &format!("redact.secrets.{name}"), &name, &dir, environment);
     }
     let databases = databases::databases(raw, &dir, environment, &mut vault);
+    let folders = files::folders(raw, &dir);
     if let Err(refused) = secret_set(&vault.secrets) {
         raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
     }
     let python = programs::python(raw, &dir);
     let commands = programs::commands(raw, &dir);
     let config = Settings { raw, dir: &dir }.config(file, digest, databases, vault);
-    let config = config.map(|config| Config { python, commands, ..config });
+    let config = config.map(|config| Config { python, commands, folders, ..config });
     if config.is_none() && raw.problems.is_empty() {
         let message = "a setting has no entry on the page of settings".to_owned();
         raw.problems.push(Problem {
@@ -87,6 +89,7 @@ impl Settings<'_> {
             databases,
             python: None,
             commands: BTreeMap::new(),
+            folders: BTreeMap::new(),
             danger: self.danger()?,
             warnings: vault.warnings,
             shown: show::settings(self.raw),

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use countersign_identity::{check_claim, check_name};
+use countersign_tools::files::Globs;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
@@ -50,6 +51,8 @@ pub(crate) enum Kind {
     Schemas,
     /// Functions of a PostgreSQL database.
     Functions,
+    /// Patterns of paths.
+    Globs,
     /// A reference to a secret.
     Secret,
     /// One line of text, of at most so many characters.
@@ -113,6 +116,15 @@ impl Kind {
                     items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
                 let texts = texts.ok_or_else(wrong)?;
                 if texts.iter().all(|text| self.admits(text)) { Ok(Value::Texts(texts)) } else { Err(wrong()) }
+            }
+            (Kind::Globs, DeValue::Array(items)) => {
+                let texts: Option<Vec<String>> =
+                    items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
+                let texts = texts.ok_or_else(wrong)?;
+                match Globs::denying(&texts) {
+                    Ok(_) => Ok(Value::Texts(texts)),
+                    Err(rule) => Err((format!("must be {}", self.allowed()), Some(rule))),
+                }
             }
             (Kind::Path, DeValue::String(text)) if !text.is_empty() && !text.contains('\0') => {
                 Ok(Value::Path(PathBuf::from(text.as_ref())))
@@ -193,6 +205,7 @@ impl Kind {
             Kind::Login => "the name of a database role: 1-63 bytes without control characters".into(),
             Kind::Schemas => "a list of schemas such as [\"public\"], as the database spells them".into(),
             Kind::Functions => "a list of functions such as [\"app.tax_rate\"]".into(),
+            Kind::Globs => "a list of patterns of paths such as [\"*.pem\", \"private/**\"]".into(),
             Kind::Secret => "a reference: `env:NAME` or `file:PATH`".into(),
             Kind::Line(most) => format!("one line of text, of at most {most} characters"),
             Kind::Lines(most) => format!("a list of texts, each one line of at most {most} characters"),
@@ -223,6 +236,9 @@ impl Kind {
             Kind::Schemas => json!({"type": "array", "items": {"type": "string", "pattern": IDENTIFIER}}),
             Kind::Functions => {
                 json!({"type": "array", "items": {"type": "string", "pattern": FUNCTION}})
+            }
+            Kind::Globs => {
+                json!({"type": "array", "maxItems": 200, "items": {"type": "string", "minLength": 1, "maxLength": 256}})
             }
             Kind::Secret => json!({"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"}),
             Kind::Line(most) => json!({"type": "string", "maxLength": most}),

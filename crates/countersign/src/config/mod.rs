@@ -1,12 +1,13 @@
 //! `countersign.toml`: read once, checked as a whole, and handed on as values that need no further checks.
 //!
 //! [`load`] goes from text to [`Config`] in three steps: `raw` reads the file against the page of [`settings`], `checked` builds the
-//! typed configuration and fetches secrets, `overlap` refuses databases that lie where Countersign keeps its own files. Every step adds
+//! typed configuration and fetches secrets, `overlap` refuses databases and roots that lie where Countersign keeps its own files. Every step adds
 //! to one list of problems, so a person sees all of them at once.
 
 mod checked;
 mod databases;
 mod error;
+mod files;
 mod kind;
 mod overlap;
 mod programs;
@@ -24,6 +25,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,6 +35,7 @@ use countersign_core::{
 };
 use countersign_identity::LocalUser;
 use countersign_redact::{RefusedSecrets, SecretSet};
+use countersign_tools::files::Folder;
 use countersign_tools::{commands::CommandConfig, python::PythonConfig};
 
 pub(crate) use databases::{Database, Login, Logins, Odbc, Postgres, Source, Tls};
@@ -77,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) python: Option<PythonConfig>,
     /// `[commands.NAME]`
     pub(crate) commands: BTreeMap<String, CommandConfig>,
+    /// `[files.NAME]`, open.
+    pub(crate) folders: BTreeMap<String, Arc<Folder>>,
     /// `[danger]`
     pub(crate) danger: Danger,
     /// What works, but should not stay so.

@@ -1,7 +1,10 @@
-//! The guard protects itself: a database must not be, by any name, a file that Countersign itself lives on.
+//! The guard protects itself: a database must not be, by any name, a file that Countersign itself lives on, and no root of files may hold
+//! one.
 //!
 //! Otherwise a caller who may read a database could read keys or the audit log through it. Files are compared as the kernel knows
 //! them (device and inode), so that symbolic and hard links, `..` and mounts change nothing.
+
+mod roots;
 
 use std::{
     fs, io,
@@ -52,6 +55,7 @@ pub(super) fn problems(config: &Config, raw: &Raw) -> Vec<Problem> {
             }
         }
     }
+    problems.extend(roots::problems(config, raw, &ours));
     problems
 }
 
@@ -63,8 +67,11 @@ fn ours(config: &Config) -> Vec<(&'static str, PathBuf)> {
         ("audit log", config.audit.dir.clone()),
         ("state", config.state.dir.clone()),
         ("key file", config.identity.keys.clone()),
+        ("catalog", config.catalog.dir.clone()),
     ];
     ours.extend(config.policy.observe.clone().map(|dir| ("observed policies", dir)));
+    let lock = config.file.with_file_name("countersign.lock");
+    ours.push(("lock file", lock));
     ours.extend(std::env::current_exe().ok().map(|binary| ("binary", binary)));
     let secrets = config.secrets.iter().filter_map(|secret| match &secret.reference {
         super::secret::Reference::File(path) => Some(("secret file", config.file.parent()?.join(path))),

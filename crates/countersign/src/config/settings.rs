@@ -125,6 +125,16 @@ pub(crate) static SETTINGS: &[Setting] = &[
     only(&[Postgres], setting("databases.*.tenants.*.user", Kind::Login, Required, "The login of this tenant; callers of tenants that are not listed are refused.")),
     only(&[Postgres], setting("databases.*.tenants.*.password", Kind::Secret, Absent, "The password of that login.")),
 
+    setting("files.*.root", Kind::Path, Required, "A directory whose files callers may reach; nothing outside it."),
+    setting("files.*.tenant", Kind::Name("tenant"), Absent, "The only tenant that may reach it; without it, policy alone decides."),
+    setting("files.*.write", Kind::Flag, Is("false"), "Offers tools that change files; each change still needs a policy and, by default, an approval."),
+    setting("files.*.scratch", Kind::Flag, Is("false"), "Says that it holds nothing but what may be lost: writing to it is a write of little power."),
+    setting("files.*.deny", Kind::Globs, Is("[]"), "Patterns of paths that are never touched, such as `*.pem` or `private/**`, in upper or lower case."),
+    setting("files.*.max_read", Kind::Size { min: KIB, max: 64 * MIB }, Is(r#""1 MiB""#), "The most of a file that one call returns; never more than `limits.max_result`."),
+    setting("files.*.max_file", Kind::Size { min: KIB, max: 256 * MIB }, Is(r#""8 MiB""#), "The largest file that is searched, edited or written."),
+    setting("files.*.max_entries", Kind::Count { min: 1, max: 10_000 }, Is("1000"), "The most entries of a directory that one call lists."),
+    setting("files.*.max_search", Kind::Count { min: 1, max: 100_000 }, Is("5000"), "The most files that one search looks at."),
+
     setting("catalog.dir", Kind::Path, Is(r#""catalog""#), "The directory of the query catalog (`*.toml`)."),
 
     setting("python.interpreter", Kind::Path, Absent, "The Python that runs code of callers, the program itself and no version manager's script; without it, the system's."),

@@ -20,6 +20,7 @@ mod corpus_postgres;
 mod crash;
 mod disk;
 mod elicitation;
+mod files;
 mod init;
 mod isolation;
 mod paging;

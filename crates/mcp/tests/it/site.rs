@@ -47,6 +47,7 @@ pub(crate) fn server(config: Config) -> (Arc<Server>, Arc<Seen>, Arc<MemoryLog>,
         mime: "text/plain",
         tool: "note".into(),
         also: None,
+        tenant: None,
         fixed: BTreeMap::new(),
         variable: None,
     }];

@@ -23,6 +23,10 @@ const FLIPS: [Question; 14] = [
     ("read-columns", |p| reads(p, column("customers", "email")), Allow),
     ("use-functions", |p| uses(p, "count"), Allow),
     ("use-queries", |p| access(p, &operator(), "query_shop", &query("find_customers")).verdict, Allow),
+    ("read-files", |p| reads(p, path("docs", "notes/a.md")), Allow),
+    ("secret-files", |p| reads(p, path("docs", "deploy/.ENV")), Deny),
+    ("secret-file-types", |p| reads(p, path("docs", "tls/server.key")), Deny),
+    ("secret-directories", |p| reads(p, path("docs", "sub/.git/config")), Deny),
     ("restricted-tables", |p| reads(p, table("restricted_salaries")), Deny),
     ("secret-columns", |p| reads(p, column("users", "password_hash")), Deny),
     ("engine-tables", |p| reads(p, table("sqlite_master")), Deny),
@@ -46,6 +50,54 @@ fn writes(policies: &Policies, object: Object) -> Verdict {
 
 fn uses(policies: &Policies, name: &str) -> Verdict {
     access(policies, &operator(), "query_shop", &Access::required(Action::Use, function(name))).verdict
+}
+
+#[test]
+fn read_files() {
+    flips("read-files");
+    assert_eq!(reads(&defaults(), path("vault", "a.md")), Deny, "another tenant's root");
+}
+
+#[test]
+fn secret_files() {
+    flips("secret-files");
+    flips("secret-file-types");
+    flips("secret-directories");
+    for name in [
+        ".env",
+        "x/.env.local",
+        "prod.env",
+        "tls/server.key",
+        "A.PEM",
+        "id_rsa",
+        "x/id_ed25519.pub",
+        ".ssh/config",
+        "home/.ssh/known_hosts",
+        "sub/.git/config",
+        ".git/hooks/pre-commit",
+        ".aws/credentials",
+        "credentials.json",
+        "secrets.yaml",
+        ".netrc",
+        "x/.pgpass",
+        ".bash_history",
+        "terraform.tfstate",
+        "ann.operator-key",
+    ] {
+        assert_eq!(reads(&defaults(), path("docs", name)), Deny, "{name}");
+    }
+    for name in [
+        "a.md",
+        "environment.md",
+        "keys.md",
+        "src/secrets/mod.rs",
+        "password_reset.rs",
+        ".gitignore",
+        ".github/x.yml",
+        "token.rs",
+    ] {
+        assert_eq!(reads(&defaults(), path("docs", name)), Allow, "{name}");
+    }
 }
 
 fn flips(id: &str) {
@@ -260,7 +312,7 @@ fn the_examples_in_comments_are_valid_policies() {
     let mut shipped = countersign_policy::DEFAULT_POLICIES.iter();
     let (_, text) = shipped.find(|(name, _)| *name == "default.cedar").expect("it is shipped");
     let examples: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("//   ")).collect();
-    assert_eq!(examples.iter().filter(|line| line.starts_with("@id")).count(), 5);
+    assert_eq!(examples.iter().filter(|line| line.starts_with("@id")).count(), 7);
     let policies = with_defaults(&examples.join("\n"));
     assert_eq!(reads(&policies, column("customers", "email")), Deny);
     let mask = Access::required(Action::Mask, column("customers", "email"));

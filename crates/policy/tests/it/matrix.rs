@@ -45,6 +45,10 @@ permit (principal in Role::"support", action in [Action::"add_note", Action::"re
         Access::required(Action::Write, table("customers")),
         Access::required(Action::Use, function("count")),
         Access::required(Action::Use, function("load_extension")),
+        Access::required(Action::Read, path("docs", "a.md")),
+        Access::required(Action::Read, path("docs", ".env")),
+        Access::required(Action::Read, path("vault", "a.md")),
+        Access::required(Action::Write, path("docs", "a.md")),
     ];
     let mut rows = String::new();
     for (label, principal) in &principals {

@@ -68,7 +68,10 @@ pub(crate) fn facts() -> RegistryFacts {
             DatabaseFact { name: "shop".into(), tenant: None },
             DatabaseFact { name: "ledger".into(), tenant: Some("globex".into()) },
         ],
-        roots: vec![RootFact { name: "docs".into(), tenant: None }],
+        roots: vec![
+            RootFact { name: "docs".into(), tenant: None },
+            RootFact { name: "vault".into(), tenant: Some("globex".into()) },
+        ],
     }
 }
 
@@ -142,6 +145,10 @@ pub(crate) fn of_kind(kind: PrincipalKind, roles: &[&str]) -> Principal {
 
 pub(crate) fn operator() -> Principal {
     person("acme", &["operator"])
+}
+
+pub(crate) fn path(root: &str, path: &str) -> Object {
+    Object::File { root: root.into(), path: path.into() }
 }
 
 pub(crate) fn call(policies: &Policies, principal: &Principal, name: &str, arguments: &Value) -> Decision {

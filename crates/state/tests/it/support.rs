@@ -111,12 +111,7 @@ pub fn bound(arguments: &str) -> BoundCall {
 pub fn request(arguments: &str, needed: u8) -> Request {
     Request {
         call: bound(arguments),
-        preview: ShownPreview {
-            affected: Some(3),
-            before: Some("{}".into()),
-            after: None,
-            warnings: Vec::new(),
-        },
+        preview: ShownPreview { affected: Some(3), before: Some("{}".into()), ..ShownPreview::default() },
         policies: vec!["floor/writes-need-approval".into()],
         needed,
         expires: NOW + LIFETIME_MICROS,

@@ -38,12 +38,30 @@ pub enum Refusal {
     /// What is there is not what the caller or an approver saw.
     #[error("has changed since it was read or approved; read it again")]
     Changed,
+    /// The file system cannot exchange names, so that a change could overwrite what nobody saw.
+    #[error("lies on a file system that cannot replace a file in one step")]
+    NoExchange,
     /// Too large for what was asked.
     #[error("is larger than the {limit} bytes that this root allows")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Its content is not text of the encoding that was asked for.
+    #[error("{0}")]
+    Encoding(&'static str),
+    /// One line is longer than an answer may be.
+    #[error("has a line that is longer than this root allows an answer to be; ask for a range in bytes")]
+    LongLine,
+    /// A directory with too many entries.
+    #[error("has more than {limit} entries, which is too many to list")]
+    Crowded {
+        /// The limit.
+        limit: usize,
+    },
+    /// Nobody waits for the answer any more.
+    #[error("the call was stopped")]
+    Stopped,
     /// The operating system does not let the server do it.
     #[error("cannot be accessed: {0}")]
     System(Errno),

@@ -11,7 +11,7 @@ use std::{
     collections::VecDeque,
     fs::File,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -39,6 +39,8 @@ pub struct Root {
     dir: OwnedFd,
     /// How absolute paths below it begin, as names: as it is configured, and as the system spells it.
     spellings: Vec<Vec<String>>,
+    /// Where it was when it was opened.
+    location: Option<PathBuf>,
 }
 
 /// Why a root cannot be used.
@@ -73,29 +75,34 @@ pub enum Kind {
     File,
     /// A directory.
     Directory,
+    /// A symbolic link; what a path is resolved to is none.
+    Link,
     /// Anything else: a device, a FIFO, a socket.
     Other(FileType),
 }
 
-impl Kind {
-    fn of(kind: FileType) -> Kind {
-        match kind {
+impl From<&Stat> for Kind {
+    fn from(stat: &Stat) -> Kind {
+        match kernel::kind(stat) {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Link,
             other => Kind::Other(other),
         }
     }
+}
 
+impl Kind {
     /// For people, with its article.
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Missing => "missing",
             Kind::File => "a file",
             Kind::Directory => "a directory",
+            Kind::Link => "a symbolic link",
             Kind::Other(FileType::Fifo) => "a FIFO",
             Kind::Other(FileType::Socket) => "a socket",
             Kind::Other(FileType::CharacterDevice | FileType::BlockDevice) => "a device",
-            Kind::Other(FileType::Symlink) => "a symbolic link",
             Kind::Other(_) => "something special",
         }
     }
@@ -125,7 +132,7 @@ impl Root {
             .filter_map(spelled)
             .collect();
         spellings.dedup();
-        Ok(Root { name: name.into(), dir, spellings })
+        Ok(Root { name: name.into(), dir, spellings, location: real })
     }
 
     /// Its configured name.
@@ -136,6 +143,11 @@ impl Root {
     /// The open directory.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+
+    /// Where it was when it was opened, if the system could say so. For comparisons at start; nothing is opened by it.
+    pub fn location(&self) -> Option<PathBuf> {
+        self.location.clone()
     }
 
     /// A path as a caller gives it: relative to the root, or absolute and below it.
@@ -216,9 +228,9 @@ impl Root {
 
     fn kind(&self, path: &RelPath) -> Result<Kind, Errno> {
         let found = kernel::open(self.fd(), path.as_str(), Open::Look)?;
-        match kernel::kind(&kernel::stat(found)?) {
-            FileType::Symlink => Err(Errno::LOOP),
-            kind => Ok(Kind::of(kind)),
+        match Kind::from(&kernel::stat(found)?) {
+            Kind::Link => Err(Errno::LOOP),
+            kind => Ok(kind),
         }
     }
 
@@ -254,7 +266,7 @@ impl Root {
 
 /// Refuses what is not a regular file with one name.
 pub(super) fn regular(stat: &Stat) -> Result<(), Refusal> {
-    let kind = Kind::of(kernel::kind(stat));
+    let kind = Kind::from(stat);
     // MUTATE(C2-kind): devices, FIFOs and sockets are read like files
     if kind != Kind::File {
         return Err(Refusal::Kind { found: kind.name(), wanted: "a file" });

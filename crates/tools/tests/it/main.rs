@@ -11,6 +11,7 @@
 mod catalog;
 #[cfg(feature = "odbc")]
 mod connx;
+mod files;
 #[cfg(feature = "odbc")]
 mod odbc_pool;
 mod postgres;

@@ -67,14 +67,19 @@ fn left(case: &Case) -> String {
     }
 }
 
-/// The tables that would change, and how many rows.
+/// The tables or files that would change, and how much of them.
 fn gist(case: &Case) -> String {
-    let writes = case.request.call.accesses.iter().filter_map(|access| access.strip_prefix("write table "));
+    let writes = case.request.call.accesses.iter().filter_map(|access| {
+        access.strip_prefix("write table ").or_else(|| access.strip_prefix("write file "))
+    });
     format!("{}: {}", writes.collect::<Vec<_>>().join(", "), effect(case))
 }
 
 fn effect(case: &Case) -> String {
-    match case.request.preview.affected {
+    let preview = &case.request.preview;
+    match preview.affected {
+        Some(1) if preview.diff.is_some() => "1 file changes".into(),
+        Some(count) if preview.diff.is_some() => format!("{count} files change"),
         Some(1) => "1 row changes".into(),
         Some(count) => format!("{count} rows change"),
         None => "the effect could not be tried out".into(),
@@ -127,6 +132,10 @@ pub(super) fn whole(case: &Case, redactor: &Redactor, printer: Printer) {
             table(rows, redactor, printer);
         }
     }
+    if let Some(diff) = &preview.diff {
+        printer.say(&printer.styled(Style::Title, "diff"));
+        lines(diff, redactor, printer);
+    }
     for approver in &case.approvers {
         let reason =
             if approver.reason.is_empty() { String::new() } else { format!(": {}", approver.reason) };
@@ -159,6 +168,19 @@ pub(super) fn whole(case: &Case, redactor: &Redactor, printer: Printer) {
             clean(&case.id),
             clean(&case.id)
         ));
+    }
+}
+
+/// A text line by line. INVARIANT: every line of it starts with `  |`.
+fn lines(text: &str, redactor: &Redactor, printer: Printer) {
+    for line in text.lines() {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => Some(Style::Good),
+            Some(b'-') => Some(Style::Bad),
+            _ => None,
+        };
+        let line = redactor.line(line).into_owned();
+        printer.say(&format!("  | {}", style.map_or(line.clone(), |style| printer.styled(style, &line))));
     }
 }
 
@@ -226,7 +248,7 @@ pub(super) fn json(case: &Case, redactor: &Redactor) -> Value {
         "policy": call.policy, "integrity": call.integrity, "confidentiality": call.confidentiality,
         "preview": {
             "affected": preview.affected, "before": rows(&preview.before), "after": rows(&preview.after),
-            "warnings": preview.warnings
+            "diff": preview.diff.as_deref().map(clean), "basis": preview.basis, "warnings": preview.warnings
         },
         "digest": case.request.digest().0.to_string(),
         "approvers": case.approvers.iter().map(|one| json!({

@@ -39,7 +39,7 @@ pub(in super::super) fn read_link(_: Dir<'_>) -> Result<Vec<u8>, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(in super::super) fn list(_: Dir<'_>, _: usize) -> Result<(Vec<Vec<u8>>, bool), Errno> {
+pub(in super::super) fn list(_: Dir<'_>, _: usize) -> Result<(Vec<(Vec<u8>, FileType)>, bool), Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -56,6 +56,10 @@ pub(in super::super) fn rename_new(_: (Dir<'_>, &str), _: (Dir<'_>, &str)) -> Re
 }
 
 pub(in super::super) fn exchange(_: Dir<'_>, _: &str, _: &str) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
+}
+
+pub(in super::super) fn sync(_: Dir<'_>) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }
 

@@ -87,8 +87,12 @@ pub(in super::super) fn read_link(link: BorrowedFd<'_>) -> Result<Vec<u8>, Errno
     Ok(fs::readlinkat(link, "", Vec::new())?.into_bytes())
 }
 
-/// The names in a directory, without `.` and `..`, at most `limit` of them, and whether there are more.
-pub(in super::super) fn list(dir: BorrowedFd<'_>, limit: usize) -> Result<(Vec<Vec<u8>>, bool), Errno> {
+/// The names in a directory and what they name, as far as it says, without `.` and `..`; at most `limit` of them, and whether there are
+/// more.
+pub(in super::super) fn list(
+    dir: BorrowedFd<'_>,
+    limit: usize,
+) -> Result<(Vec<(Vec<u8>, FileType)>, bool), Errno> {
     let mut names = Vec::new();
     for entry in fs::Dir::read_from(dir)? {
         let entry = entry?;
@@ -99,7 +103,7 @@ pub(in super::super) fn list(dir: BorrowedFd<'_>, limit: usize) -> Result<(Vec<V
         if names.len() == limit {
             return Ok((names, true));
         }
-        names.push(name.to_vec());
+        names.push((name.to_vec(), entry.file_type()));
     }
     Ok((names, false))
 }
@@ -125,6 +129,11 @@ pub(in super::super) fn rename_new(
 /// Exchanges two names of one directory, in one step.
 pub(in super::super) fn exchange(dir: BorrowedFd<'_>, one: &str, other: &str) -> Result<(), Errno> {
     fs::renameat_with(dir, one, dir, other, RenameFlags::EXCHANGE)
+}
+
+/// Makes changes of a directory last.
+pub(in super::super) fn sync(dir: BorrowedFd<'_>) -> Result<(), Errno> {
+    fs::fsync(dir)
 }
 
 /// Gives a file the permissions of another, and nothing beyond: no set-user-id.

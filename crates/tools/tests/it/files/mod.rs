@@ -1,0 +1,8 @@
+//! The file tools behind a whole pipeline: real files, real links, real races.
+
+mod corpus;
+mod reads;
+mod scenery;
+mod tenants;
+mod world;
+mod writes;

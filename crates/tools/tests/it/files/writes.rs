@@ -1,0 +1,155 @@
+//! Writing, editing, deleting and moving: in one step, and never over what nobody saw.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use serde_json::{Value, json};
+
+use super::world::{World, settings};
+
+#[tokio::test]
+async fn a_file_is_written_with_its_permissions_and_nothing_is_left_behind() {
+    let world = World::new(settings());
+    let file = world.data().join("report.txt");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let written = world.call("write_file", json!({"path": "report.txt", "content": "new"})).await.unwrap();
+    assert_eq!((&written["created"], &written["size"]), (&json!(false), &json!(3)));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+    let bytes = json!({"path": "sub/b", "content": "3q2+7w==", "encoding": "base64"});
+    assert_eq!(world.call("write_file", bytes).await.unwrap()["created"], true);
+    assert_eq!(fs::read(world.data().join("sub/b")).unwrap(), [0xde, 0xad, 0xbe, 0xef]);
+    assert_eq!(leftovers(&world), Vec::<String>::new());
+    let missing = world.refused("write_file", json!({"path": "no/such/x", "content": ""})).await;
+    assert!(missing.contains("no such file or directory"), "{missing}");
+    let large = "x".repeat(300 << 10);
+    assert!(
+        world.refused("write_file", json!({"path": "l", "content": large})).await.contains("262144 bytes")
+    );
+}
+
+fn leftovers(world: &World) -> Vec<String> {
+    let names = |dir: &str| {
+        let entries = fs::read_dir(world.data().join(dir)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let mut all = [names("."), names("sub")].concat();
+    all.retain(|name| name.starts_with(".countersign"));
+    all
+}
+
+#[tokio::test]
+async fn if_match_guards_every_change() {
+    let world = World::new(settings());
+    let hash = world.call("read_file", json!({"path": "report.txt"})).await.unwrap()["sha256"].clone();
+    fs::write(world.data().join("report.txt"), "changed by others").unwrap();
+    for (tool, mut arguments) in [
+        ("write_file", json!({"path": "report.txt", "content": "mine"})),
+        ("edit_file", json!({"path": "report.txt", "edits": [{"old": "changed", "new": "mine"}]})),
+        ("delete_file", json!({"path": "report.txt"})),
+    ] {
+        arguments["if_match"] = hash.clone();
+        let refused = world.refused(tool, arguments).await;
+        assert!(refused.contains("has changed"), "{tool}: {refused}");
+    }
+    assert_eq!(fs::read_to_string(world.data().join("report.txt")).unwrap(), "changed by others");
+    let absent = json!({"path": "report.txt", "content": "x", "if_match": "absent"});
+    assert!(world.refused("write_file", absent).await.contains("has changed"));
+}
+
+#[tokio::test]
+async fn edits_are_exact_and_shown() {
+    let world = World::new(settings());
+    fs::write(world.data().join("e.txt"), "a b a\nc\n").unwrap();
+    let edit = async |edits: Value| world.call("edit_file", json!({"path": "e.txt", "edits": edits})).await;
+    let twice = edit(json!([{"old": "a", "new": "x"}])).await.unwrap_err().message;
+    assert!(twice.contains("/edits/0/old") && twice.contains("occurs 2 times"), "{twice}");
+    let never = edit(json!([{"old": "c", "new": "d"}, {"old": "c", "new": "e"}])).await.unwrap_err().message;
+    assert!(never.contains("/edits/1/old") && never.contains("does not occur"), "{never}");
+    assert_eq!(fs::read_to_string(world.data().join("e.txt")).unwrap(), "a b a\nc\n", "all or nothing");
+    let done =
+        edit(json!([{"old": "a", "new": "x", "all": true}, {"old": "b x", "new": "y"}])).await.unwrap();
+    assert_eq!(fs::read_to_string(world.data().join("e.txt")).unwrap(), "x y\nc\n");
+    assert_eq!(done["diff"], "--- a/e.txt\n+++ b/e.txt\n@@ -1,2 +1,2 @@\n-a b a\n+x y\n c\n");
+    let blown = json!([{"old": "y", "new": "z".repeat(300 << 10)}]);
+    assert!(edit(blown).await.unwrap_err().message.contains("262144 bytes"));
+}
+
+#[tokio::test]
+async fn files_are_deleted_and_moved_one_by_one() {
+    let world = World::new(settings());
+    assert!(world.refused("delete_file", json!({"path": "sub"})).await.contains("a directory"));
+    assert!(world.refused("delete_file", json!({"path": "."})).await.contains("a directory"));
+    let taken = world.refused("move_file", json!({"from": "report.txt", "to": "sub/inner.txt"})).await;
+    assert!(taken.contains("/to") && taken.contains("exists already"), "{taken}");
+    world.call("move_file", json!({"from": "report.txt", "to": "sub/moved.txt"})).await.unwrap();
+    assert_eq!(fs::read_to_string(world.data().join("sub/moved.txt")).unwrap(), "INSIDE");
+    assert!(!world.data().join("report.txt").exists());
+    world.call("delete_file", json!({"path": "sub/moved.txt"})).await.unwrap();
+    assert!(!world.data().join("sub/moved.txt").exists());
+    assert!(world.refused("move_file", json!({"from": "sub", "to": "sub2"})).await.contains("a directory"));
+    assert_eq!(leftovers(&world), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn moving_takes_the_right_to_read() {
+    let world = World::new(settings());
+    world.rules.deny.lock().unwrap().push("read file data/report.txt");
+    let refused = world.refused("move_file", json!({"from": "report.txt", "to": "open.txt"})).await;
+    assert!(refused.contains("policy refuses file data/report.txt"), "{refused}");
+    assert!(world.data().join("report.txt").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_write_over_the_same_state_one_wins() {
+    let world = Arc::new(World::new(settings()));
+    let hash = world.call("read_file", json!({"path": "report.txt"})).await.unwrap()["sha256"].clone();
+    let calls: Vec<_> = (0..16)
+        .map(|number| {
+            let (world, hash) = (Arc::clone(&world), hash.clone());
+            let arguments =
+                json!({"path": "report.txt", "content": format!("writer {number}"), "if_match": hash});
+            tokio::spawn(async move { world.call("write_file", arguments).await.is_ok() })
+        })
+        .collect();
+    let mut won = 0;
+    for call in calls {
+        won += u32::from(call.await.unwrap());
+    }
+    assert_eq!(won, 1);
+    assert!(fs::read_to_string(world.data().join("report.txt")).unwrap().starts_with("writer "));
+    assert_eq!(leftovers(&world), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_see_the_old_file_or_the_new_one() {
+    let world = World::new(settings());
+    let (one, two) = ("1".repeat(100_000), "2".repeat(100_000));
+    fs::write(world.data().join("f"), &one).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let (stop, file) = (Arc::clone(&stop), world.data().join("f"));
+        move || {
+            let mut reads = 0_u32;
+            while !stop.load(Relaxed) || reads < 10 {
+                let text = fs::read_to_string(&file).unwrap();
+                let first = text.as_bytes()[0];
+                assert!(text.len() == 100_000 && text.bytes().all(|byte| byte == first), "a torn file");
+                reads += 1;
+            }
+            reads
+        }
+    });
+    for turn in 0..40 {
+        let content = if turn % 2 == 0 { &two } else { &one };
+        world.call("write_file", json!({"path": "f", "content": content})).await.unwrap();
+    }
+    stop.store(true, Relaxed);
+    assert!(reader.join().unwrap() >= 10);
+}
