@@ -55,16 +55,13 @@ struct Target {
 }
 
 /// Runs everything, prints tables and writes `target/bench.json`; with `--write`, `docs/performance.md` too. Fails when any answer was wrong.
-/// `sql` measures the database tools instead, `policy` the cost of decisions.
-/// `sql` measures the database tools instead, `files` the file tools.
+/// `sql` measures the database tools instead, `files` the file tools, `policy` the cost of decisions.
 pub(crate) fn main(args: &[String]) -> Result<()> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("sql", rest)) => return sql::main(rest),
         Some(("policy", rest)) => return policy::main(rest),
+        Some(("files", rest)) => return files::main(rest),
         _ => {}
-    }
-    if let Some(("files", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return files::main(rest);
     }
     let quick = args.iter().any(|arg| arg == "--quick");
     let timing = if quick {

@@ -12,13 +12,14 @@ use crate::support::*;
 type Question = (&'static str, fn(&Policies) -> Verdict, Verdict);
 
 /// One question for each default policy, whose answer changes when the policy is removed.
-const FLIPS: [Question; 14] = [
+const FLIPS: [Question; 19] = [
     ("call-read-low", |p| call(p, &operator(), "list_tables", NO_ARGUMENTS).verdict, Allow),
     ("call-read-high", |p| call(p, &operator(), "query_shop", NO_ARGUMENTS).verdict, Allow),
     ("call-write-low", |p| call(p, &operator(), "add_note", NO_ARGUMENTS).verdict, HELD),
     ("call-write-high", |p| call(p, &admin(), "refund_order", NO_ARGUMENTS).verdict, HELD),
     ("write-tables", |p| writes(p, table("customers")), Allow),
     ("write-columns", |p| writes(p, column("customers", "email")), Allow),
+    ("write-files", |p| writes(p, path("docs", "notes/a.md")), Allow),
     ("read-tables", |p| reads(p, table("customers")), Allow),
     ("read-columns", |p| reads(p, column("customers", "email")), Allow),
     ("use-functions", |p| uses(p, "count"), Allow),
@@ -50,6 +51,12 @@ fn writes(policies: &Policies, object: Object) -> Verdict {
 
 fn uses(policies: &Policies, name: &str) -> Verdict {
     access(policies, &operator(), "query_shop", &Access::required(Action::Use, function(name))).verdict
+}
+
+#[test]
+fn write_files() {
+    flips("write-files");
+    assert_eq!(writes(&defaults(), path("docs", ".git/hooks/pre-commit")), Deny);
 }
 
 #[test]

@@ -68,7 +68,7 @@ permit (principal in Role::"support", action in [Action::"add_note", Action::"re
 }
 
 /// One object of each kind, and those that the shipped policies single out.
-const PROBES: [&str; 18] = [
+const PROBES: [&str; 21] = [
     "read table shop.customers",
     "read table shop.restricted_salaries",
     "read table shop.sqlite_master",
@@ -83,6 +83,9 @@ const PROBES: [&str; 18] = [
     "use query shop.find_customers",
     "read table ledger.entries",
     "read file docs/a.md",
+    "read file docs/.env",
+    "read file docs/tls/server.key",
+    "read file docs/.git/config",
     "write file docs/a.md",
     "connect host example.com:443",
     "execute command git",
