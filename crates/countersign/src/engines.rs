@@ -80,6 +80,7 @@ pub(crate) async fn postgres(
         },
         schemas: settings.schemas.clone(),
         functions: settings.functions.clone(),
+        settings: settings.settings.clone(),
         #[expect(clippy::cast_precision_loss, reason = "an estimate; the largest setting is exact")]
         cost_limit: Some(settings.max_cost as f64),
         statement_timeout: database.timeout,

@@ -76,6 +76,8 @@ pub(crate) struct Postgres {
     pub(crate) schemas: Vec<String>,
     /// Functions of the operator's own that queries may call.
     pub(crate) functions: Vec<String>,
+    /// Settings of the operator's own applications that queries may read.
+    pub(crate) settings: Vec<String>,
     /// The estimate above which a query is refused.
     pub(crate) max_cost: u64,
     /// Connections of each login.
@@ -192,6 +194,7 @@ impl Reader<'_> {
             logins: logins?,
             schemas: self.schemas()?,
             functions: self.qualified_functions()?,
+            settings: self.application_settings()?,
             max_cost: self.count("max_cost")?,
             pool: self.count("pool")?,
             tls: tls?,
@@ -269,6 +272,18 @@ impl Reader<'_> {
             );
         }
         Some(functions)
+    }
+
+    fn application_settings(&mut self) -> Option<Vec<String>> {
+        let settings = self.texts("settings")?;
+        if !settings.iter().all(|setting| setting.contains('.')) {
+            self.problem(
+                "settings",
+                "must name settings of applications, with a dot",
+                "for example `app.region`: settings of the server itself are on a list that is not changed",
+            );
+        }
+        Some(settings)
     }
 
     fn tls(&mut self, target: &PostgresTarget) -> Option<Tls> {

@@ -53,6 +53,8 @@ pub(crate) enum Kind {
     Functions,
     /// Patterns of paths.
     Globs,
+    /// Settings of a PostgreSQL database.
+    ServerSettings,
     /// A reference to a secret.
     Secret,
     /// One line of text, of at most so many characters.
@@ -109,6 +111,7 @@ impl Kind {
                 | Kind::Names(_)
                 | Kind::Schemas
                 | Kind::Functions
+                | Kind::ServerSettings
                 | Kind::Lines(_),
                 DeValue::Array(items),
             ) => {
@@ -206,6 +209,7 @@ impl Kind {
             Kind::Schemas => "a list of schemas such as [\"public\"], as the database spells them".into(),
             Kind::Functions => "a list of functions such as [\"app.tax_rate\"]".into(),
             Kind::Globs => "a list of patterns of paths such as [\"*.pem\", \"private/**\"]".into(),
+            Kind::ServerSettings => "a list of settings such as [\"app.region\"]".into(),
             Kind::Secret => "a reference: `env:NAME` or `file:PATH`".into(),
             Kind::Line(most) => format!("one line of text, of at most {most} characters"),
             Kind::Lines(most) => format!("a list of texts, each one line of at most {most} characters"),
@@ -234,7 +238,7 @@ impl Kind {
             }
             Kind::Login => json!({"type": "string", "minLength": 1, "maxLength": 63}),
             Kind::Schemas => json!({"type": "array", "items": {"type": "string", "pattern": IDENTIFIER}}),
-            Kind::Functions => {
+            Kind::Functions | Kind::ServerSettings => {
                 json!({"type": "array", "items": {"type": "string", "pattern": FUNCTION}})
             }
             Kind::Globs => {
@@ -257,7 +261,7 @@ impl Kind {
                 text.chars().count() <= most && !text.chars().any(char::is_control)
             }
             Kind::Schemas => identifier(text),
-            Kind::Functions => text
+            Kind::Functions | Kind::ServerSettings => text
                 .split_once('.')
                 .map_or_else(|| identifier(text), |(s, name)| identifier(s) && identifier(name)),
             Kind::Hosts => host(text),

@@ -117,6 +117,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     only(&[Postgres], setting("databases.*.pool", Kind::Count { min: 1, max: 200 }, Is("8"), "Connections of each login: queries that run at once.")),
     only(&[Postgres], setting("databases.*.schemas", Kind::Schemas, Is(r#"["public"]"#), "The schemas whose tables may be named; names without one are looked up in this order.")),
     only(&[Postgres, Odbc], setting("databases.*.functions", Kind::Functions, Is("[]"), "Functions of your own that queries may call; in PostgreSQL as `schema.name`.")),
+    only(&[Postgres], setting("databases.*.settings", Kind::ServerSettings, Is("[]"), "Settings of your own applications, as `app.name`, that queries may read; what they hold is shown to every caller who may call `current_setting`.")),
     only(&[Odbc], setting("databases.*.dialect", Kind::OneOf(&["ansi", "postgres", "mssql", "mysql", "oracle", "sqlite"]), Is(r#""ansi""#), "The SQL that the source speaks; `ansi` for CONNX, Db2, Adabas and all that is not listed.")),
     only(&[Postgres], setting("databases.*.max_cost", Kind::Count { min: 1, max: 1_000_000_000_000 }, Is("1000000"), "The planner's estimate above which a query is refused, in its units of cost.")),
     only(&[Postgres], setting("databases.*.tls", Kind::OneOf(&["auto", "verify", "off"]), Is(r#""auto""#), "Whether TLS with a verified certificate is demanded; `auto`: yes, but for this machine.")),

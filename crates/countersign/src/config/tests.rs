@@ -356,6 +356,7 @@ url = "postgres://127.0.0.1/shop"
 url = "postgres://reader@127.0.0.1/shop"
 schemas = ["pg_catalog"]
 functions = ["tax_rate"]
+settings = ["search_path"]
 tenant = "acme"
 [databases.both.tenants.acme]
 password = "env:SET"
@@ -374,7 +375,7 @@ allow_writes = "env:NOT A NAME"
 "#,
     );
     insta::assert_snapshot!(message, @r#"
-      15 problems in the configuration
+      16 problems in the configuration
       DIR/countersign.toml:5:7: `databases.plain.tls` must be on: this database is beyond this machine, and passwords and rows could be read on the way
         help: leave `tls` out, and name the authority in `ca`; for tests only there is `danger.plaintext_databases`
       DIR/countersign.toml:7:7: `databases.password.url` must not hold a password
@@ -389,20 +390,22 @@ allow_writes = "env:NOT A NAME"
         help: `list_tables` and `describe_table` answer what callers may know of the catalogue
       DIR/countersign.toml:15:13: `databases.both.functions` must name the schema of each function
         help: for example `app.tax_rate`: which function a bare name means depends on the search path
-      DIR/countersign.toml:16:10: `databases.both.tenant` contradicts the logins for tenants
+      DIR/countersign.toml:16:12: `databases.both.settings` must name settings of applications, with a dot
+        help: for example `app.region`: settings of the server itself are on a list that is not changed
+      DIR/countersign.toml:17:10: `databases.both.tenant` contradicts the logins for tenants
         help: leave it out: only the tenants with a login are served
-      DIR/countersign.toml:17:25: `databases.both.tenants.acme.user` is missing
+      DIR/countersign.toml:18:25: `databases.both.tenants.acme.user` is missing
         help: add `user = ...`: the name of a database role: 1-63 bytes without control characters
-      DIR/countersign.toml:19:25: `databases.both.tenants.a b` must be the name of a tenant: 1-64 characters of A-Z, a-z, 0-9, `_`, `@` or `-`
-      DIR/countersign.toml:22:7: `databases.source.url` must not hold a password or another secret
+      DIR/countersign.toml:20:25: `databases.both.tenants.a b` must be the name of a tenant: 1-64 characters of A-Z, a-z, 0-9, `_`, `@` or `-`
+      DIR/countersign.toml:23:7: `databases.source.url` must not hold a password or another secret
         help: write `password = "env:NAME"` or `"file:PATH"` beside the url: it is added as `PWD` when Countersign connects
-      DIR/countersign.toml:25:11: `databases.file.schemas` means nothing to an SQLite database
+      DIR/countersign.toml:26:11: `databases.file.schemas` means nothing to an SQLite database
         help: it is a setting of PostgreSQL databases
-      DIR/countersign.toml:27:8: `databases.file.tenants.acme.user` means nothing to an SQLite database
+      DIR/countersign.toml:28:8: `databases.file.tenants.acme.user` means nothing to an SQLite database
         help: it is a setting of PostgreSQL databases
-      DIR/countersign.toml:29:7: `databases.mystery.url` must begin with `sqlite:`, `postgres://` or `odbc:`
+      DIR/countersign.toml:30:7: `databases.mystery.url` must begin with `sqlite:`, `postgres://` or `odbc:`
         help: for example `sqlite:shop.db` or `postgres://reader@db.internal:5432/shop`
-      DIR/countersign.toml:30:16: `databases.mystery.allow_writes` must be true, false, or "env:NAME" for an environment variable that says so
+      DIR/countersign.toml:31:16: `databases.mystery.allow_writes` must be true, false, or "env:NAME" for an environment variable that says so
     "#);
     assert!(!message.contains("hunter2"), "values are never quoted");
 }
