@@ -35,6 +35,7 @@ cargo xtask COMMAND
   mutate [ID | --all | --check]               remove a control, expect its test to fail
   bench [--quick] [--write]                   load test beside a bare server; --write: docs/performance.md
   bench policy [--write]                      the cost of a decision with 10 to 10,000 policies
+  bench sandbox [--runs N] [--binary FILE]    start of Python: bare, in the jail, in a container
   bench sql [--quick] [--write] [--only A,B]  PostgreSQL rows: the limit, Countersign, other MCP servers
   bench files [--quick]                       a file of 1 MiB: read directly, from memory, through the tool
 ";

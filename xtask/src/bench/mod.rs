@@ -13,6 +13,7 @@ mod page;
 mod policy;
 mod question;
 mod report;
+mod sandbox;
 mod sql;
 mod sqlite;
 
@@ -59,6 +60,7 @@ struct Target {
 pub(crate) fn main(args: &[String]) -> Result<()> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("sql", rest)) => return sql::main(rest),
+        Some(("sandbox", rest)) => return sandbox::main(rest),
         Some(("policy", rest)) => return policy::main(rest),
         Some(("files", rest)) => return files::main(rest),
         _ => {}

@@ -34,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["countersign-core", "countersign-mcp", "countersign-egress", "countersign-sandbox"],
     ),
     ("countersign-testbed", &[]),
-    ("xtask", &["countersign-testbed"]),
+    ("xtask", &["countersign-testbed", "countersign-sandbox"]),
 ];
 
 /// Equipment of tests, and who alone may ship with it: nobody but the development tool.
