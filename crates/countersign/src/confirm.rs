@@ -37,6 +37,7 @@ impl Confirm {
     /// In what they loosen, and how to confirm them.
     pub(crate) async fn start(&self, policies: &Policies) -> anyhow::Result<()> {
         let loosens = self.loosens(policies)?;
+        // MUTATE(H2-start): a start with looser policies needs nobody's word
         if !loosens.is_empty() && self.confirmed().await?.as_deref() != Some(policies.digest()) {
             anyhow::bail!("{}", held(policies.digest(), &loosens));
         }

@@ -79,6 +79,7 @@ impl Names {
     /// What a tool is a member of: its server, its power class and the permissions that it needs.
     pub(crate) fn tool_parents(&self, fact: &ToolFact) -> HashSet<EntityUid> {
         let spec = &fact.spec;
+        // MUTATE(H4-permissions): a tool is no member of the permissions that it needs
         let permissions = spec.permissions.iter().map(|one| uid(&self.permission, one.name()));
         permissions.chain([uid(&self.server, &spec.server), uid(&self.power, spec.power.name())]).collect()
     }

@@ -63,7 +63,7 @@ pub fn loosened(old: &InForce, new: &Policies) -> Vec<String> {
         info.map_or_else(String::new, |info| format!(" ({}, line {})", info.file, info.line))
     };
     for body in new.bodies() {
-        // MUTATE(P7-loosens): a permit that was not there passes for harmless
+        // MUTATE(H2-loosens): a permit that was not there passes for harmless
         if body.permits && !old.permits.contains(&body.digest) {
             found.push(format!(
                 "`{}` permits what was not permitted in these words{}",

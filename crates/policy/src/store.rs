@@ -110,7 +110,7 @@ impl PolicyStore {
         let loosens = loosened(&InForce::of(in_force), &policies);
         let (old, new) = (in_force.digest().to_owned(), policies.digest().to_owned());
         // INVARIANT: exactly what the operator confirmed is let in, by its digest.
-        // MUTATE(P7-confirm): a reload that loosens needs nobody's word
+        // MUTATE(H2-confirm): a reload that loosens needs nobody's word
         if !loosens.is_empty() && accepted != Some(new.as_str()) {
             return Reload::Held { in_force: old, digest: new, loosens };
         }

@@ -65,7 +65,7 @@ impl Desk {
         }
         let signature = confirmed.signature.as_ref().and_then(|text| STANDARD.decode(text).ok());
         let (Some(name), Some(signature)) = (&confirmed.operator, signature) else { return Ok(false) };
-        // MUTATE(P7-signed): policies that loosen need no operator's signature
+        // MUTATE(H2-signed): policies that loosen need no operator's signature
         Ok(trusted.iter().any(|row| {
             row.name == *name
                 && verifies(&row.public, &signature, Vote::Approve, statement(&confirmed.digest), name, "")

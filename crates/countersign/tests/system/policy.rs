@@ -54,3 +54,119 @@ fn tools_that_no_policy_permits_are_neither_listed_nor_known() {
         client.modern("tools/call", json!({"name": "query_shop", "arguments": {"query": "SELECT 1"}})).json();
     assert_eq!(refused["error"]["code"], -32602, "{refused}");
 }
+
+/// A file of the installation.
+fn write(world: &World, name: &str, text: &str) {
+    std::fs::write(world.dir.path().join(name), text).unwrap();
+}
+
+const OPEN: &str = "@id(\"open\")\npermit (principal in Role::\"stranger\", action, resource);\n";
+
+#[test]
+fn a_start_with_looser_policies_waits_for_the_operator() {
+    let world = World::new(Shape::default());
+    // The first start takes the policies as they are; the next one with the same, too.
+    world.serve().stop();
+    write(&world, "policies/open.cedar", OPEN);
+    let checked = world.command(&["policy", "check"]);
+    assert!(
+        checked.contains("loosens: `user/open/open` permits") && checked.contains("policy accept"),
+        "{checked}"
+    );
+    let refused = world.try_command(&["serve"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("nobody has confirmed them"), "{said}");
+
+    // A reload waits alike, and is let in once exactly this digest is confirmed.
+    std::fs::remove_file(world.dir.path().join("policies/open.cedar")).unwrap();
+    let server = world.serve();
+    let log = || std::fs::read_to_string(world.dir.path().join("serve.log")).unwrap();
+    let hangup = |expected: &str| {
+        server.signal("-HUP");
+        let started = std::time::Instant::now();
+        while !log().contains(expected) {
+            assert!(started.elapsed() < Duration::from_secs(20), "{expected}: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    write(&world, "policies/open.cedar", OPEN);
+    hangup("policy-held");
+    assert!(!world.try_command(&["policy", "accept", "00"]).status.success(), "another digest is confirmed");
+    world.accept();
+    hangup("policy-reload");
+    let events = world.command(&["audit", "search", "--json", "--decision", "event", "-n", "1000"]);
+    assert!(events.contains("policy-held") && events.contains("policy-confirmed"), "{events}");
+    server.stop();
+    // What was let in is what the next start compares with.
+    world.serve().stop();
+}
+
+#[test]
+fn expected_decisions_are_a_table() {
+    let world = World::new(Shape::default());
+    let cases = r#"[principals.ann]
+tenant = "acme"
+roles = ["reader"]
+
+[[case]]
+as = "ann"
+tool = "query_shop"
+arguments = { query = "SELECT amount FROM restricted_salaries" }
+expect = "deny"
+by = "user/default/restricted-tables"
+
+[[case]]
+as = "ann"
+tool = "query_shop"
+arguments = { query = "DROP TABLE products" }
+expect = "refused"
+
+[[case]]
+as = "ann"
+tool = "query_shop"
+arguments = { query = "SELECT name FROM products" }
+expect = "allow"
+"#;
+    write(&world, "good.toml", cases);
+    let file = |name: &str| world.dir.path().join(name).display().to_string();
+    assert!(
+        world.command(&["policy", "test", &file("good.toml")]).contains("3 cases are decided as expected")
+    );
+    write(&world, "bad.toml", &cases.replace("\"allow\"", "\"deny\""));
+    let differs = world.try_command(&["policy", "test", &file("bad.toml")]);
+    let said = String::from_utf8_lossy(&differs.stdout).into_owned();
+    assert_eq!(differs.status.code(), Some(1), "{said}");
+    assert!(said.contains("19    ann             deny      allow     query_shop"), "{said}");
+}
+
+#[test]
+fn recorded_calls_are_decided_again_and_observed_policies_leave_their_mark() {
+    let settings = "[policy]\ndir = \"policies\"\nobserve = \"observed\"\n".to_owned();
+    let world = World::new_with(Shape { extra: settings, ..Shape::default() }, |dir| {
+        std::fs::create_dir(dir.join("observed")).unwrap();
+        for (name, text) in countersign_policy::DEFAULT_POLICIES {
+            std::fs::write(dir.join("observed").join(name), text).unwrap();
+        }
+        let forbid = "@id(\"none\") forbid (principal, action == Action::\"read\", resource is Table) when { resource.name == \"products\" };";
+        std::fs::write(dir.join("observed/none.cedar"), forbid).unwrap();
+    });
+    let server = world.serve();
+    let mut ann = world.client(&world.ann);
+    assert_ne!(ann.query("SELECT name FROM products")["isError"], true, "what is only observed decides");
+    assert_eq!(ann.query("SELECT amount FROM restricted_salaries")["isError"], true);
+    server.stop();
+
+    let said = world.try_command(&["policy", "observed", "--json"]);
+    let observed: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(said.status.code(), Some(1), "{observed}");
+    assert_eq!(observed["differences"].as_array().unwrap().len(), 1, "{observed}");
+    assert_eq!(observed["differences"][0]["would"], "deny");
+    assert_eq!(observed["differences"][0]["policies"], json!(["user/none/none"]));
+
+    let dir = world.dir.path().join("observed").display().to_string();
+    let said = world.try_command(&["policy", "replay", "--policies", &dir, "--json"]);
+    let replayed: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(replayed["changes"][0]["change"], "newly denied", "{replayed}");
+    assert_eq!(replayed["changes"][0]["policies"], json!(["user/none/none"]));
+    assert_eq!(replayed["same"], 1, "{replayed}");
+}

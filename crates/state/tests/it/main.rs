@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod confirmed;
 mod conformance;
 mod desk;
 mod doubt;
