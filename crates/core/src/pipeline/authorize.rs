@@ -100,7 +100,7 @@ fn difference(
     digest: &str,
     decided: &Result<Authorized, ToolError>,
     would: &Result<Authorized, ToolError>,
-    mut policies: Vec<String>,
+    asked: Vec<String>,
 ) -> Option<Observed> {
     let word = |outcome: &Result<Authorized, ToolError>| match outcome {
         Ok(Authorized { holds: 0, .. }) => "allow",
@@ -117,6 +117,11 @@ fn difference(
     if word(decided) == word(would) && gained.is_empty() && lost.is_empty() {
         return None;
     }
+    let mut policies = match would {
+        Err(ToolError { denied: Denied::Forbidden { policies, .. }, .. }) => policies.clone(),
+        Ok(Authorized { holds: 1.., held_by, .. }) => held_by.clone(),
+        _ => asked,
+    };
     policies.sort();
     policies.dedup();
     Some(Observed { policy: digest.to_owned(), decision: word(would), policies, gained, lost })

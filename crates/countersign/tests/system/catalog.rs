@@ -345,6 +345,8 @@ fn a_reload_puts_a_catalog_in_place_and_a_bad_one_keeps_the_last_good() {
     assert!(names(&mut ann).contains(&"total_orders".to_owned()));
     world.accept();
     hangup();
+    // The commands took their time, and a connection that is idle for long is closed.
+    let mut ann = world.client(&world.ann);
     assert!(!names(&mut ann).contains(&"total_orders".to_owned()));
     let log = world.command(&["audit", "search", "--json", "--decision", "event", "-n", "1000"]);
     assert!(log.contains("catalog-reload") && log.contains("catalog-rejected"), "{log}");

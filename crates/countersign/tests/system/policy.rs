@@ -17,14 +17,22 @@ fn a_reload_changes_decisions_and_a_bad_one_keeps_the_last_good_set() {
     let extra = world.dir.path().join("policies/extra.cedar");
     let forbid = "@id(\"no-products\")\nforbid(principal, action == Action::\"read\", resource is Table)\nwhen { resource.name == \"products\" };\n";
     std::fs::write(&extra, forbid).unwrap();
+    let until = |expected: &str| {
+        let (log, started) = (world.dir.path().join("serve.log"), std::time::Instant::now());
+        while !std::fs::read_to_string(&log).unwrap().contains(expected) {
+            assert!(started.elapsed() < Duration::from_secs(20), "no {expected}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
     server.signal("-HUP");
-    std::thread::sleep(Duration::from_millis(500));
+    until("policy-reload");
+    let mut client = world.client(&world.ann);
     let refused = text_of(&client.query(sql));
     assert!(refused.contains("table shop.products") && refused.contains("no-products"), "{refused}");
 
     std::fs::write(&extra, "permit(principal, action, resource").unwrap();
     server.signal("-HUP");
-    std::thread::sleep(Duration::from_millis(500));
+    until("policy-rejected");
     assert!(text_of(&client.query(sql)).contains("no-products"), "a bad reload loosened the policy");
 
     let log = world.command(&["audit", "search", "--json", "--decision", "event", "-n", "1000"]);
