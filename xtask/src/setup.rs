@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{debian, process, workspace};
 
 /// The folders of `tests-e2e/npm`; each is one locked installation.
-const NPM: &[&str] = &["node", "conformance-0.1.16", "conformance-0.2.0-alpha.12", "inspector"];
+const NPM: &[&str] = &["node", "conformance-0.1.16", "conformance-0.2.0-alpha.12", "inspector", "oidc"];
 
 /// The outside verifier of the audit log, pinned. Written for Python 3.12; it runs on 3.11 as well.
 const TLOG: &str = "aics-tlog==0.2.1";

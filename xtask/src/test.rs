@@ -45,6 +45,9 @@ const STEPS: &[(&str, &str, Step)] = &[
     ("pg-simple", "the move from pg-simple-mcp, on a real PostgreSQL", || {
         e2e::pg_simple::check(&release_binary()?).map(Count::from)
     }),
+    ("oauth", "tokens of a real authorization server, and attacks with them", || {
+        e2e::oauth::check(&release_binary()?).map(Count::from)
+    }),
     ("fixtures", "binary with fixture tools", || fixtures_binary().map(|_| Count::ONE)),
     ("conformance", "official MCP conformance suites", conform),
     ("inspector", "MCP Inspector as a client", || {

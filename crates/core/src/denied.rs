@@ -20,6 +20,8 @@ pub enum Subsystem {
     Sandbox,
     /// A database's server.
     Database,
+    /// The authorization servers whose keys verify tokens.
+    Identity,
     /// The server itself, while it drains or starts.
     Server,
 }
@@ -33,6 +35,7 @@ impl Subsystem {
             Subsystem::State => "state",
             Subsystem::Sandbox => "sandbox",
             Subsystem::Database => "database",
+            Subsystem::Identity => "identity provider",
             Subsystem::Server => "server",
         }
     }

@@ -24,8 +24,16 @@ pub enum PrincipalKind {
 pub enum AuthMethod {
     /// The operating-system user of a stdio process.
     LocalUser,
+    /// The operating-system user at the other end of a unix socket, as the kernel names it.
+    UnixPeer,
     /// An API key in the `Authorization` header.
     ApiKey,
+    /// An access token of an authorization server.
+    Token,
+    /// A client certificate of the connection.
+    Certificate,
+    /// A short-lived credential of this server's own.
+    Credential,
     /// No proof at all; only under `danger.anonymous`.
     Anonymous,
 }
@@ -129,7 +137,7 @@ impl Principal {
         self.owner.as_deref()
     }
 
-    /// Who vouches for the subject: `local`, `keys` or `anonymous`.
+    /// Who vouches for the subject: `local`, `keys`, `certificates`, `anonymous`, or the address of an authorization server.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }

@@ -13,6 +13,7 @@ mod confirm;
 mod contained;
 mod door;
 mod engines;
+mod listen;
 mod print;
 mod runtime;
 mod sample;

@@ -1,10 +1,10 @@
 //! A serving process from start to end: compose, announce, serve, reload on SIGHUP, drain on SIGTERM or Ctrl-C, close the log.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use countersign_core::ports::Observer;
-use countersign_identity::process_uid;
+use countersign_identity::{ServerTls, process_uid};
 use countersign_mcp::{Change, serve_http, serve_stdio};
 use countersign_policy::Reload;
 use countersign_redact::Redactor;
@@ -16,6 +16,7 @@ use crate::{
     compose::{self, Composed, Mode},
     config::{self, Config},
     confirm,
+    listen::{self, Bound},
     runtime::unix_micros,
     state::doubt,
 };
@@ -23,17 +24,10 @@ use crate::{
 /// How often counted events are written out.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Binds the listener, so that a busy port is known before anything else happens.
-pub(crate) fn bind(config: &Config) -> std::io::Result<TcpListener> {
-    let listener = TcpListener::bind(config.server.listen)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
 /// Serves HTTP until a signal ends it. `ready` is called once calls are accepted; `notice` says what a reload did.
 pub(crate) fn http(
     config: &Config,
-    listener: TcpListener,
+    bound: Bound,
     redactor: Redactor,
     observer: Arc<dyn Observer>,
     ready: impl FnOnce(),
@@ -41,6 +35,7 @@ pub(crate) fn http(
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let tls = config.server.tls.clone().map(ServerTls::open).transpose()?.map(Arc::new);
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Http).await?);
         let server = Arc::new(compose::server(config, &composed)?);
         announce(&composed, config, "start").await?;
@@ -54,8 +49,10 @@ pub(crate) fn http(
             let notice = Arc::clone(&notice);
             move |text: &str| notice(text)
         }));
-        tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), move |text: &str| notice(text)));
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let reloaded =
+            Reloaded { composed: Arc::clone(&composed), file: config.file.clone(), tls: tls.clone() };
+        tokio::spawn(upkeep(reloaded, move |text: &str| notice(text)));
+        let listener = listen::listener(bound, tls.as_ref())?;
         ready();
         serve_http(listener, server, shutdown).await?;
         close(&composed, config).await
@@ -79,7 +76,8 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
         tokio::spawn(keep_stops(Arc::clone(&composed), |_| {}));
-        tokio::spawn(upkeep(Arc::clone(&composed), config.file.clone(), |_| {}));
+        let reloaded = Reloaded { composed: Arc::clone(&composed), file: config.file.clone(), tls: None };
+        tokio::spawn(upkeep(reloaded, |_| {}));
         tokio::select! {
             served = serve_stdio(tokio::io::stdin(), tokio::io::stdout(), server, principal) => served?,
             () = shutdown.cancelled() => {}
@@ -139,20 +137,28 @@ async fn keep_stops(composed: Arc<Composed>, notice: impl Fn(&str)) {
     stops.keep(|error| notice(&format!("calls are refused: the state cannot be read: {error}"))).await;
 }
 
+/// What SIGHUP has read again.
+struct Reloaded {
+    composed: Arc<Composed>,
+    file: std::path::PathBuf,
+    tls: Option<Arc<ServerTls>>,
+}
+
 /// Writes out counted events, and reloads on SIGHUP.
-async fn upkeep(composed: Arc<Composed>, file: std::path::PathBuf, notice: impl Fn(&str)) {
+async fn upkeep(reloaded: Reloaded, notice: impl Fn(&str)) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     let mut tick = tokio::time::interval(FLUSH);
     loop {
         tokio::select! {
-            _ = tick.tick() => composed.pipeline.flush_events(),
-            _ = hangup.recv() => reload(&composed, &file, &notice).await,
+            _ = tick.tick() => reloaded.composed.pipeline.flush_events(),
+            _ = hangup.recv() => reload(&reloaded, &notice).await,
         }
     }
 }
 
-/// The catalog, policies, keys and secrets are read again; what does not validate changes nothing. Everything is recorded.
-async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&str)) {
+/// The catalog, policies, keys, certificates and secrets are read again; what does not validate changes nothing. Everything is recorded.
+async fn reload(reloaded: &Reloaded, notice: &impl Fn(&str)) {
+    let Reloaded { composed, file, tls } = reloaded;
     let report = async |event: &str, detail: &str| {
         notice(&format!("{event}: {detail}"));
         if let Err(e) = composed.pipeline.event(event, None, "", detail).await {
@@ -205,6 +211,17 @@ async fn reload(composed: &Composed, file: &std::path::Path, notice: &impl Fn(&s
     match composed.keys.reload() {
         Ok(count) => report("keys-reload", &format!("{count} keys")).await,
         Err(e) => report("keys-rejected", &e.to_string()).await,
+    }
+    match tls.as_ref().map(|tls| (tls.reload(), tls.fingerprint())) {
+        Some((Ok(true), fingerprint)) => {
+            report("certificate-changed", &format!("sha256 {fingerprint}")).await
+        }
+        Some((Ok(false), _)) => report("certificate-unchanged", "the certificate is the same").await,
+        Some((Err(e), _)) => {
+            notice(&e.to_string());
+            report("certificate-rejected", "the certificate in force stays").await;
+        }
+        None => {}
     }
     match config::load(file)
         .map_err(anyhow::Error::from)

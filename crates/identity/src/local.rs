@@ -46,12 +46,17 @@ impl LocalUser {
                 return Err(LocalRefused { admitted: self.uid, actual });
             }
         }
+        Ok(self.principal(AuthMethod::LocalUser))
+    }
+
+    /// The principal, by a method that has shown the user id.
+    pub(crate) fn principal(&self, method: AuthMethod) -> Arc<Principal> {
         let kind = PrincipalKind::Person;
-        let principal = Principal::new(LOCAL_ISSUER, &self.user, kind, &self.tenant, AuthMethod::LocalUser)
+        let principal = Principal::new(LOCAL_ISSUER, &self.user, kind, &self.tenant, method)
             .with_roles(self.roles.iter().cloned())
             .with_credential(format!("uid:{}", self.uid));
         let claims = self.claims.iter();
-        Ok(Arc::new(claims.fold(principal, |principal, (name, value)| principal.with_claim(name, value))))
+        Arc::new(claims.fold(principal, |principal, (name, value)| principal.with_claim(name, value)))
     }
 }
 

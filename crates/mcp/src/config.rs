@@ -2,6 +2,17 @@
 
 use std::time::Duration;
 
+/// What a protected resource publishes of itself (RFC 9728).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OAuth {
+    /// The metadata document.
+    pub document: String,
+    /// Where clients find it: an address whose path begins with `/.well-known/oauth-protected-resource`.
+    pub url: String,
+    /// The scopes that a client should ask for, separated by spaces.
+    pub scope: String,
+}
+
 /// What the data plane allows and how it presents itself. `Config::default()` is safe; the binary fills in names.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,6 +64,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Origins, beyond loopback ones, from which browsers may call; `scheme://host[:port]`, lower case.
     pub origins: Vec<String>,
+    /// What clients read to get a token; none where no tokens are taken.
+    pub oauth: Option<OAuth>,
     /// Whether `resources/subscribe` is offered; only sensible when something reports changes to resources.
     pub resource_updates: bool,
     /// How long clients may keep a list, in milliseconds.
@@ -86,6 +99,7 @@ impl Default for Config {
             failures_burst: 30,
             hosts: Vec::new(),
             origins: Vec::new(),
+            oauth: None,
             resource_updates: false,
             ttl_ms: 0,
         }

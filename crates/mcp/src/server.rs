@@ -1,19 +1,25 @@
 //! What all connections of one server share.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use countersign_core::{Denied, Pipeline, Principal, RunId, Subsystem};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    changes::Changes, config::Config, http::Sources, listen::Streams, prompts::Prompts,
+    changes::Changes, config::Config, http::Sources, listen::Streams, peer::Presented, prompts::Prompts,
     request_state::RequestStates, rpc::Object, running::Working, session::Sessions,
 };
 
 /// Turns a credential into a principal. Called for every request, before its body is read.
+#[async_trait]
 pub trait Authenticator: Send + Sync {
-    /// `authorization` is the value of the one `Authorization` header, empty when there is none.
-    fn authenticate(&self, authorization: &[u8], peer: IpAddr) -> Result<Arc<Principal>, NotAuthenticated>;
+    /// Who sends a request with this head, over this connection?
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Arc<Principal>, NotAuthenticated>;
+
+    /// Whether the credential that opened a stream for `principal` still holds. Asked again and again while the stream is open; it
+    /// waits for nothing, and asks for no second proof of possession.
+    fn still_holds(&self, presented: &Presented<'_>, principal: &Principal) -> bool;
 }
 
 /// Why a credential yields no principal. A caller learns only that a valid one is required; the record says why this one is not.
@@ -21,6 +27,12 @@ pub trait Authenticator: Send + Sync {
 pub enum NotAuthenticated {
     /// It is missing or not valid: a stable code for the record, such as `expired`; never any part of the credential.
     Credential(&'static str),
+    /// The proof of possession does not fit (RFC 9449).
+    Proof(&'static str),
+    /// The proof of possession must carry this nonce (RFC 9449).
+    Nonce(String),
+    /// The credential is valid, but lacks a scope that everything here needs.
+    Scope(&'static str),
     /// Credentials cannot be checked at present.
     Unavailable(Subsystem),
 }

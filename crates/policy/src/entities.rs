@@ -236,7 +236,11 @@ fn kind_name(kind: PrincipalKind) -> &'static str {
 pub(crate) fn method_name(method: AuthMethod) -> &'static str {
     match method {
         AuthMethod::LocalUser => "local-user",
+        AuthMethod::UnixPeer => "unix-peer",
         AuthMethod::ApiKey => "api-key",
+        AuthMethod::Token => "token",
+        AuthMethod::Certificate => "certificate",
+        AuthMethod::Credential => "credential",
         AuthMethod::Anonymous => "anonymous",
     }
 }

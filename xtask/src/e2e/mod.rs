@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod inspector;
+pub(crate) mod oauth;
 pub(crate) mod pg_simple;
 pub(crate) mod quickstart;
 pub(crate) mod server;

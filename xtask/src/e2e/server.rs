@@ -117,6 +117,15 @@ pub(crate) fn unlimited() -> Vec<(&'static str, Value)> {
 }
 
 impl Prepared {
+    /// Sets values (`table.key`) in the configuration.
+    pub(crate) fn set(&self, settings: &[(&str, Value)]) -> Result<()> {
+        let mut file: toml::Table = std::fs::read_to_string(&self.config)?.parse()?;
+        for (path, value) in settings.iter().cloned() {
+            set(&mut file, path, value)?;
+        }
+        Ok(std::fs::write(&self.config, toml::to_string(&file)?)?)
+    }
+
     /// Permits everyone to call every tool of one of our servers, as an operator would: with a policy of its own.
     pub(crate) fn permit_server(&self, name: &str) -> Result<()> {
         let policy = format!(

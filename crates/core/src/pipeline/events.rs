@@ -52,6 +52,11 @@ impl Pipeline {
         self.aggregate(event, principal, peer);
     }
 
+    /// As [`Pipeline::security_event`], with more to say; floods are counted all the same.
+    pub fn security_detail(&self, event: &'static str, principal: Option<&Principal>, detail: &str) {
+        self.count(event, principal, "", detail);
+    }
+
     /// Writes out what was only counted so far; the binary calls this every few seconds and at the end.
     pub fn flush_events(&self) {
         let now = self.environment.unix_micros();

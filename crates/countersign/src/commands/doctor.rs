@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::{configuration, runtime, token::state};
 use crate::{
     compose,
-    config::{Config, size_text},
+    config::{Config, Listen, size_text},
     print::{Exit, Outcome, Printer, Style, line},
 };
 
@@ -143,9 +143,23 @@ fn permissions(config: &Config) -> Vec<Check> {
 }
 
 fn listening(config: &Config) -> Check {
-    let listen = config.server.listen;
-    match std::net::TcpListener::bind(listen) {
-        Ok(_) => Check::good("listen", format!("{listen} is free; only this machine reaches it")),
+    let listen = &config.server.listen;
+    let address = match listen {
+        Listen::Tcp(address) => address,
+        Listen::Unix(path) => {
+            return Check::good(
+                "listen",
+                format!("the socket {}; only users of this machine reach it", path.display()),
+            );
+        }
+    };
+    let reach = if address.ip().is_loopback() {
+        "only this machine reaches it"
+    } else {
+        "the network reaches it, over TLS"
+    };
+    match std::net::TcpListener::bind(address) {
+        Ok(_) => Check::good("listen", format!("{listen} is free; {reach}")),
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Check::good(
             "listen",
             format!("{listen} is in use: a server is running, or another program has the port"),

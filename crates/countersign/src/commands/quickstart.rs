@@ -16,7 +16,7 @@ use countersign_policy::DEFAULT_POLICIES;
 use super::{configuration, serve, token::state};
 use crate::{
     cli::Quickstart,
-    config::Config,
+    config::{Config, Listen},
     print::{Exit, Failure, Outcome, Printer, Style},
     sample,
 };
@@ -38,7 +38,7 @@ pub(crate) fn run(command: &Quickstart, printer: Printer) -> Outcome {
     let made = make_files(command, &file)?;
     let mut config = configuration(&file)?;
     if let Some(port) = command.port {
-        config.server.listen.set_port(port);
+        config.server.listen = Listen::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
     }
     drop(early);
     let listener = if command.no_serve { None } else { Some(serve::bind(&config)?) };
@@ -73,7 +73,7 @@ enum Key {
 
 fn early_bind(port: u16) -> Result<std::net::TcpListener, Failure> {
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    std::net::TcpListener::bind(address).map_err(|e| serve::busy(address, e))
+    std::net::TcpListener::bind(address).map_err(|e| serve::busy(&Listen::Tcp(address), e))
 }
 
 fn make_files(command: &Quickstart, file: &Path) -> Result<Vec<Made>, Failure> {

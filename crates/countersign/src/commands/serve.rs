@@ -6,7 +6,8 @@ use countersign_redact::Redactor;
 
 use super::configuration;
 use crate::{
-    config::Config,
+    config::{Config, Listen},
+    listen::{self, Bound},
     print::{Exit, Failure, Outcome, Printer, Style},
     serve,
     view::View,
@@ -31,14 +32,14 @@ pub(crate) fn stdio(file: &Path, printer: Printer) -> Outcome {
 }
 
 /// Takes the port, so that a busy one is known before anything else happens.
-pub(crate) fn bind(config: &Config) -> Result<std::net::TcpListener, Failure> {
-    serve::bind(config).map_err(|e| busy(config.server.listen, e))
+pub(crate) fn bind(config: &Config) -> Result<Bound, Failure> {
+    listen::bind(&config.server.listen).map_err(|e| busy(&config.server.listen, e))
 }
 
 /// What to say about an address that cannot be had.
-pub(crate) fn busy(address: std::net::SocketAddr, error: io::Error) -> Failure {
-    let failure = Failure::unavailable(anyhow::anyhow!("cannot listen on {address}: {error}"));
-    if error.kind() == io::ErrorKind::AddrInUse {
+pub(crate) fn busy(listen: &Listen, error: io::Error) -> Failure {
+    let failure = Failure::unavailable(anyhow::anyhow!("cannot listen on {listen}: {error}"));
+    if let (Listen::Tcp(address), io::ErrorKind::AddrInUse) = (listen, error.kind()) {
         let next = address.port().checked_add(1).unwrap_or(8931);
         return failure.help(format!(
             "another program has this port (another countersign?); stop it, or set `server.listen`, or `quickstart --port {next}`"
@@ -48,23 +49,18 @@ pub(crate) fn busy(address: std::net::SocketAddr, error: io::Error) -> Failure {
 }
 
 /// Serves on a listener; `ready` runs once calls are accepted.
-pub(crate) fn run(
-    config: &Config,
-    listener: std::net::TcpListener,
-    printer: Printer,
-    ready: impl FnOnce(),
-) -> Outcome {
+pub(crate) fn run(config: &Config, bound: Bound, printer: Printer, ready: impl FnOnce()) -> Outcome {
     let redactor = redactor(config)?;
     let view = Arc::new(View::new(redactor.clone(), printer));
     let notices = Arc::clone(&view);
-    let address = config.server.listen;
+    let url = listen::url(&config.server);
     let started = Arc::clone(&view);
     let announce = move || {
-        started.notice(&format!("serving http://{address}/mcp; stop with Ctrl-C"));
+        started.notice(&format!("serving {url}; stop with Ctrl-C"));
         ready();
     };
     let notice = move |text: &str| notices.notice(text);
-    serve::http(config, listener, redactor, view, announce, notice).map_err(Failure::unavailable)?;
+    serve::http(config, bound, redactor, view, announce, notice).map_err(Failure::unavailable)?;
     printer.note("stopped");
     Ok(Exit::Ok)
 }

@@ -10,13 +10,12 @@ use countersign_core::{
     Digest,
     limits::{Breaker, LimitConfig, Rate},
 };
-use countersign_identity::LocalUser;
 
 use super::{
-    Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Identity, Limits, Policy, Server, State,
+    Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Limits, Listen, Policy, Server, State,
     databases,
     error::Problem,
-    files,
+    files, identity,
     kind::Value,
     programs,
     raw::Raw,
@@ -57,8 +56,8 @@ pub(super) fn build(
 }
 
 /// Typed access to settings that were read.
-struct Settings<'r> {
-    raw: &'r Raw,
+pub(super) struct Settings<'r> {
+    pub(super) raw: &'r Raw,
     dir: &'r Path,
 }
 
@@ -75,7 +74,7 @@ impl Settings<'_> {
             digest,
             server: self.server()?,
             state: State { dir: self.path("state.dir")? },
-            identity: Identity { keys: self.path("identity.keys")?, local: self.local()? },
+            identity: identity::identity(self)?,
             policy: Policy { dir: self.path("policy.dir")?, observe: self.path("policy.observe") },
             approval: Approval { elicitation: self.flag("approval.elicitation")? },
             audit: Audit {
@@ -97,9 +96,14 @@ impl Settings<'_> {
     }
 
     fn server(&self) -> Option<Server> {
-        let Value::Address(listen) = self.value("server.listen")? else { return None };
+        let Value::Listen(listen) = self.value("server.listen")? else { return None };
+        let listen = match listen {
+            Listen::Unix(path) => Listen::Unix(self.dir.join(path)),
+            Listen::Tcp(address) => Listen::Tcp(*address),
+        };
         Some(Server {
-            listen: *listen,
+            listen,
+            tls: identity::tls(self)?,
             allowed_hosts: self.texts("server.allowed_hosts")?,
             allowed_origins: self.texts("server.allowed_origins")?,
             drain: self.span("server.drain")?,
@@ -111,23 +115,6 @@ impl Settings<'_> {
             max_sessions_per_principal: self.count("server.max_sessions_per_principal")?,
             session_idle: self.span("server.session_idle")?,
         })
-    }
-
-    fn local(&self) -> Option<Option<LocalUser>> {
-        if !self.raw.has_table("identity.local") {
-            return Some(None);
-        }
-        let claim = |name: String| {
-            let value = self.text(&format!("identity.local.claims.{name}"))?;
-            Some((name, value))
-        };
-        Some(Some(LocalUser {
-            uid: self.count("identity.local.uid")?,
-            user: self.text("identity.local.user")?,
-            tenant: self.text("identity.local.tenant")?,
-            roles: self.texts("identity.local.roles")?,
-            claims: self.raw.names("identity.local.claims").into_iter().filter_map(claim).collect(),
-        }))
     }
 
     fn limits(&self) -> Option<Limits> {
@@ -161,56 +148,57 @@ impl Settings<'_> {
         };
         Some(Danger {
             anonymous: self.flag("danger.anonymous")?.then_some(anonymous),
+            untyped_tokens: self.texts("danger.untyped_tokens")?,
             audit_off: self.flag("danger.audit_off")?,
             plaintext_databases: self.flag("danger.plaintext_databases")?,
             fixtures: self.flag("danger.fixtures")?,
         })
     }
 
-    fn value(&self, key: &str) -> Option<&Value> {
+    pub(super) fn value(&self, key: &str) -> Option<&Value> {
         self.raw.values.get(key).map(|read| &read.value)
     }
 
-    fn path(&self, key: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
         match self.value(key)? {
             Value::Path(path) => Some(self.dir.join(path)),
             _ => None,
         }
     }
 
-    fn number(&self, key: &str) -> Option<u64> {
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
         match self.value(key)? {
             Value::Number(number) => Some(*number),
             _ => None,
         }
     }
 
-    fn count<T: TryFrom<u64>>(&self, key: &str) -> Option<T> {
+    pub(super) fn count<T: TryFrom<u64>>(&self, key: &str) -> Option<T> {
         self.number(key)?.try_into().ok()
     }
 
-    fn span(&self, key: &str) -> Option<Duration> {
+    pub(super) fn span(&self, key: &str) -> Option<Duration> {
         match self.value(key)? {
             Value::Span(span) => Some(*span),
             _ => None,
         }
     }
 
-    fn flag(&self, key: &str) -> Option<bool> {
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
         match self.value(key)? {
             Value::Flag(flag) => Some(*flag),
             _ => None,
         }
     }
 
-    fn text(&self, key: &str) -> Option<String> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         match self.value(key)? {
             Value::Text(text) => Some(text.clone()),
             _ => None,
         }
     }
 
-    fn texts(&self, key: &str) -> Option<Vec<String>> {
+    pub(super) fn texts(&self, key: &str) -> Option<Vec<String>> {
         match self.value(key)? {
             Value::Texts(texts) => Some(texts.clone()),
             _ => None,

@@ -1,8 +1,11 @@
 //! The kinds of values that settings have: how each is read, what a person is told is allowed, and its JSON Schema.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use countersign_identity::{check_claim, check_name};
+use countersign_identity::{
+    CertificateMatch, check_claim, check_name,
+    oauth::{Algorithm, ClaimPath, is_identifier},
+};
 use countersign_tools::files::Globs;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
@@ -17,8 +20,22 @@ pub(crate) const FORMAT: u64 = 1;
 pub(crate) enum Kind {
     /// The number of the format.
     Version,
-    /// A loopback address with a port.
+    /// An address with a port, or a unix socket.
     Listen,
+    /// The address of a web service.
+    Identifier,
+    /// Several words without spaces, and what they are.
+    Words(&'static str),
+    /// Names of roles elsewhere, and here.
+    Renames,
+    /// Where one claim of a token stands.
+    ClaimPath,
+    /// Where several claims stand.
+    ClaimPaths,
+    /// Signature algorithms.
+    Algorithms,
+    /// How a client certificate is recognised.
+    Certificate,
     /// Host names for the `Host` header.
     Hosts,
     /// Web origins.
@@ -66,7 +83,7 @@ pub(crate) enum Kind {
 /// A value that was read.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Value {
-    Address(SocketAddr),
+    Listen(Listen),
     Path(PathBuf),
     Number(u64),
     Span(Duration),
@@ -75,6 +92,24 @@ pub(crate) enum Value {
     Texts(Vec<String>),
     Reference(Reference),
     Url(DatabaseUrl),
+}
+
+/// Where the server listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Listen {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A unix socket, relative to the directory of the file until it was checked.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => write!(f, "{address}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 impl Kind {
@@ -93,17 +128,11 @@ impl Kind {
                 )),
             },
             (Kind::Listen, DeValue::String(text)) => {
-                let address: SocketAddr = text.parse().map_err(|_| wrong())?;
-                // MUTATE(G3-loopback): plain HTTP is served to the network
-                if !address.ip().is_loopback() {
-                    return Err((
-                        "must be a loopback address: this version serves plain HTTP only, and beyond this machine that would show \
-                         API keys and data to the network"
-                            .into(),
-                        Some("use `127.0.0.1:8931`, and a tunnel (ssh -L) or a proxy that terminates TLS on this machine".into()),
-                    ));
+                let socket = text.strip_prefix("unix:").filter(|path| !path.is_empty() && !path.contains('\0'));
+                match socket {
+                    Some(path) => Ok(Value::Listen(Listen::Unix(path.into()))),
+                    None => text.parse().map(|address| Value::Listen(Listen::Tcp(address))).map_err(|_| wrong()),
                 }
-                Ok(Value::Address(address))
             }
             (
                 Kind::Hosts
@@ -112,6 +141,10 @@ impl Kind {
                 | Kind::Schemas
                 | Kind::Functions
                 | Kind::ServerSettings
+                | Kind::Words(_)
+                | Kind::Renames
+                | Kind::ClaimPaths
+                | Kind::Algorithms
                 | Kind::Lines(_),
                 DeValue::Array(items),
             ) => {
@@ -143,11 +176,17 @@ impl Kind {
                 Ok(Value::Span(Duration::from_millis(millis)))
             }
             (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
-            (Kind::Name(_) | Kind::Claim | Kind::OneOf(_) | Kind::Login | Kind::Line(_), DeValue::String(text))
-                if self.admits(text) =>
-            {
-                Ok(Value::Text(text.to_string()))
-            }
+            (
+                Kind::Name(_)
+                | Kind::Claim
+                | Kind::OneOf(_)
+                | Kind::Login
+                | Kind::Line(_)
+                | Kind::Identifier
+                | Kind::ClaimPath
+                | Kind::Certificate,
+                DeValue::String(text),
+            ) if self.admits(text) => Ok(Value::Text(text.to_string())),
             (Kind::DatabaseUrl, DeValue::String(text)) => {
                 DatabaseUrl::parse(text).map(Value::Url).map_err(|(rule, help)| (rule, Some(help)))
             }
@@ -170,7 +209,20 @@ impl Kind {
     pub(super) fn allowed(self) -> String {
         match self {
             Kind::Version => format!("{FORMAT}"),
-            Kind::Listen => "an address and port such as \"127.0.0.1:8931\" or \"[::1]:8931\"".into(),
+            Kind::Listen => {
+                "an address and port such as \"127.0.0.1:8931\" or \"[::1]:8931\", or a socket such as \"unix:run/mcp.sock\"".into()
+            }
+            Kind::Identifier => {
+                "an `https` address without query and fragment, such as \"https://mcp.example.com/mcp\"; on this machine `http` too".into()
+            }
+            Kind::Words(what) => format!("a list of {what}s, each 1-255 visible characters"),
+            Kind::Renames => "a list such as [\"Bank Analysts=analyst\"]: a name elsewhere, and the role that it is here".into(),
+            Kind::ClaimPath => "the name of a claim, or a JSON pointer such as \"/realm_access/roles\"".into(),
+            Kind::ClaimPaths => "a list of claims, each a name or a JSON pointer".into(),
+            Kind::Algorithms => {
+                "a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA; shared secrets and `none` are never taken".into()
+            }
+            Kind::Certificate => "`dns:HOST`, `uri:URI`, or `sha256:` and 64 hexadecimal digits".into(),
             Kind::Hosts => {
                 "a list of host names such as [\"countersign.internal\"], in lower case, without scheme or port".into()
             }
@@ -220,8 +272,14 @@ impl Kind {
     pub(super) fn schema(self) -> Json {
         match self {
             Kind::Version => json!({"const": FORMAT}),
-            Kind::Listen | Kind::Path => json!({"type": "string", "minLength": 1}),
-            Kind::Hosts | Kind::Origins => {
+            Kind::Listen | Kind::Path | Kind::ClaimPath => json!({"type": "string", "minLength": 1}),
+            Kind::Identifier => json!({"type": "string", "pattern": "^https?://[^?#@ ]+$"}),
+            Kind::Certificate => json!({"type": "string", "pattern": "^(dns|uri|sha256):.+$"}),
+            Kind::Renames => json!({"type": "array", "items": {"type": "string", "pattern": "^.+=.+$"}}),
+            Kind::Algorithms => {
+                json!({"type": "array", "minItems": 1, "items": {"enum": Algorithm::names()}})
+            }
+            Kind::Hosts | Kind::Origins | Kind::Words(_) | Kind::ClaimPaths => {
                 json!({"type": "array", "items": {"type": "string", "minLength": 1}})
             }
             Kind::Count { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
@@ -256,6 +314,16 @@ impl Kind {
             Kind::Name(what) | Kind::Names(what) => check_name(what, text).is_ok(),
             Kind::Claim => check_claim("value", text).is_ok(),
             Kind::OneOf(words) => words.contains(&text),
+            Kind::Identifier => is_identifier(text),
+            Kind::Words(_) => {
+                (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"')
+            }
+            Kind::Renames => text
+                .rsplit_once('=')
+                .is_some_and(|(theirs, ours)| !theirs.is_empty() && check_name("role", ours).is_ok()),
+            Kind::ClaimPath | Kind::ClaimPaths => ClaimPath::parse(text).is_ok(),
+            Kind::Algorithms => Algorithm::parse(text).is_some(),
+            Kind::Certificate => CertificateMatch::parse(text).is_ok(),
             Kind::Login => (1..=63).contains(&text.len()) && !text.chars().any(char::is_control),
             Kind::Line(most) | Kind::Lines(most) => {
                 text.chars().count() <= most && !text.chars().any(char::is_control)

@@ -8,6 +8,7 @@ mod checked;
 mod databases;
 mod error;
 mod files;
+mod identity;
 mod kind;
 mod overlap;
 mod programs;
@@ -23,7 +24,6 @@ mod url;
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,14 +33,15 @@ use countersign_core::{
     Digest,
     limits::{LimitConfig, Rate},
 };
-use countersign_identity::LocalUser;
+use countersign_identity::TlsFiles;
 use countersign_redact::{RefusedSecrets, SecretSet};
 use countersign_tools::files::Folder;
 use countersign_tools::{commands::CommandConfig, python::PythonConfig};
 
 pub(crate) use databases::{Database, Login, Logins, Odbc, Postgres, Source, Tls};
 pub(crate) use error::{ConfigErrors, Problem};
-pub(crate) use kind::size_text;
+pub(crate) use identity::Identity;
+pub(crate) use kind::{Listen, size_text};
 pub(crate) use schema::schema;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use show::{Shown, show};
@@ -93,8 +94,10 @@ pub(crate) struct Config {
 /// `[server]`: the HTTP transport.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    /// A loopback address.
-    pub(crate) listen: SocketAddr,
+    /// A loopback address, a unix socket, or, with TLS, any address.
+    pub(crate) listen: Listen,
+    /// `[server.tls]`
+    pub(crate) tls: Option<TlsFiles>,
     /// Host names beside the loopback names.
     pub(crate) allowed_hosts: Vec<String>,
     /// Origins of web pages that may call.
@@ -122,15 +125,6 @@ pub(crate) struct Server {
 pub(crate) struct State {
     /// The directory for what must survive a restart.
     pub(crate) dir: PathBuf,
-}
-
-/// `[identity]`
-#[derive(Clone, Debug)]
-pub(crate) struct Identity {
-    /// The key file.
-    pub(crate) keys: PathBuf,
-    /// The operator of stdio; without it stdio refuses everybody.
-    pub(crate) local: Option<LocalUser>,
 }
 
 /// `[policy]`
@@ -183,6 +177,8 @@ pub(crate) struct Catalog {
 pub(crate) struct Danger {
     /// Callers need no key; they are this tenant, with these roles.
     pub(crate) anonymous: Option<Anonymous>,
+    /// Issuers whose tokens need not say what they are.
+    pub(crate) untyped_tokens: Vec<String>,
     /// No record is kept.
     pub(crate) audit_off: bool,
     /// Databases beyond this machine may be reached without TLS.
@@ -203,6 +199,7 @@ impl Danger {
     pub(crate) fn switches(&self) -> Vec<&'static str> {
         let all = [
             ("danger.anonymous", self.anonymous.is_some()),
+            ("danger.untyped_tokens", !self.untyped_tokens.is_empty()),
             ("danger.audit_off", self.audit_off),
             ("danger.plaintext_databases", self.plaintext_databases),
             ("danger.fixtures", self.fixtures),
@@ -262,6 +259,7 @@ pub(crate) fn load_with(path: &Path, environment: Environment<'_>) -> Result<Con
     let built = checked::build(&file, Digest::of(text.as_bytes()), &mut raw, environment);
     if let Some(config) = &built {
         raw.problems.extend(overlap::problems(config, &raw));
+        raw.problems.extend(identity::problems(config, &raw));
     }
     raw.problems.sort();
     match built {

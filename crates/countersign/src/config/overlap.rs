@@ -72,6 +72,7 @@ fn ours(config: &Config) -> Vec<(&'static str, PathBuf)> {
     ours.extend(config.policy.observe.clone().map(|dir| ("observed policies", dir)));
     let lock = config.file.with_file_name("countersign.lock");
     ours.push(("lock file", lock));
+    ours.extend(config.server.tls.as_ref().map(|tls| ("TLS key", tls.key.clone())));
     ours.extend(std::env::current_exe().ok().map(|binary| ("binary", binary)));
     let secrets = config.secrets.iter().filter_map(|secret| match &secret.reference {
         super::secret::Reference::File(path) => Some(("secret file", config.file.parent()?.join(path))),

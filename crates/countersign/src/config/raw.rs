@@ -42,7 +42,7 @@ pub(super) struct Raw {
 }
 
 /// Tables whose absence means something.
-const OPTIONAL: &[&str] = &["identity.local", "python"];
+const OPTIONAL: &[&str] = &["identity.local", "python", "server.tls"];
 
 /// Reads the text of a configuration file.
 pub(super) fn read(text: &str) -> Raw {
@@ -163,7 +163,7 @@ impl Raw {
     }
 
     /// The full keys that a setting's key stands for in this file. Defaults of a table that people leave out as a whole
-    /// (`identity.local`) do not conjure it up, nor do those of one kind of database appear in another.
+    /// ([`OPTIONAL`]) do not conjure it up, nor do those of one kind of database appear in another.
     fn instances(&self, setting: &Setting) -> Vec<String> {
         let absent = OPTIONAL.iter().any(|table| {
             let below = setting.key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
@@ -232,6 +232,11 @@ impl Raw {
     /// Whether a table appears in the file.
     pub(super) fn has_table(&self, table: &str) -> bool {
         self.tables.contains_key(table)
+    }
+
+    /// Where a table begins.
+    pub(super) fn place_of(&self, table: &str) -> Option<(usize, usize)> {
+        self.tables.get(table).copied()
     }
 
     pub(super) fn problem(&mut self, place: (usize, usize), message: String, help: Option<String>) {

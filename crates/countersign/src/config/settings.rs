@@ -42,6 +42,8 @@ const fn only(engines: &'static [Scheme], setting: Setting) -> Setting {
 
 use self::Default::{Absent, Is, Required};
 
+const KIND: Kind = Kind::OneOf(&["person", "service", "shared"]);
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -51,7 +53,7 @@ const GIB: u64 = 1 << 30;
 pub(crate) static SETTINGS: &[Setting] = &[
     setting("version", Kind::Version, Required, "The version of this file's format."),
 
-    setting("server.listen", Kind::Listen, Is(r#""127.0.0.1:8931""#), "Address and port of the HTTP transport; loopback only."),
+    setting("server.listen", Kind::Listen, Is(r#""127.0.0.1:8931""#), "Address and port of the HTTP transport, or `unix:PATH`; beyond this machine only with `[server.tls]`."),
     setting("server.allowed_hosts", Kind::Hosts, Is("[]"), "Names that may stand in a Host header, beside the loopback names."),
     setting("server.allowed_origins", Kind::Origins, Is("[]"), "Web origins whose pages may call, beside those of this machine."),
     setting("server.drain", Kind::Span { min_ms: 0, max_ms: 600_000 }, Is(r#""10s""#), "How long calls under way may finish when the server stops."),
@@ -63,6 +65,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("server.max_sessions_per_principal", Kind::Count { min: 1, max: 10_000 }, Is("32"), "Sessions of one principal."),
     setting("server.session_idle", Kind::Span { min_ms: 1_000, max_ms: 86_400_000 }, Is(r#""30m""#), "An idle session ends after this time."),
 
+    setting("server.tls.certificate", Kind::Path, Required, "A PEM file with the server's certificate and those that lead to its authority; SIGHUP reads it again."),
+    setting("server.tls.key", Kind::Path, Required, "A PEM file with the private key, of mode 0600 or 0640."),
+    setting("server.tls.clients", Kind::OneOf(&["off", "optional", "required"]), Is(r#""off""#), "Whether clients show a certificate of their own."),
+    setting("server.tls.client_ca", Kind::Path, Absent, "A PEM file with the authority of clients' certificates."),
+    setting("server.tls.client_crl", Kind::Path, Absent, "A PEM file with lists of clients' certificates that were revoked."),
+
     setting("state.dir", Kind::Path, Is(r#""state""#), "Where keys and counters are kept; private to the server's user."),
 
     setting("identity.keys", Kind::Path, Is(r#""state/keys.json""#), "The API keys (hashes only); `countersign token key` edits it."),
@@ -71,6 +79,34 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("identity.local.tenant", Kind::Name("tenant"), Required, "The tenant of that user."),
     setting("identity.local.roles", Kind::Names("role"), Is("[]"), "The roles of that user."),
     setting("identity.local.claims.*", Kind::Claim, Absent, "What is known of that user besides: catalog parameters can be bound to it."),
+
+    setting("identity.users.*.uid", Kind::Count { min: 0, max: u32::MAX as u64 }, Required, "The operating-system user id that may call over the unix socket; NAME is who that is."),
+    setting("identity.users.*.tenant", Kind::Name("tenant"), Required, "The tenant of that user."),
+    setting("identity.users.*.roles", Kind::Names("role"), Is("[]"), "The roles of that user."),
+    setting("identity.certificates.*.matches", Kind::Certificate, Required, "The client certificate whose holder is NAME: `dns:HOST`, `uri:URI` or `sha256:HEX`."),
+    setting("identity.certificates.*.kind", KIND, Is(r#""service""#), "What holds the certificate."),
+    setting("identity.certificates.*.tenant", Kind::Name("tenant"), Required, "The tenant of that principal."),
+    setting("identity.certificates.*.roles", Kind::Names("role"), Is("[]"), "The roles of that principal."),
+    setting("identity.resource", Kind::Identifier, Absent, "The address by which clients call this server; their tokens must be for it. Needed with issuers."),
+    setting("identity.issuers.*.url", Kind::Identifier, Required, "The authorization server, exactly as its tokens name it in `iss`."),
+    setting("identity.issuers.*.jwks", Kind::Identifier, Absent, "Where its keys are; without it, its metadata says so."),
+    setting("identity.issuers.*.ca", Kind::Path, Absent, "A PEM file with the authority that signed its web server's certificate; without it, the system's."),
+    setting("identity.issuers.*.audience", Kind::Words("audience"), Is("[]"), "Audiences that stand for this server in its tokens; without any, `identity.resource`."),
+    setting("identity.issuers.*.algorithms", Kind::Algorithms, Is(r#"["RS256", "PS256", "ES256", "EdDSA"]"#), "The algorithms that it signs with."),
+    setting("identity.issuers.*.kind", KIND, Is(r#""person""#), "What its callers are."),
+    setting("identity.issuers.*.services", Kind::Words("client"), Is("[]"), "Clients whose tokens for themselves make services."),
+    setting("identity.issuers.*.tenant", Kind::Name("tenant"), Absent, "The tenant of all its callers; or else `tenant_claim`."),
+    setting("identity.issuers.*.tenant_claim", Kind::ClaimPath, Absent, "The claim that names the tenant, among `tenants`."),
+    setting("identity.issuers.*.tenants", Kind::Names("tenant"), Is("[]"), "The tenants that it may grant; others are dropped."),
+    setting("identity.issuers.*.roles_claim", Kind::ClaimPath, Is(r#""roles""#), "The claim that lists the roles, or a pointer to it such as `/realm_access/roles`."),
+    setting("identity.issuers.*.roles", Kind::Names("role"), Is("[]"), "The roles that it may grant; others are dropped."),
+    setting("identity.issuers.*.role_names", Kind::Renames, Is("[]"), "What its names of roles mean here, as in `Bank Analysts=analyst`."),
+    setting("identity.issuers.*.scopes", Kind::Words("scope"), Is("[]"), "Scopes that every token must carry."),
+    setting("identity.issuers.*.claims", Kind::ClaimPaths, Is("[]"), "Claims that are passed on to catalog queries and policies."),
+    setting("identity.issuers.*.leeway", Kind::Span { min_ms: 0, max_ms: 300_000 }, Is(r#""30s""#), "How far its clock may be from ours."),
+    setting("identity.issuers.*.lifetime", Kind::Span { min_ms: 60_000, max_ms: 86_400_000 }, Is(r#""1h""#), "The longest life of a token."),
+    setting("identity.issuers.*.bound", Kind::Flag, Is("false"), "Takes only tokens that are bound to a key (DPoP) or a client certificate."),
+    setting("identity.issuers.*.nonce", Kind::Flag, Is("false"), "Proofs of possession must carry this server's nonce."),
 
     setting("policy.dir", Kind::Path, Is(r#""policies""#), "The directory of Cedar policies (`*.cedar`, and `roles.toml`)."),
     setting("policy.observe", Kind::Path, Absent, "A directory of policies that are asked as well and decide nothing: where they differ is put on record."),
@@ -178,6 +214,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("danger.anonymous", Kind::Flag, Is("false"), "Lets anyone on this machine call without a key."),
     setting("danger.anonymous_tenant", Kind::Name("tenant"), Is(r#""anonymous""#), "The tenant of anonymous callers."),
     setting("danger.anonymous_roles", Kind::Names("role"), Is("[]"), "The roles of anonymous callers."),
+    setting("danger.untyped_tokens", Kind::Names("issuer"), Is("[]"), "Issuers whose tokens need not say that they are access tokens (`typ: at+jwt`)."),
     setting("danger.audit_off", Kind::Flag, Is("false"), "Keeps no record of calls; for measurements."),
     setting("danger.plaintext_databases", Kind::Flag, Is("false"), "Lets `tls = \"off\"` hold for databases beyond this machine: passwords and rows can be read on the way."),
     setting("danger.fixtures", Kind::Flag, Is("false"), "Adds the tools of conformance tests, in builds that have them."),

@@ -80,7 +80,7 @@ fn belongs(pattern: &str, key: &str) -> bool {
 fn text(kind: Kind, value: &Value) -> String {
     match (kind, value) {
         (Kind::Size { .. }, Value::Number(bytes)) => quoted(&size_text(*bytes)),
-        (_, Value::Address(address)) => quoted(&address.to_string()),
+        (_, Value::Listen(listen)) => quoted(&listen.to_string()),
         (_, Value::Path(path)) => quoted(&path.display().to_string()),
         (_, Value::Number(number)) => number.to_string(),
         (_, Value::Span(span)) => quoted(&span_text(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))),

@@ -177,13 +177,97 @@ fn plain_http_stays_on_this_machine() {
     let fixture = Fixture::new();
     insta::assert_snapshot!(fixture.refused("version = 1\nserver.listen = \"0.0.0.0:8931\"\n"), @r"
       1 problem in the configuration
-      DIR/countersign.toml:2:17: `server.listen` must be a loopback address: this version serves plain HTTP only, and beyond this machine that would show API keys and data to the network
-        help: use `127.0.0.1:8931`, and a tunnel (ssh -L) or a proxy that terminates TLS on this machine
+      DIR/countersign.toml:2:17: `server.listen` must be a loopback address without `[server.tls]`: plain HTTP beyond this machine would show API keys and data to the network
+        help: add `[server.tls]` with `certificate` and `key`; or use `127.0.0.1:8931` behind a proxy that terminates TLS on this machine
     ");
     for address in ["192.168.1.1:80", "[::]:80", "[::ffff:127.0.0.1]:80", "example.com:80", "127.0.0.1"] {
         let message = fixture.refused(&format!("version = 1\nserver.listen = \"{address}\"\n"));
         assert!(message.contains("`server.listen` must be"), "{message}");
     }
+}
+
+#[test]
+fn tls_and_sockets_open_what_plain_http_may_not() {
+    let fixture = Fixture::new();
+    let tls = "[server.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n";
+    let config = fixture.load(&format!("version = 1\n[server]\nlisten = \"0.0.0.0:443\"\n{tls}")).unwrap();
+    assert_eq!(config.server.tls.unwrap().key, fixture.path("key.pem"));
+    let config = fixture.load("version = 1\nserver.listen = \"unix:run/mcp.sock\"\n").unwrap();
+    assert_eq!(config.server.listen, Listen::Unix(fixture.path("run/mcp.sock")));
+    for (text, problem) in [
+        (format!("[server]\nlisten = \"unix:x\"\n{tls}"), "`server.tls` means nothing on a unix socket"),
+        (format!("{tls}clients = \"required\"\n"), "`server.tls.clients` needs `server.tls.client_ca`"),
+        ("[server.tls]\nkey = \"key.pem\"\n".into(), "`server.tls.certificate` is missing"),
+        ("[identity.users.ada]\nuid = 1\ntenant = \"north\"\n".into(), "`identity.users` means nothing without a unix socket"),
+        (
+            "[server]\nlisten = \"unix:x\"\n[identity.users.ada]\nuid = 1\ntenant = \"north\"\n[identity.users.bob]\nuid = 1\ntenant = \"north\"\n".into(),
+            "`identity.users.bob.uid` is that of another user as well",
+        ),
+        (
+            "[identity.certificates.agent]\nmatches = \"dns:a.example\"\ntenant = \"north\"\n".into(),
+            "`identity.certificates` means nothing while `server.tls.clients` is \"off\"",
+        ),
+    ] {
+        let message = fixture.refused(&format!("version = 1\n{text}"));
+        assert!(message.contains(problem), "{text}\n{message}");
+    }
+}
+
+#[test]
+fn an_issuer_says_what_it_may_grant() {
+    let fixture = Fixture::new();
+    let issuer = "[identity]\nresource = \"https://mcp.bank.example/mcp\"\n[identity.issuers.corp]\nurl = \"https://login.bank.example\"\n";
+    let text = format!(
+        "version = 1\n{issuer}tenant_claim = \"/org/tenant\"\ntenants = [\"north\"]\nroles = [\"analyst\"]\nrole_names = [\"Bank Analysts=analyst\"]\n"
+    );
+    let config = fixture.load(&text).unwrap();
+    let corp = &config.identity.issuers[0].config;
+    assert_eq!(
+        (corp.audience.as_slice(), corp.untyped),
+        (&["https://mcp.bank.example/mcp".to_owned()][..], false)
+    );
+    assert_eq!(corp.role_names["Bank Analysts"], "analyst");
+    insta::assert_snapshot!(fixture.refused(&format!("version = 1\n{issuer}")), @r#"
+    1 problem in the configuration
+    DIR/countersign.toml:4:19: `identity.issuers.corp` needs either `tenant` or `tenant_claim`
+      help: `tenant = "NAME"` for all its callers, or `tenant_claim = "CLAIM"` with the list of `tenants`
+    "#);
+    for (more, problem) in [
+        (
+            "tenant = \"north\"\nalgorithms = [\"HS256\"]",
+            "`identity.issuers.corp.algorithms` must be a list of RS256",
+        ),
+        (
+            "tenant = \"north\"\nalgorithms = [\"none\"]",
+            "`identity.issuers.corp.algorithms` must be a list of RS256",
+        ),
+        ("tenant = \"north\"\nalgorithms = []", "`identity.issuers.corp.algorithms` must name one at least"),
+        ("tenant_claim = \"t\"", "`identity.issuers.corp.tenants` is missing"),
+        (
+            "tenant = \"north\"\ntenant_claim = \"t\"\ntenants = [\"north\"]",
+            "needs either `tenant` or `tenant_claim`",
+        ),
+        (
+            "tenant = \"north\"\nrole_names = [\"A=admin\"]",
+            "makes `A` the role `admin`, which `roles` does not list",
+        ),
+        (
+            "tenant = \"north\"\njwks = \"http://login.bank.example/jwks\"",
+            "`identity.issuers.corp.jwks` must be an `https` address",
+        ),
+        ("tenant = \"north\"\n[danger]\nuntyped_tokens = [\"crop\"]", "names `crop`, which is no issuer"),
+        (
+            "tenant = \"north\"\n[identity.issuers.two]\nurl = \"https://login.bank.example\"\ntenant = \"south\"",
+            "is that of another issuer",
+        ),
+    ] {
+        let message = fixture.refused(&format!("version = 1\n{issuer}{more}\n"));
+        assert!(message.contains(problem), "{more}\n{message}");
+    }
+    let lost = fixture.refused(
+        "version = 1\n[identity.issuers.corp]\nurl = \"https://login.bank.example\"\ntenant = \"north\"\n",
+    );
+    assert!(lost.contains("`identity.resource` is missing"), "{lost}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_core::{Denied, Principal};
 use hyper::{
-    HeaderMap, Request, Response,
+    HeaderMap, Method, Request, Response,
     header::{AUTHORIZATION, HOST, ORIGIN},
 };
 
@@ -12,7 +12,11 @@ use super::{
     Connection,
     response::{self, Body, refuse},
 };
-use crate::{config::Config, server::NotAuthenticated};
+use crate::{
+    config::{Config, OAuth},
+    peer::Presented,
+    server::NotAuthenticated,
+};
 
 /// A refusal of the head.
 pub(super) struct Refused {
@@ -100,7 +104,7 @@ pub(super) fn sole<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h 
 }
 
 /// Who is calling: the credential, then the principal's rate. No byte of the body has been read.
-pub(super) fn identify<B>(
+pub(super) async fn identify<B>(
     connection: &Connection,
     request: &Request<B>,
 ) -> Result<Arc<Principal>, Box<Response<Body>>> {
@@ -113,30 +117,63 @@ pub(super) fn identify<B>(
             "the endpoint takes no query string; send credentials in a header",
         )));
     }
-    let credential = authorization(request.headers())?;
-    match server.authenticator.authenticate(credential, connection.ip) {
+    let presented = presented(connection, request.method(), request.headers())?;
+    let refused = match server.authenticator.authenticate(&presented).await {
         Ok(principal) => {
             connection.authenticated();
-            server.pipeline.admit(&principal).map_err(|denied| Box::new(not_now(&denied)))?;
-            Ok(principal)
+            let admitted = server.pipeline.admit(&principal);
+            admitted.map_err(|denied| Box::new(not_now(&server.config, &denied)))?;
+            return Ok(principal);
         }
-        Err(NotAuthenticated::Credential(code)) => {
-            let wait = server.sources.fail(connection.ip, server.now());
-            let event = match (wait, credential.is_empty()) {
-                (Some(_), _) => "too-many-failures",
-                (None, true) => "no-credential",
-                (None, false) => "wrong-credential",
-            };
-            // MUTATE(L5-login-record): what was wrong with the credential is not recorded
-            server.pipeline.unauthenticated(event, code, &connection.peer);
-            Err(Box::new(match wait {
-                Some(wait) => response::retry(429, "too many failed authentications".into(), wait),
-                None => response::unauthenticated(!credential.is_empty()),
-            }))
+        Err(refused) => refused,
+    };
+    let oauth = server.config.oauth.as_ref();
+    let (code, answer) = match refused {
+        NotAuthenticated::Unavailable(part) => {
+            return Err(Box::new(not_now(&server.config, &Denied::Unavailable(part))));
         }
-        Err(NotAuthenticated::Unavailable(part)) => Err(Box::new(not_now(&Denied::Unavailable(part)))),
-    }
+        NotAuthenticated::Scope(code) => {
+            server.pipeline.unauthenticated("insufficient-scope", code, &connection.peer);
+            return Err(Box::new(response::insufficient_scope(oauth)));
+        }
+        NotAuthenticated::Credential(code) => {
+            (code, response::unauthenticated(oauth, !presented.authorization.is_empty()))
+        }
+        NotAuthenticated::Proof(code) => (code, response::invalid_proof(None)),
+        NotAuthenticated::Nonce(nonce) => ("proof-nonce", response::invalid_proof(Some(&nonce))),
+    };
+    let wait = server.sources.fail(connection.from.source, server.now());
+    let event = match (wait, presented.authorization.is_empty()) {
+        (Some(_), _) => "too-many-failures",
+        (None, true) => "no-credential",
+        (None, false) => "wrong-credential",
+    };
+    // MUTATE(L5-login-record): what was wrong with the credential is not recorded
+    server.pipeline.unauthenticated(event, code, &connection.peer);
+    Err(Box::new(match wait {
+        Some(wait) => response::retry(429, "too many failed authentications".into(), wait),
+        None => answer,
+    }))
 }
+
+/// What a request shows of its sender. A header that is there twice says nothing.
+pub(super) fn presented<'r>(
+    connection: &'r Connection,
+    method: &'r Method,
+    headers: &'r HeaderMap,
+) -> Result<Presented<'r>, Box<Response<Body>>> {
+    let authorization = authorization(headers)?;
+    let proof = sole(headers, "dpop").map_err(|()| Box::new(refuse(400, "send one `DPoP` header")))?;
+    Ok(Presented { authorization, proof, method: method.as_str(), peer: &connection.from })
+}
+
+/// SPEC: RFC 9728 §3.1 and MCP 2026-07-28: the well-known path alone, and with the path of the resource behind it.
+pub(super) fn is_metadata(oauth: &OAuth, path: &str) -> bool {
+    let own = oauth.url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    path == WELL_KNOWN || Some(path) == own || path.strip_prefix(WELL_KNOWN) == Some("/mcp")
+}
+
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 fn authorization(headers: &HeaderMap) -> Result<&[u8], Box<Response<Body>>> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -148,10 +185,10 @@ fn authorization(headers: &HeaderMap) -> Result<&[u8], Box<Response<Body>>> {
 }
 
 /// A limit is reached, or a part that must work does not.
-pub(super) fn not_now(denied: &Denied) -> Response<Body> {
+pub(super) fn not_now(config: &Config, denied: &Denied) -> Response<Body> {
     let wait = denied.retry_after().unwrap_or(std::time::Duration::from_secs(1));
     match denied {
-        Denied::Unauthenticated => response::unauthenticated(true),
+        Denied::Unauthenticated => response::unauthenticated(config.oauth.as_ref(), true),
         Denied::Frozen(_) => refuse(403, denied.public()),
         Denied::Limited { .. } => response::retry(429, denied.public(), wait),
         _ => response::retry(503, denied.public(), wait),

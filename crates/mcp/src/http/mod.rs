@@ -3,9 +3,10 @@
 //! ```text
 //! Host and Origin ─▶ path and method ─▶ credential ─▶ rate of the principal ─▶ media types and size ─▶ body ─▶ envelope ─▶ era ─▶ method
 //! ```
-//! Nothing of a body is read before its sender is known. This server speaks plain HTTP; the binary binds it to loopback only.
+//! Nothing of a body is read before its sender is known.
 
 mod gate;
+mod listener;
 mod post;
 mod response;
 mod sources;
@@ -14,7 +15,6 @@ mod stream;
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,22 +22,28 @@ use std::{
 use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
     task::JoinSet,
     time::Instant,
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub use listener::{Listener, TlsSettings};
 pub(crate) use post::{notified, reacted};
 pub(crate) use sources::Sources;
 
-use self::response::{Body, refuse};
-use crate::server::Server;
+use self::{
+    listener::Accepted,
+    response::{Body, refuse},
+};
+use crate::{peer::Peer, server::Server};
 
 /// One client connection.
 struct Connection {
     server: Arc<Server>,
-    ip: IpAddr,
+    from: Peer,
+    /// Where it comes from, as records show it.
     peer: Arc<str>,
     /// Held until somebody has authenticated on this connection.
     anonymous: Mutex<Option<sources::Place>>,
@@ -45,10 +51,11 @@ struct Connection {
 
 /// Serves until `shutdown` fires, then lets requests finish within the configured time.
 pub async fn serve_http(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     server: Arc<Server>,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
+    let listener = listener.into();
     let mut connections = JoinSet::new();
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
@@ -62,7 +69,7 @@ pub async fn serve_http(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
-            Ok((stream, address)) => admit(&server, &mut connections, stream, address),
+            Ok((stream, from)) => admit(&server, &mut connections, stream, from),
             // Out of file descriptors, or the peer is gone already: neither is a reason to stop.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
@@ -83,29 +90,48 @@ pub async fn serve_http(
 const SWEEP: Duration = Duration::from_secs(30);
 
 /// Takes a connection in, unless there are too many: in all, or from an address that has not shown who it is.
-fn admit(server: &Arc<Server>, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
+fn admit(server: &Arc<Server>, connections: &mut JoinSet<()>, stream: Accepted, from: Peer) {
     let full = connections.len() >= server.config.connections;
-    let place = if full { None } else { server.sources.connect(address.ip()) };
+    let place = if full { None } else { server.sources.connect(from.source) };
+    let peer = from.source.to_string();
     let Some(place) = place else {
-        server.pipeline.unauthenticated("connections", "", &address.ip().to_string());
-        let _ = stream.try_write(BUSY);
+        server.pipeline.unauthenticated("connections", "", &peer);
+        stream.refuse(BUSY);
         return;
     };
-    // Answers are single writes; waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection {
-        server: Arc::clone(server),
-        ip: address.ip(),
-        peer: address.ip().to_string().into(),
-        anonymous: Mutex::new(Some(place)),
-    });
-    connections.spawn(run(connection, stream));
+    let anonymous = Mutex::new(Some(place));
+    let connection = Connection { server: Arc::clone(server), from, peer: peer.into(), anonymous };
+    connections.spawn(open(connection, stream));
 }
 
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-async fn run(connection: Arc<Connection>, stream: TcpStream) {
+/// Does what must be done before HTTP can be spoken: nothing, or the handshake of TLS, in the time that a head may take.
+async fn open(mut connection: Connection, stream: Accepted) {
+    let (stream, settings) = match stream {
+        Accepted::Unix(stream) => return run(Arc::new(connection), stream).await,
+        Accepted::Tcp(stream, None) => return run(Arc::new(connection), stream).await,
+        Accepted::Tcp(stream, Some(settings)) => (stream, settings),
+    };
+    let handshake = TlsAcceptor::from(settings()).accept(stream);
+    let server = &connection.server;
+    match tokio::time::timeout(server.config.header_timeout, handshake).await {
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            let leaf = session.peer_certificates().and_then(<[_]>::first);
+            connection.from.certificate = leaf.map(|certificate| Arc::from(certificate.as_ref()));
+            run(Arc::new(connection), stream).await;
+        }
+        Ok(Err(_)) => server.pipeline.unauthenticated("tls-refused", "handshake", &connection.peer),
+        Err(_) => server.pipeline.unauthenticated("tls-refused", "time", &connection.peer),
+    }
+}
+
+async fn run<S>(connection: Arc<Connection>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let config = &connection.server.config;
     let mut builder = http1::Builder::new();
     builder
@@ -141,7 +167,7 @@ async fn serve(connection: &Arc<Connection>, request: Request<Incoming>) -> Resp
             response::health(!server.closing.is_cancelled() && server.pipeline.policy.current().is_ok())
         }
         ("/mcp", &Method::POST | &Method::GET | &Method::DELETE) => {
-            match gate::identify(connection, &request) {
+            match gate::identify(connection, &request).await {
                 Ok(principal) => match *request.method() {
                     Method::POST => post::post(connection, principal, request).await,
                     Method::GET => stream::get(connection, &principal, &request),
@@ -151,6 +177,10 @@ async fn serve(connection: &Arc<Connection>, request: Request<Incoming>) -> Resp
             }
         }
         ("/mcp", _) => response::method_not_allowed("POST, GET, DELETE"),
+        (path, &Method::GET) => match &server.config.oauth {
+            Some(oauth) if gate::is_metadata(oauth, path) => response::document(&oauth.document),
+            _ => refuse(404, "not found"),
+        },
         _ => refuse(404, "not found"),
     }
 }

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc};
 
 use countersign_core::{Principal, Transport, json::Value};
 use hyper::{
-    HeaderMap, Request, Response,
+    HeaderMap, Method, Request, Response,
     body::{Body as _, Bytes, Incoming},
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
@@ -157,7 +157,7 @@ impl Arrival<'_> {
             headers::check_name(self.headers, &request.method, params)?;
             let run = match server.runs.of(&self.principal, &server.pipeline) {
                 Ok(run) => run,
-                Err(denied) => return Ok(Prepared::Refused(Box::new(not_now(&denied)))),
+                Err(denied) => return Ok(Prepared::Refused(Box::new(not_now(&server.config, &denied)))),
             };
             return Ok(Prepared::Dispatch(Box::new(Context {
                 server: Arc::clone(server),
@@ -180,7 +180,7 @@ impl Arrival<'_> {
                 Ok((id, session)) => {
                     Prepared::Session(Answer::ok(methods::initialized(server, &session, &request.id)), id)
                 }
-                Err(denied) => Prepared::Refused(Box::new(not_now(&denied))),
+                Err(denied) => Prepared::Refused(Box::new(not_now(&server.config, &denied))),
             });
         }
         let session = find_session(self.connection, &self.principal, self.headers)?;
@@ -269,7 +269,7 @@ impl Arrival<'_> {
                 return self.whole(finished(answer.ok()));
             }
         };
-        let recheck = stream::recheck(self.connection, self.headers);
+        let recheck = stream::recheck(self.connection, &self.principal, &Method::POST, self.headers);
         response::stream(SseBody::new(running, first, guard, keep_alive, recheck))
     }
 }

@@ -18,7 +18,7 @@ use hyper::{
 };
 
 use super::sse::SseBody;
-use crate::{rpc::RpcError, running::Answer};
+use crate::{config::OAuth, rpc::RpcError, running::Answer};
 
 /// What a response carries.
 pub(super) enum Body {
@@ -123,15 +123,58 @@ pub(super) fn retry(status: u16, message: String, after: Duration) -> Response<B
     response
 }
 
+/// The metadata of the protected resource.
+pub(super) fn document(text: &str) -> Response<Body> {
+    build(200, Some("application/json"), Body::Full(Bytes::copy_from_slice(text.as_bytes())))
+}
+
 /// SPEC: RFC 6750 §3: a challenge, with `error` only when a credential was presented.
-pub(super) fn unauthenticated(presented: bool) -> Response<Body> {
-    let mut response = refuse(401, "a valid credential is required: send `Authorization: Bearer KEY`");
-    let challenge = if presented {
-        r#"Bearer realm="countersign", error="invalid_token""#
-    } else {
-        r#"Bearer realm="countersign""#
-    };
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+pub(super) fn unauthenticated(oauth: Option<&OAuth>, presented: bool) -> Response<Body> {
+    let error = if presented { Some("invalid_token") } else { None };
+    challenge(
+        refuse(401, "a valid credential is required: send `Authorization: Bearer KEY`"),
+        &bearer(oauth, error),
+    )
+}
+
+/// SPEC: RFC 6750 §3.1, MCP authorization: the scopes that would do, and where to get them.
+pub(super) fn insufficient_scope(oauth: Option<&OAuth>) -> Response<Body> {
+    challenge(refuse(403, "the token lacks a scope"), &bearer(oauth, Some("insufficient_scope")))
+}
+
+/// SPEC: RFC 9449 §7.1 and §9.
+pub(super) fn invalid_proof(nonce: Option<&str>) -> Response<Body> {
+    let error = if nonce.is_some() { "use_dpop_nonce" } else { "invalid_dpop_proof" };
+    let text = format!(r#"DPoP realm="countersign", error="{error}""#);
+    let mut response = challenge(refuse(401, "the proof of possession is not valid"), &text);
+    if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+    response
+}
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// SPEC: RFC 9728 §5.1: the challenge says where the metadata is.
+fn bearer(oauth: Option<&OAuth>, error: Option<&str>) -> String {
+    let mut text = r#"Bearer realm="countersign""#.to_owned();
+    let mut add = |name: &str, value: &str| text.push_str(&format!(r#", {name}="{value}""#));
+    if let Some(error) = error {
+        add("error", error);
+    }
+    if let Some(oauth) = oauth {
+        if !oauth.scope.is_empty() {
+            add("scope", &oauth.scope);
+        }
+        add("resource_metadata", &oauth.url);
+    }
+    text
+}
+
+fn challenge(mut response: Response<Body>, text: &str) -> Response<Body> {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
     response
 }
 

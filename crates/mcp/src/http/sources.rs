@@ -1,4 +1,4 @@
-//! Budgets of addresses that have not shown who they are: open connections, and failed authentications.
+//! Budgets of sources that have not shown who they are: open connections, and failed authentications.
 
 use std::{
     collections::HashMap,
@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use crate::peer::Source;
+
 /// All addresses that hold or lately used some budget.
 pub(crate) struct Sources {
     connections: usize,
@@ -14,11 +16,11 @@ pub(crate) struct Sources {
     interval: u64,
     /// Nanoseconds of failures that may come at once.
     burst: u64,
-    seen: Arc<Mutex<HashMap<IpAddr, Source>>>,
+    seen: Arc<Mutex<HashMap<Source, Budget>>>,
 }
 
 #[derive(Default)]
-struct Source {
+struct Budget {
     connections: usize,
     /// When the failures so far are paid off (monotonic nanoseconds).
     paid: u64,
@@ -26,8 +28,8 @@ struct Source {
 
 /// A connection on which nobody has authenticated; given back on drop.
 pub(crate) struct Place {
-    seen: Arc<Mutex<HashMap<IpAddr, Source>>>,
-    key: IpAddr,
+    seen: Arc<Mutex<HashMap<Source, Budget>>>,
+    key: Source,
 }
 
 /// Above this many addresses, those without connections are forgotten.
@@ -42,8 +44,8 @@ impl Sources {
     }
 
     /// A place for one more connection, if the address has one left.
-    pub(crate) fn connect(&self, ip: IpAddr) -> Option<Place> {
-        let key = key(ip);
+    pub(crate) fn connect(&self, source: Source) -> Option<Place> {
+        let key = key(source);
         let mut seen = lock(&self.seen);
         if seen.len() > SWEEP_AT {
             seen.retain(|_, source| source.connections > 0);
@@ -58,9 +60,9 @@ impl Sources {
     }
 
     /// One failed authentication at `now`. `Some` says how long the address has to wait before it may fail again.
-    pub(crate) fn fail(&self, ip: IpAddr, now: u64) -> Option<Duration> {
+    pub(crate) fn fail(&self, source: Source, now: u64) -> Option<Duration> {
         let mut seen = lock(&self.seen);
-        let source = seen.entry(key(ip)).or_default();
+        let source = seen.entry(key(source)).or_default();
         let paid = source.paid.max(now).saturating_add(self.interval);
         let over = paid.saturating_sub(now.saturating_add(self.burst));
         // MUTATE(G8-failures): an address fails as often as it likes
@@ -84,18 +86,18 @@ impl Drop for Place {
     }
 }
 
-fn lock(seen: &Mutex<HashMap<IpAddr, Source>>) -> MutexGuard<'_, HashMap<IpAddr, Source>> {
+fn lock(seen: &Mutex<HashMap<Source, Budget>>) -> MutexGuard<'_, HashMap<Source, Budget>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An IPv6 host owns a whole /64, so that is what has a budget.
-fn key(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+fn key(source: Source) -> Source {
+    match source {
+        Source::Address(IpAddr::V6(v6)) => Source::Address(match v6.to_ipv4_mapped() {
             Some(v4) => IpAddr::V4(v4),
-            None if v6 == Ipv6Addr::LOCALHOST => ip,
+            None if v6 == Ipv6Addr::LOCALHOST => IpAddr::V6(v6),
             None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        },
-        IpAddr::V4(_) => ip,
+        }),
+        other => other,
     }
 }

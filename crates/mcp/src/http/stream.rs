@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_core::{Principal, Transport, stops::Subject};
-use hyper::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use hyper::{HeaderMap, Method, Request, Response, header::AUTHORIZATION};
 
 use super::{
     Connection,
@@ -13,7 +13,8 @@ use super::{
     sse::{Recheck, SseBody},
 };
 use crate::{
-    era::Revision, headers::VERSION, listen, methods::Context, running::CancelOnDrop, session::Session,
+    era::Revision, headers::VERSION, listen, methods::Context, peer::Presented, running::CancelOnDrop,
+    session::Session,
 };
 
 /// Opens the one standalone stream of a session.
@@ -36,12 +37,12 @@ pub(super) fn get<B>(
     };
     let place = match server.streams.take(principal) {
         Ok(place) => place,
-        Err(denied) => return not_now(&denied),
+        Err(denied) => return not_now(&server.config, &denied),
     };
     let context = context(connection, principal, &session);
     let running = listen::standalone(&context, &session, stream, place);
     let guard = CancelOnDrop(Some(running.cancel.clone()));
-    let recheck = recheck(connection, request.headers());
+    let recheck = recheck(connection, principal, request.method(), request.headers());
     response::stream(SseBody::new(running, None, guard, server.config.keep_alive, recheck))
 }
 
@@ -98,17 +99,24 @@ pub(super) fn context(
 }
 
 /// Asks again whether the credential of a request holds. It is kept for as long as the stream is open, and no longer.
-pub(super) fn recheck(connection: &Arc<Connection>, headers: &HeaderMap) -> Recheck {
+pub(super) fn recheck(
+    connection: &Arc<Connection>,
+    principal: &Arc<Principal>,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Recheck {
     let credential = headers.get(AUTHORIZATION).cloned();
-    let connection = Arc::clone(connection);
+    let (connection, principal, method) = (Arc::clone(connection), Arc::clone(principal), method.clone());
     Arc::new(move || {
-        let bytes = credential.as_ref().map_or(&b""[..], |value| value.as_bytes());
-        let server = &connection.server;
-        let holds = |principal: Arc<Principal>| {
-            let subject = Subject { principal: &principal, run: None, tool: None };
-            server.pipeline.going(&subject).is_ok()
+        let presented = Presented {
+            authorization: credential.as_ref().map_or(&b""[..], |value| value.as_bytes()),
+            proof: None,
+            method: method.as_str(),
+            peer: &connection.from,
         };
+        let server = &connection.server;
+        let subject = Subject { principal: &principal, run: None, tool: None };
         // MUTATE(G5-stop-streams): a stream outlives the revocation of its principal
-        server.authenticator.authenticate(bytes, connection.ip).is_ok_and(holds)
+        server.authenticator.still_holds(&presented, &principal) && server.pipeline.going(&subject).is_ok()
     })
 }

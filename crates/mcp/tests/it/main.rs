@@ -14,9 +14,11 @@
 )]
 
 mod cancel;
+mod challenges;
 mod envelope;
 mod gate;
 mod headers;
+mod listeners;
 mod lists;
 mod mutated;
 mod rounds;

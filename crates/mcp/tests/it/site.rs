@@ -7,7 +7,7 @@ use std::{
 };
 
 use countersign_core::registry::Resource;
-use countersign_mcp::{Authenticator, Changes, Config, Server, serve_http};
+use countersign_mcp::{Authenticator, Changes, Config, Listener, Server, serve_http};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -69,11 +69,16 @@ impl Site {
     }
 
     pub(crate) async fn with(config: Config) -> Site {
+        Site::behind(config, Listener::Tcp).await
+    }
+
+    /// A server whose connections come through the listener that `wrap` makes of a bound port.
+    pub(crate) async fn behind(config: Config, wrap: impl FnOnce(TcpListener) -> Listener) -> Site {
         let (server, seen, log, changes, names) = server(config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve_http(listener, server, shutdown.clone()));
+        let served = tokio::spawn(serve_http(wrap(listener), server, shutdown.clone()));
         Site { address, seen, log, changes, shutdown, names, served }
     }
 
@@ -239,7 +244,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) async fn read(mut stream: TcpStream) -> Reply {
+    pub(crate) async fn read(mut stream: impl AsyncReadExt + Unpin) -> Reply {
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
         Reply::parse(&bytes)

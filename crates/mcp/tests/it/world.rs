@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -23,7 +22,7 @@ use countersign_core::{
     registry::{Registry, Resource},
     stops::{Stop, Stops, Subject},
 };
-use countersign_mcp::{Authenticator, NotAuthenticated};
+use countersign_mcp::{Authenticator, NotAuthenticated, Presented};
 
 /// Allows what is not on the list of `hidden` tools of the principal's tenant.
 pub(crate) struct Permissive {
@@ -163,12 +162,28 @@ impl Stops for Names {
     }
 }
 
-impl Authenticator for Names {
-    fn authenticate(&self, authorization: &[u8], _peer: IpAddr) -> Result<Arc<Principal>, NotAuthenticated> {
+impl Names {
+    fn find(&self, authorization: &[u8]) -> Result<Arc<Principal>, NotAuthenticated> {
         let token = authorization.strip_prefix(b"Bearer ").and_then(|token| std::str::from_utf8(token).ok());
         let found = token.and_then(|token| self.known.lock().unwrap().get(token).cloned());
         let nobody = self.anonymous.clone().filter(|_| authorization.is_empty());
         let code = if authorization.is_empty() { "missing" } else { "unknown" };
-        found.or(nobody).ok_or(NotAuthenticated::Credential(code))
+        found.or(nobody).ok_or(match token {
+            Some("narrow") => NotAuthenticated::Scope("token-scope"),
+            Some("unproved") => NotAuthenticated::Proof("proof-invalid"),
+            Some("old-nonce") => NotAuthenticated::Nonce("n1".into()),
+            _ => NotAuthenticated::Credential(code),
+        })
+    }
+}
+
+#[async_trait]
+impl Authenticator for Names {
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Arc<Principal>, NotAuthenticated> {
+        self.find(presented.authorization)
+    }
+
+    fn still_holds(&self, presented: &Presented<'_>, principal: &Principal) -> bool {
+        self.find(presented.authorization).is_ok_and(|found| *found == *principal)
     }
 }

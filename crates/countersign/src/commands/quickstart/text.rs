@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Key;
 use crate::{
     config::Config,
+    listen::url,
     print::{Printer, Style, line},
 };
 
@@ -72,7 +73,7 @@ timeout = "10s"
 pub(super) fn connect(config: &Config, binary: &Path, key: &Key, printer: Printer) {
     let title = |text: &str| printer.say(&format!("\n{}", printer.styled(Style::Title, text)));
     let dim = |text: &str| printer.styled(Style::Dim, text);
-    let url = format!("http://{}/mcp", config.server.listen);
+    let url = url(&config.server);
     let program = shell(binary);
     let file = shell(&config.file);
     title("API key");
@@ -120,7 +121,7 @@ pub(super) fn connect(config: &Config, binary: &Path, key: &Key, printer: Printe
 /// What to try first.
 pub(super) fn explore(config: &Config, binary: &Path, printer: Printer) {
     let title = |text: &str| printer.say(&format!("\n{}", printer.styled(Style::Title, text)));
-    let url = format!("http://{}/mcp", config.server.listen);
+    let url = url(&config.server);
     title("Ask your agent");
     printer.say(&format!("  {QUESTION}"));
     printer.say(&format!("{}\n{}", printer.styled(Style::Dim, "  or, without an agent:"), curl(&url, QUERY)));

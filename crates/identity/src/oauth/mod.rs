@@ -1,0 +1,49 @@
+//! OAuth 2.1, resource server: access tokens of the operator's authorization servers.
+//!
+//! [`ResourceServer`] checks tokens (RFC 9068, RFC 8725), their binding to a key (RFC 9449) or to a client certificate (RFC 8705), and
+//! maps their claims to tenant and roles, as far as [`IssuerConfig`] lets the issuer grant them. [`Metadata`] is what clients read to
+//! find the authorization server (RFC 9728).
+//!
+//! Signatures are verified by `aws-lc-rs`, the provider of TLS, and by no other code. The rest of a token is read by the strict JSON
+//! parser that reads messages, since two readings of one token are how tokens get forged; a general JWT library would keep the second
+//! of two `aud` members, and knows shared secrets, which here cannot be expressed.
+
+mod algorithm;
+mod claims;
+mod discovery;
+mod dpop;
+mod fetch;
+mod issuer;
+mod jwk;
+mod jws;
+mod keys;
+mod metadata;
+mod refused;
+mod server;
+mod source;
+#[cfg(test)]
+mod tests;
+mod verified;
+
+pub use algorithm::Algorithm;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+pub use claims::{ClaimPath, NotAClaim};
+pub use fetch::Fetcher;
+pub use issuer::{IssuerConfig, TenantRule};
+pub use keys::Timing;
+pub use metadata::{Metadata, WELL_KNOWN, is_identifier};
+pub use refused::TokenRefused;
+pub use server::{ResourceServer, Scheme, Shown, Witness};
+pub use source::{FetchFailed, KeySource, NamedBy};
+
+pub(crate) use jwk::sha256;
+
+/// A SHA-256 in base64url, as `cnf` holds it.
+fn hash_of(text: &str) -> Option<[u8; 32]> {
+    BASE64URL.decode(text).ok()?.try_into().ok()
+}
+
+/// SHA-256 of a client certificate, as a bound token names it.
+pub fn certificate_hash(der: &[u8]) -> [u8; 32] {
+    sha256(der)
+}

@@ -1,0 +1,246 @@
+//! The resource server: from a token, as it was shown, to a principal.
+//!
+//! ```text
+//! remembered? ─▶ read ─▶ issuer ─▶ algorithm, type ─▶ key ─▶ signature ─▶ audience, time, scope, tenant, roles ─▶ remember
+//!      └──────────────────────────────────────────────────────────────────────────────────────────┴─▶ binding ─▶ principal
+//! ```
+
+use std::sync::Arc;
+
+use countersign_core::Principal;
+
+use super::{
+    dpop::{Proofs, Target},
+    issuer::{Dropped, Issuer, IssuerConfig},
+    jwk::sha256,
+    jws::Jws,
+    keys::{Missing, Timing},
+    refused::TokenRefused,
+    source::KeySource,
+    verified::{Bound, Remembered, Verified},
+};
+use crate::time::Timestamp;
+
+/// How a token is shown in the `Authorization` header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheme {
+    /// `Bearer`: RFC 6750.
+    Bearer,
+    /// `DPoP`: RFC 9449.
+    Dpop,
+}
+
+/// A token, and what the caller shows with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'s> {
+    /// The scheme of the header.
+    pub scheme: Scheme,
+    /// The token.
+    pub token: &'s str,
+    /// The proof of possession, if there is one.
+    pub proof: Option<&'s str>,
+    /// The method of the request.
+    pub method: &'s str,
+    /// SHA-256 of the client certificate of the connection.
+    pub certificate: Option<[u8; 32]>,
+}
+
+/// Hears what an auditor wants to know of issuers and their tokens.
+pub trait Witness: Send + Sync {
+    /// An issuer publishes other keys than before; how many before and after.
+    fn keys_changed(&self, issuer: &str, before: usize, after: usize);
+    /// An issuer's keys cannot be fetched.
+    fn keys_unreachable(&self, issuer: &str, cause: &str);
+    /// A token claimed this many tenants and roles that its issuer may not grant; they are left out.
+    fn claims_dropped(&self, principal: &Principal, count: usize);
+}
+
+/// Turns tokens of the configured issuers into principals.
+pub struct ResourceServer {
+    resource: String,
+    issuers: Vec<Arc<Issuer>>,
+    remembered: Remembered,
+    proofs: Proofs,
+    witness: Arc<dyn Witness>,
+}
+
+/// Tokens that are remembered in each of two generations.
+const REMEMBERED: usize = 10_000;
+
+/// Why a check did not end: refused for good, or for want of a key that could be fetched.
+enum Stopped {
+    Refused(TokenRefused),
+    Missing(Arc<Issuer>, Missing),
+}
+
+impl From<TokenRefused> for Stopped {
+    fn from(refused: TokenRefused) -> Stopped {
+        Stopped::Refused(refused)
+    }
+}
+
+impl ResourceServer {
+    /// A server that is known by the address `resource`, which proofs of possession must name, with its issuers and what fetches the keys of
+    /// each.
+    ///
+    /// # Errors
+    /// When the operating system has no entropy.
+    pub fn new(
+        resource: impl Into<String>,
+        issuers: Vec<(IssuerConfig, Arc<dyn KeySource>)>,
+        timing: Timing,
+        witness: Arc<dyn Witness>,
+    ) -> Result<ResourceServer, getrandom::Error> {
+        let issuer = |(config, source)| Arc::new(Issuer::new(config, source, timing));
+        Ok(ResourceServer {
+            resource: resource.into(),
+            issuers: issuers.into_iter().map(issuer).collect(),
+            remembered: Remembered::new(REMEMBERED),
+            proofs: Proofs::new()?,
+            witness,
+        })
+    }
+
+    /// Who shows this token?
+    ///
+    /// # Errors
+    /// [`TokenRefused`] says why nobody does.
+    pub async fn authenticate(&self, shown: &Shown<'_>) -> Result<Arc<Principal>, TokenRefused> {
+        self.authenticate_at(shown, Timestamp::now().unix()).await
+    }
+
+    /// As [`ResourceServer::authenticate`], at `now` in seconds since 1970.
+    pub(super) async fn authenticate_at(
+        &self,
+        shown: &Shown<'_>,
+        now: u64,
+    ) -> Result<Arc<Principal>, TokenRefused> {
+        let verified = self.verified(shown.token, now).await?;
+        self.check_binding(&verified, shown, now)?;
+        Ok(Arc::clone(&verified.principal))
+    }
+
+    /// Whether a token that was accepted still would be, by the keys at hand: for streams that outlive their request.
+    pub fn still_holds(&self, token: &str) -> bool {
+        self.check(token, Timestamp::now().unix()).is_ok()
+    }
+
+    async fn verified(&self, token: &str, now: u64) -> Result<Arc<Verified>, TokenRefused> {
+        let (issuer, missing) = match self.check(token, now) {
+            Ok(verified) => return Ok(verified),
+            Err(Stopped::Refused(refused)) => return Err(refused),
+            Err(Stopped::Missing(issuer, missing)) => (issuer, missing),
+        };
+        let fetched = self.fetch(&issuer, Some(missing)).await;
+        match (self.check(token, now), fetched) {
+            (Ok(verified), _) => Ok(verified),
+            (Err(Stopped::Refused(refused)), _) => Err(refused),
+            (Err(Stopped::Missing(_, Missing::Kid)), true) => Err(TokenRefused::UnknownKey),
+            (Err(Stopped::Missing(..)), _) => Err(TokenRefused::Unavailable),
+        }
+    }
+
+    /// Fetches an issuer's keys; whether that worked.
+    async fn fetch(&self, issuer: &Issuer, missing: Option<Missing>) -> bool {
+        report(issuer, issuer.keys.refresh(missing).await, self.witness.as_ref())
+    }
+
+    fn check(&self, token: &str, now: u64) -> Result<Arc<Verified>, Stopped> {
+        let hash = sha256(token.as_bytes());
+        if let Some(verified) = self.remembered.get(&hash) {
+            match self.recheck(&verified, now) {
+                Some(Ok(())) => return Ok(verified),
+                Some(Err(refused)) => {
+                    self.remembered.forget(&hash);
+                    return Err(refused.into());
+                }
+                None => self.remembered.forget(&hash),
+            }
+        }
+        let jws = Jws::read(token)?;
+        let claims = jws.claims()?;
+        let named = claims.get("iss").and_then(|issuer| issuer.as_str()).ok_or(TokenRefused::Claim("iss"))?;
+        // INVARIANT: the token chooses among the issuers of the configuration, and that issuer's own keys and rules judge it.
+        let issuer = self.issuers.iter().find(|one| one.config.url == named).ok_or(TokenRefused::Issuer)?;
+        issuer.check_header(&jws)?;
+        let version = issuer.keys.version();
+        let keys = match issuer.keys.find(jws.kid.as_deref(), jws.algorithm) {
+            Ok(keys) => keys,
+            Err(missing) => return Err(Stopped::Missing(Arc::clone(issuer), missing)),
+        };
+        if !keys.iter().any(|key| jws.verify(key)) {
+            return Err(TokenRefused::Signature.into());
+        }
+        let (verified, Dropped(dropped)) = issuer.accept(&claims, now, version)?;
+        if dropped > 0 {
+            self.witness.claims_dropped(&verified.principal, dropped);
+        }
+        let verified = Arc::new(verified);
+        self.remembered.insert(hash, Arc::clone(&verified));
+        self.keep_fresh(issuer);
+        Ok(verified)
+    }
+
+    /// What may have changed since a token was verified. `None`: its issuer has other keys now, so it is verified anew.
+    fn recheck(&self, verified: &Verified, now: u64) -> Option<Result<(), TokenRefused>> {
+        // MUTATE(G1-remembered-expiry): a token that was valid once is valid for ever
+        if now >= verified.expires {
+            return Some(Err(TokenRefused::Expired));
+        }
+        let issuer = self.issuers.iter().find(|issuer| *issuer.config.name == *verified.issuer)?;
+        self.keep_fresh(issuer);
+        // MUTATE(G1-withdrawn-key): a token outlives the key that signed it
+        (issuer.keys.version() == verified.version && issuer.keys.are_usable()).then_some(Ok(()))
+    }
+
+    /// Has keys that are getting old fetched in the background, so that no caller waits for them.
+    fn keep_fresh(&self, issuer: &Arc<Issuer>) {
+        if !issuer.keys.is_due() {
+            return;
+        }
+        let (issuer, witness) = (Arc::clone(issuer), Arc::clone(&self.witness));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { report(&issuer, issuer.keys.refresh(None).await, witness.as_ref()) });
+        }
+    }
+
+    /// Whether the caller holds what the token is bound to.
+    fn check_binding(&self, verified: &Verified, shown: &Shown<'_>, now: u64) -> Result<(), TokenRefused> {
+        match (verified.bound, shown.scheme) {
+            (Bound::Bearer, Scheme::Bearer) => Ok(()),
+            // SPEC: RFC 9449 §7.1: the DPoP scheme is for bound tokens alone.
+            (Bound::Bearer | Bound::Certificate(_), Scheme::Dpop) => Err(TokenRefused::Unbound),
+            (Bound::Certificate(hash), Scheme::Bearer) => {
+                // MUTATE(G1-certificate-bound): a bound token is taken over any connection
+                if shown.certificate == Some(hash) { Ok(()) } else { Err(TokenRefused::Unbound) }
+            }
+            // SPEC: RFC 9449 §7.2: a bound token must not be taken as a bearer token.
+            // MUTATE(G1-dpop-downgrade): a bound token is taken without proof
+            (Bound::Key(_), Scheme::Bearer) => Err(TokenRefused::Unbound),
+            (Bound::Key(thumbprint), Scheme::Dpop) => {
+                let proof = shown.proof.ok_or(TokenRefused::Proof)?;
+                let target = Target { method: shown.method, url: &self.resource, token: shown.token };
+                self.proofs.check(proof, target, &thumbprint, verified.nonce, now)
+            }
+        }
+    }
+}
+
+/// Tells the witness what a fetch found; whether it worked.
+fn report(
+    issuer: &Issuer,
+    outcome: Result<Option<super::keys::Changed>, super::source::FetchFailed>,
+    witness: &dyn Witness,
+) -> bool {
+    match outcome {
+        Ok(None) => true,
+        Ok(Some(changed)) => {
+            witness.keys_changed(&issuer.config.name, changed.keys.0, changed.keys.1);
+            true
+        }
+        Err(failed) => {
+            witness.keys_unreachable(&issuer.config.name, &failed.0);
+            false
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Tokens of an authority that can sign whatever it is told to, against a resource server that knows its keys.
+
+mod attacks;
+mod authority;
+mod bound;
+mod grants;
+mod rotation;
