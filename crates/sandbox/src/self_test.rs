@@ -1,10 +1,6 @@
 //! Real escapes from real jails: what decides how far this machine can be trusted.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Duration};
 
 use crate::{
     engine::{Grade, Launcher, Report, Sandbox},
@@ -31,6 +27,7 @@ const HIDDEN: [&str; 8] = ["/boot", "/etc/passwd", "/etc/shadow", "/home", "/roo
 /// How long a probe that refuses to end is given, and how late its end may be noticed.
 const STAY: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_millis(200);
+const TRIES: usize = 3;
 
 pub(crate) async fn run(launcher: Launcher) -> Report {
     let hierarchies = Hierarchies::find();
@@ -69,18 +66,28 @@ async fn holds(sandbox: &Sandbox) -> Vec<String> {
         Err(error) => return vec![describe(&error)],
         Ok(finished) => escapes(&finished, sandbox.walls.landlock),
     };
-    let started = Instant::now();
-    match sandbox.run(stay).await {
-        Ok(Finished { status: Status::TimedOut, usage, .. }) if usage.wall <= STAY.saturating_add(LATE) => {}
-        Ok(finished) => wrong.push(format!(
-            "a program that had {} ms ended after {} ms: {:?}",
-            STAY.as_millis(),
-            started.elapsed().as_millis(),
-            finished.status
-        )),
-        Err(error) => wrong.push(describe(&error)),
-    }
+    wrong.extend(outlives(sandbox, &stay).await);
     wrong
+}
+
+/// Whether a program that refuses to end is killed on time. A machine that is very busy may be late once or twice.
+async fn outlives(sandbox: &Sandbox, stay: &Jail) -> Option<String> {
+    let mut last = None;
+    for _ in 0..TRIES {
+        match sandbox.run(stay.clone()).await {
+            Ok(Finished { status: Status::TimedOut, usage, .. })
+                if usage.wall <= STAY.saturating_add(LATE) =>
+            {
+                return None;
+            }
+            Ok(Finished { status, usage, .. }) => {
+                let (had, took) = (STAY.as_millis(), usage.wall.as_millis());
+                last = Some(format!("a program that had {had} ms ended after {took} ms: {status:?}"));
+            }
+            Err(error) => return Some(describe(&error)),
+        }
+    }
+    last
 }
 
 fn escapes(finished: &Finished, landlock: bool) -> Vec<String> {
