@@ -33,7 +33,7 @@ pub(crate) struct Inside {
     pub(crate) privileged: bool,
     /// The scratch folder on the host, where there are no namespaces.
     pub(crate) scratch: Option<PathBuf>,
-    /// Yields one byte once the supervisor is ready, and ends when it dies.
+    /// Yields a byte once there are users and one once limits hold, and ends when the supervisor dies.
     pub(crate) go: OwnedFd,
     /// Takes reports.
     pub(crate) report: OwnedFd,
@@ -98,6 +98,10 @@ impl Inside {
         rights::drop_all(self.privileged).map_err(setup("giving up privileges"))?;
         // INVARIANT: a change of user clears the parent-death signal, so it is set again.
         self.bind_to_the_supervisor().map_err(setup("the bond to its supervisor"))?;
+        // INVARIANT: nothing that the limits cover, memory and processes, is used before they hold.
+        if !self.wait_for_go() {
+            return Err(setup("its limits")(rustix::io::Errno::SRCH));
+        }
         let scratch = self.fill_scratch().map_err(setup("the scratch folder"))?;
         let program = program::Program::resolve(jail, &scratch.path)?;
         if self.order.walls.landlock && self.without != Some(Wall::Landlock) {
@@ -152,7 +156,7 @@ impl Inside {
         Ok(())
     }
 
-    /// Waits until the supervisor has mapped users and set up control groups.
+    /// Waits for the supervisor: once for the users, once for the limits.
     pub(crate) fn wait_for_go(&self) -> bool {
         rustix::io::read(&self.go, &mut [0_u8]).is_ok_and(|read| read == 1)
     }

@@ -159,14 +159,25 @@ fn start(mut order: Order, without: Option<Wall>) -> Result<Side, JailError> {
 }
 
 impl Outside {
-    /// Puts the waiting first process under its limits, gives it its users, and lets it go.
+    /// Gives the waiting first process its users and lets it build its walls; then puts it under its limits and lets it start the program.
+    /// Joining a control group takes the kernel a while, so the two happen at the same time.
     fn release(&self, namespaces: bool, privileged: bool) -> Result<(), JailError> {
-        self.group.add(self.pid).map_err(setup("entering its control groups"))?;
         if namespaces {
             users::map(self.pid, privileged).map_err(setup("its users"))?;
         }
-        let written = rustix::io::write(&self.go, b"!").map_err(setup("its start"))?;
-        if written == 1 { Ok(()) } else { Err(setup("its start")(io::Error::from(io::ErrorKind::WriteZero))) }
+        // INVARIANT: a first process that is gone has reported why, and that is the answer, not our own failure to reach it.
+        let reached = self.go().and_then(|()| self.group.add(self.pid)).and_then(|()| self.go());
+        match reached {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EPIPE)) => Ok(()),
+            reached => reached.map_err(setup("its control groups and its start")),
+        }
+    }
+
+    fn go(&self) -> io::Result<()> {
+        match rustix::io::write(&self.go, b"!")? {
+            1 => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn watch(outside: Outside, stream: &UnixStream) -> Option<Answer> {
 
 /// Kills the jail and buries everything that was in it.
 pub(super) fn kill(outside: &Outside) {
+    outside.group.hurry();
     let _ = rustix::process::pidfd_send_signal(&outside.pidfd, Signal::KILL);
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
