@@ -16,6 +16,7 @@ impl Resolver<'_> {
         for key in candidates {
             let Some(function) = self.catalogue.functions.get(&key) else { continue };
             found = true;
+            // MUTATE(A8-pg-extension): any function with the name of a known extension's may be called
             let listed = function.extension && lists::is_extension_function(&key.name);
             if listed || self.config.functions.contains(&key.written()) {
                 self.accesses.insert(Access::function(key.written()));
