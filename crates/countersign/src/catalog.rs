@@ -11,7 +11,7 @@ use countersign_tools::{
 
 use crate::{compose::Composed, confirm};
 
-/// The catalog of a directory, judged by its databases; none if there is no directory for it.
+/// The catalog of a directory, judged by its databases; none if there is no directory for it. Entries whose database does not answer wait.
 ///
 /// # Errors
 /// Every problem of every entry.
@@ -19,8 +19,30 @@ pub(crate) async fn load(dir: &Path, databases: &[Arc<Database>]) -> Result<Opti
     if !dir.exists() {
         return Ok(None);
     }
-    let catalog = Catalog::read(dir)?;
-    catalog.prepare(databases).await.map(Some)
+    // MUTATE(I4-catalog-start): a database that is down keeps the whole server from starting
+    Catalog::read(dir)?.prepare_or_wait(databases).await.map(Some)
+}
+
+/// The same, where a database that does not answer is a problem of its entries: for checks.
+///
+/// # Errors
+/// Every problem of every entry.
+pub(crate) async fn load_whole(
+    dir: &Path,
+    databases: &[Arc<Database>],
+) -> Result<Option<Prepared>, CatalogErrors> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    Catalog::read(dir)?.prepare(databases).await.map(Some)
+}
+
+/// What operators are told about entries that wait for their databases; none if none does.
+pub(crate) fn waiting(catalog: &Prepared) -> Option<String> {
+    let waiting: Vec<String> =
+        catalog.waiting().map(|(name, database)| format!("{name} (database {database})")).collect();
+    (!waiting.is_empty())
+        .then(|| format!("catalog: refused until their database answers: {}", waiting.join(", ")))
 }
 
 /// Reads the catalog again and puts its tools in force, together with policies that were validated for exactly these tools. What it did is

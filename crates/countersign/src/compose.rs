@@ -70,6 +70,8 @@ pub(crate) struct Composed {
     pub(crate) changes: Changes,
     /// What a reload of the catalog builds on.
     pub(crate) base: Base,
+    /// Entries of the catalog that waited for their databases at the start, as a text for the operator.
+    pub(crate) waiting: Option<String>,
     /// The files of the catalog whose tools are served; none without a catalog.
     catalog: Mutex<Option<Digest>>,
 }
@@ -127,6 +129,7 @@ pub(crate) async fn build(
     create_private(&config.state.dir)?;
     let base = base(config).await?;
     let catalog = catalog::load(&base.catalog, &base.databases).await?;
+    let waiting = catalog.as_ref().and_then(catalog::waiting);
     let toolset = base.toolset(catalog.as_ref());
     let policy = PolicyStore::open(&config.policy.dir, config.policy.observe.clone(), toolset.facts)?;
     let policy = Arc::new(policy);
@@ -176,6 +179,7 @@ pub(crate) async fn build(
         audit: log,
         changes: base.changes.clone(),
         base,
+        waiting,
         catalog: Mutex::new(catalog.map(|catalog| catalog.digest())),
     })
 }
@@ -353,7 +357,12 @@ impl Base {
     /// # Errors
     /// If two tools share a name.
     pub(crate) fn registry(&self, tools: Vec<Arc<dyn Tool>>) -> Result<Registry, RegistryError> {
-        let resources = [database_resources(&self.databases), file_resources(&self.folders)].concat();
+        let mut resources = database_resources(&self.databases);
+        for resource in &mut resources {
+            // MUTATE(H7-resource-database): the schema of a tenant's database is named to other tenants
+            resource.tenant = resource.fixed.get("database").and_then(|name| self.tenants.get(name)).cloned();
+        }
+        resources.extend(file_resources(&self.folders));
         #[cfg(feature = "fixtures")]
         let resources = match self.fixtures {
             true => [resources, countersign_mcp::fixtures::resources()].concat(),

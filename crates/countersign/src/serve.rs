@@ -39,7 +39,8 @@ pub(crate) fn http(
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Http).await?);
         let server = Arc::new(compose::server(config, &composed)?);
         announce(&composed, config, "start").await?;
-        for text in composed.base.contained.absent.iter().chain(&doubts(&composed).await?) {
+        let doubts = doubts(&composed).await?;
+        for text in composed.base.contained.absent.iter().chain(&doubts).chain(&composed.waiting) {
             notice(text);
         }
         let shutdown = CancellationToken::new();

@@ -12,6 +12,8 @@ const MIME: &str = "application/json";
 pub(crate) fn schema(databases: &[Arc<Database>]) -> Vec<Resource> {
     let both = |database: &Arc<Database>| {
         let name = database.name();
+        // Whoever may see the tool that asks may see the schema; without such a tool, whoever may list tables: policy then hides each table.
+        let also: Option<Arc<str>> = database.is_raw().then(|| format!("query_{name}").into());
         let fixed = BTreeMap::from([("database", name.to_string())]);
         [
             Resource {
@@ -20,7 +22,7 @@ pub(crate) fn schema(databases: &[Arc<Database>]) -> Vec<Resource> {
                 description: format!("The tables and views of `{name}` that you may read"),
                 mime: MIME,
                 tool: "list_tables".into(),
-                also: Some(format!("query_{name}").into()),
+                also: also.clone(),
                 tenant: None,
                 fixed: fixed.clone(),
                 variable: None,
@@ -31,7 +33,7 @@ pub(crate) fn schema(databases: &[Arc<Database>]) -> Vec<Resource> {
                 description: format!("The columns of one table or view of `{name}`"),
                 mime: MIME,
                 tool: "describe_table".into(),
-                also: Some(format!("query_{name}").into()),
+                also: also.clone(),
                 tenant: None,
                 fixed,
                 variable: Some("table"),

@@ -35,7 +35,7 @@ pub(crate) fn run(command: &CatalogCommand, file: &Path, printer: Printer) -> Ou
                 return Ok(problems(&errors, printer));
             }
             let base = runtime.block_on(compose::base(&config)).map_err(Failure::unavailable)?;
-            let loaded = runtime.block_on(catalog::load(dir, &base.databases));
+            let loaded = runtime.block_on(catalog::load_whole(dir, &base.databases));
             let prepared = match loaded {
                 Ok(prepared) => prepared,
                 Err(errors) => return Ok(problems(&errors, printer)),

@@ -278,6 +278,12 @@ fn without_raw_sql_only_the_catalog_reaches_the_database() {
     let names = names(&mut ann);
     assert!(!names.iter().any(|name| name == "query_shop"), "{names:?}");
     assert!(names.iter().any(|name| name == "find_customers"), "{names:?}");
+    // What may be known of the schema stays.
+    let listed = ann.modern("resources/list", json!({})).json();
+    assert_eq!(listed["result"]["resources"][0]["uri"], "schema://shop", "{listed}");
+    let read = ann.modern("resources/read", json!({"uri": "schema://shop"})).json();
+    let text = read["result"]["contents"][0]["text"].as_str().unwrap();
+    assert!(text.contains("customers") && !text.contains("restricted_salaries"), "{text}");
     let refused =
         ann.modern("tools/call", json!({"name": "query_shop", "arguments": {"query": "SELECT 1"}})).json();
     assert_eq!(refused["error"]["code"], -32602, "{refused}");
@@ -286,10 +292,12 @@ fn without_raw_sql_only_the_catalog_reaches_the_database() {
 
 #[test]
 fn queries_of_a_tenants_database_are_hidden_from_others() {
-    let world = world("tenant = \"acme\"");
+    let world = world("raw = false\ntenant = \"acme\"");
     let _server = world.serve();
     assert!(names(&mut world.client(&world.ann)).contains(&"total_products".to_owned()));
     let mut bob = world.client(&world.bob);
+    let listed = bob.modern("resources/list", json!({})).body;
+    assert!(!listed.contains("schema://shop"), "{listed}");
     let seen = names(&mut bob);
     assert!(!seen.contains(&"total_products".to_owned()), "{seen:?}");
     assert_eq!(bob.call("list_catalog", json!({}))["structuredContent"], json!({"queries": []}));

@@ -11,6 +11,7 @@
     reason = "tests start processes, open sockets and fail loudly"
 )]
 
+mod absent;
 mod approvals;
 mod cancel;
 mod catalog;

@@ -9,12 +9,15 @@ use countersign_core::{
 };
 use serde_json::json;
 
-use super::{list::questions, prepared::PreparedEntity};
+use super::{
+    list::questions,
+    prepared::{LateEntity, PreparedEntity},
+};
 use crate::{engine::Purpose, query::SLACK};
 
 pub(super) struct DescribeEntities {
     spec: Arc<ToolSpec>,
-    entities: Vec<Arc<PreparedEntity>>,
+    entities: Vec<Arc<LateEntity>>,
 }
 
 /// What the plan found: shown at execution as far as it was granted.
@@ -23,7 +26,7 @@ struct Found {
 }
 
 impl DescribeEntities {
-    pub(super) fn new(entities: Vec<Arc<PreparedEntity>>) -> DescribeEntities {
+    pub(super) fn new(entities: Vec<Arc<LateEntity>>) -> DescribeEntities {
         let spec = ToolSpec {
             name: "describe_entities".into(),
             server: "countersign".into(),
@@ -70,6 +73,7 @@ impl Tool for DescribeEntities {
     async fn plan(&self, principal: &Principal, _arguments: &Arguments) -> Result<Planned, ToolError> {
         let mut listed = Vec::new();
         for entity in &self.entities {
+            let Ok(entity) = entity.get().await else { continue };
             if let Ok(accesses) = accesses(entity, principal).await {
                 listed.push((Arc::clone(entity), accesses));
             }
@@ -106,11 +110,11 @@ impl Tool for DescribeEntities {
 
 pub(super) struct CountEntities {
     spec: Arc<ToolSpec>,
-    entities: Vec<Arc<PreparedEntity>>,
+    entities: Vec<Arc<LateEntity>>,
 }
 
 impl CountEntities {
-    pub(super) fn new(entities: Vec<Arc<PreparedEntity>>) -> CountEntities {
+    pub(super) fn new(entities: Vec<Arc<LateEntity>>) -> CountEntities {
         let time = entities.iter().map(|entity| entity.database.limits().time).max();
         let spec = ToolSpec {
             name: "count_entities".into(),
@@ -152,14 +156,15 @@ impl Tool for CountEntities {
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let asked = arguments.str("entity").unwrap_or_default();
         let name = asked.trim().to_lowercase();
-        let known = self.entities.iter().find(|prepared| {
-            let entity = &prepared.entity;
+        let known = self.entities.iter().find(|late| {
+            let entity = &late.entry;
             *entity.name == *name || entity.aliases.contains(&name)
         });
         let entity = known.ok_or_else(|| {
             ToolError::invalid("/entity", "must name an entity that describe_entities shows")
                 .with_detail(Some(format!("Unknown entity: {asked}")))
         })?;
+        let entity = entity.get().await?;
         Ok(Planned {
             accesses: accesses(entity, principal).await?,
             effect: Effect::Read,

@@ -8,16 +8,16 @@ use countersign_core::{
     Principal, Sensitivity, Tool, ToolError, ToolSpec,
 };
 
-use super::{call, prepared::PreparedQuery};
+use super::{call, entry::Query, prepared::LateQuery, schemas};
 use crate::{paging::cursor_schema, query::SLACK};
 
 pub(super) struct Exposed {
     spec: Arc<ToolSpec>,
-    query: Arc<PreparedQuery>,
+    query: Arc<LateQuery>,
 }
 
 impl Exposed {
-    pub(super) fn new(query: Arc<PreparedQuery>) -> Exposed {
+    pub(super) fn new(query: Arc<LateQuery>) -> Exposed {
         let entry = &query.entry;
         let spec = ToolSpec {
             name: Arc::clone(&entry.name),
@@ -25,8 +25,9 @@ impl Exposed {
             title: entry.title.clone(),
             description: entry.description.clone(),
             purpose: "answers one question that the operator wrote down",
-            input_schema: input(&query),
-            output_schema: Some(query.output.clone()),
+            input_schema: input(&query.entry),
+            // A query that waits for its database has none: nobody knows its columns.
+            output_schema: query.known().map(|judged| judged.output.clone()),
             power: entry.power,
             permissions: match entry.power {
                 PowerClass::ReadLow | PowerClass::ReadHigh => vec![Permission::ReadDatabase],
@@ -46,10 +47,10 @@ impl Exposed {
 const CURSOR: &str = "cursor";
 
 /// JSON Schema of the arguments: the query's own, and where it has pages, which of them.
-fn input(query: &PreparedQuery) -> serde_json::Value {
-    let mut schema = query.input.clone();
+fn input(entry: &Query) -> serde_json::Value {
+    let mut schema = schemas::input(&entry.params);
     if let Some(properties) =
-        schema.get_mut("properties").and_then(|p| p.as_object_mut()).filter(|_| query.entry.paged)
+        schema.get_mut("properties").and_then(|p| p.as_object_mut()).filter(|_| entry.paged)
     {
         properties.insert(CURSOR.into(), cursor_schema());
     }
@@ -64,13 +65,14 @@ impl Tool for Exposed {
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let asked = call::Asked { tool: &self.spec, cursor: arguments.str(CURSOR), prefix: "" };
-        if !self.query.entry.paged {
+        let query = self.query.get().await?;
+        if !query.entry.paged {
             let asked = call::Asked { cursor: None, ..asked };
-            return call::plan(&self.query, principal, arguments.value(), asked).await;
+            return call::plan(query, principal, arguments.value(), asked).await;
         }
         let mut own = arguments.value().clone();
         own.as_object_mut().map(|own| own.remove(CURSOR));
-        call::plan(&self.query, principal, &own, asked).await
+        call::plan(query, principal, &own, asked).await
     }
 
     async fn preview(&self, plan: &Plan, permit: PreviewPermit) -> Result<Preview, ToolError> {

@@ -9,11 +9,11 @@ use countersign_core::{
 };
 use serde_json::json;
 
-use super::prepared::PreparedQuery;
+use super::prepared::{LateQuery, PreparedQuery};
 
 pub(super) struct ListCatalog {
     spec: Arc<ToolSpec>,
-    queries: Vec<Arc<PreparedQuery>>,
+    queries: Vec<Arc<LateQuery>>,
 }
 
 /// What the plan found: shown at execution as far as it was granted.
@@ -23,13 +23,13 @@ struct Found {
 
 impl ListCatalog {
     /// `queries` are those of class read-low.
-    pub(super) fn new(queries: Vec<Arc<PreparedQuery>>) -> ListCatalog {
+    pub(super) fn new(queries: Vec<Arc<LateQuery>>) -> ListCatalog {
         let spec = ToolSpec {
             name: "list_catalog".into(),
             server: "countersign".into(),
             title: "List catalog".into(),
             description: "Lists the predefined queries that you may run with run_catalog_query: their names, what they answer, and their \
-                          parameters."
+                          parameters. What you may not run, and what waits for its database, is not shown."
                 .into(),
             purpose: "shows what can be asked",
             input_schema: json!({
@@ -82,7 +82,8 @@ impl Tool for ListCatalog {
             if asked.is_some_and(|database| *query.entry.database != *database) {
                 continue;
             }
-            // A query that this tenant's database refuses is none that the caller may run.
+            // A query whose database is not there, or refuses it to this tenant, is none that the caller may run.
+            let Ok(query) = query.get().await else { continue };
             if let Ok(accesses) = query.accesses(principal).await {
                 listed.push((Arc::clone(query), accesses));
             }

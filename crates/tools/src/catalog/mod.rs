@@ -10,6 +10,7 @@ mod entities;
 mod entry;
 mod exposed;
 mod keys;
+mod late;
 mod list;
 mod param;
 mod placeholders;

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use async_trait::async_trait;
 use countersign_core::{Access, Action, Object, Principal, ToolError, schema::Validator};
 use countersign_sql::{ColumnInfo, Facts};
 use serde_json::Value as Json;
 
 use super::{
     entry::{Answer, Catalog, Entity, Origin, Query, RowLimit, Rows},
+    late::{Entry, Late, absence},
     placeholders::{self, Dialect},
     problem::{CatalogErrors, Place, Problem},
     schemas,
@@ -15,10 +17,15 @@ use super::{
 use crate::database::Database;
 use crate::engine::{EngineError, Purpose};
 
-/// A catalog whose statements were judged by their databases.
+/// A query, judged or waiting for its database.
+pub(super) type LateQuery = Late<Query>;
+/// An entity, the same.
+pub(super) type LateEntity = Late<Entity>;
+
+/// A catalog whose statements were judged by their databases, or wait for them.
 pub struct Prepared {
-    pub(super) queries: Vec<Arc<PreparedQuery>>,
-    pub(super) entities: Vec<Arc<PreparedEntity>>,
+    pub(super) queries: Vec<Arc<LateQuery>>,
+    pub(super) entities: Vec<Arc<LateEntity>>,
     pub(super) answers: Vec<Answer>,
     pub(super) digest: countersign_core::Digest,
 }
@@ -53,8 +60,25 @@ impl Catalog {
     /// Has every statement judged by its database. No row is read.
     ///
     /// # Errors
-    /// Every entry that cannot be served, with its place.
+    /// Every entry that cannot be served, with its place; a database that does not answer is an error of its entries.
     pub async fn prepare(&self, databases: &[Arc<Database>]) -> Result<Prepared, CatalogErrors> {
+        self.prepare_with(databases, false).await
+    }
+
+    /// The same, but an entry whose database does not answer waits for it: it is there and refuses calls, and the first call that finds the
+    /// database has it judged.
+    ///
+    /// # Errors
+    /// Every entry that its database refuses, or that does not hold together.
+    pub async fn prepare_or_wait(&self, databases: &[Arc<Database>]) -> Result<Prepared, CatalogErrors> {
+        self.prepare_with(databases, true).await
+    }
+
+    async fn prepare_with(
+        &self,
+        databases: &[Arc<Database>],
+        may_wait: bool,
+    ) -> Result<Prepared, CatalogErrors> {
         let mut problems = Vec::new();
         let mut prepared = Prepared {
             queries: Vec::new(),
@@ -63,19 +87,29 @@ impl Catalog {
             digest: self.digest,
         };
         for entry in &self.queries {
-            prepared.queries.extend(query(entry, databases, &mut problems).await.map(Arc::new));
+            let late = late(entry, &entry.database, databases, may_wait, &mut problems).await;
+            prepared.queries.extend(late.map(Arc::new));
         }
         for entry in &self.entities {
-            prepared.entities.extend(entity(entry, databases, &mut problems).await.map(Arc::new));
+            let late = late(entry, &entry.database, databases, may_wait, &mut problems).await;
+            prepared.entities.extend(late.map(Arc::new));
         }
         CatalogErrors::unless(prepared, problems)
     }
 }
 
 impl Prepared {
-    /// The queries, by name.
+    /// The queries that were judged, by name.
     pub fn queries(&self) -> impl Iterator<Item = &PreparedQuery> {
-        self.queries.iter().map(Arc::as_ref)
+        self.queries.iter().filter_map(|query| query.known().map(Arc::as_ref))
+    }
+
+    /// The entries that wait for their databases: the name of each, and the database's.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, &str)> {
+        let queries = self.queries.iter().filter(|query| query.known().is_none());
+        let entities = self.entities.iter().filter(|entity| entity.known().is_none());
+        let queries = queries.map(|query| (query.entry.name.as_ref(), query.entry.database.as_ref()));
+        queries.chain(entities.map(|one| (one.entry.name.as_ref(), one.entry.database.as_ref())))
     }
 
     /// The digest of the files it was read from.
@@ -131,10 +165,72 @@ impl PreparedQuery {
     }
 }
 
+/// An entry, judged; or waiting, if it may and its database does not answer.
+async fn late<E: Entry + Clone>(
+    entry: &E,
+    database: &str,
+    databases: &[Arc<Database>],
+    may_wait: bool,
+    problems: &mut Vec<Problem>,
+) -> Option<Late<E>> {
+    let (mut own, mut absent) = (Vec::new(), None);
+    let judged = entry.judge(databases, &mut own, &mut absent).await;
+    let database = databases.iter().find(|one| **one.name() == *database);
+    match (judged, absent, database) {
+        (Some(judged), _, Some(database)) if own.is_empty() => {
+            Some(Late::new(entry.clone(), Arc::clone(database), Some(judged)))
+        }
+        (None, Some(_), Some(database)) if may_wait => {
+            Some(Late::new(entry.clone(), Arc::clone(database), None))
+        }
+        _ => {
+            problems.append(&mut own);
+            None
+        }
+    }
+}
+
+#[async_trait]
+impl Entry for Query {
+    type Judged = PreparedQuery;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    async fn judge(
+        &self,
+        databases: &[Arc<Database>],
+        problems: &mut Vec<Problem>,
+        absent: &mut Option<String>,
+    ) -> Option<PreparedQuery> {
+        query(self, databases, problems, absent).await
+    }
+}
+
+#[async_trait]
+impl Entry for Entity {
+    type Judged = PreparedEntity;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    async fn judge(
+        &self,
+        databases: &[Arc<Database>],
+        problems: &mut Vec<Problem>,
+        absent: &mut Option<String>,
+    ) -> Option<PreparedEntity> {
+        entity(self, databases, problems, absent).await
+    }
+}
+
 async fn query(
     entry: &Query,
     databases: &[Arc<Database>],
     problems: &mut Vec<Problem>,
+    absent: &mut Option<String>,
 ) -> Option<PreparedQuery> {
     let before = problems.len();
     let database = find(&entry.database, databases, entry.key_place("database"), problems)?;
@@ -181,7 +277,8 @@ async fn query(
         return None;
     }
     let purpose = if entry.write { Purpose::Write } else { Purpose::Read };
-    let facts = judged(&database, purpose, &rewritten.sql, (name, entry.key_place("sql")), problems).await?;
+    let place = (name.as_ref(), entry.key_place("sql"));
+    let facts = judged(&database, purpose, &rewritten.sql, place, problems, absent).await?;
     let mut wrong = |key: &str, message: String, help: Option<String>| {
         problems.push(Problem { place: entry.key_place(key).clone(), message, help });
     };
@@ -245,10 +342,11 @@ async fn entity(
     entry: &Entity,
     databases: &[Arc<Database>],
     problems: &mut Vec<Problem>,
+    absent: &mut Option<String>,
 ) -> Option<PreparedEntity> {
     let database = find(&entry.database, databases, &entry.place, problems)?;
     let count = format!("SELECT COUNT(*) AS total FROM {}", entry.table);
-    judged(&database, Purpose::Read, &count, (&entry.name, &entry.place), problems).await?;
+    judged(&database, Purpose::Read, &count, (&entry.name, &entry.place), problems, absent).await?;
     Some(PreparedEntity { entity: entry.clone(), database, count })
 }
 
@@ -281,12 +379,14 @@ async fn judged(
     sql: &str,
     (name, place): (&str, &Place),
     problems: &mut Vec<Problem>,
+    absent: &mut Option<String>,
 ) -> Option<Arc<Facts>> {
     let mut first: Option<Arc<Facts>> = None;
     for tenant in database.tenants() {
         let facts = match database.judge_ahead(&tenant, purpose, sql).await {
             Ok(facts) => facts,
             Err(error) => {
+                *absent = absence(&error);
                 let (reason, help) = reason(error);
                 let message = format!("`{name}` is refused by its database: {reason}");
                 problems.push(Problem { place: place.clone(), message, help });

@@ -9,17 +9,17 @@ use countersign_core::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{call, prepared::PreparedQuery};
+use super::{call, prepared::LateQuery};
 use crate::{paging::cursor_schema, query::SLACK};
 
 pub(super) struct RunCatalogQuery {
     spec: Arc<ToolSpec>,
-    queries: Vec<Arc<PreparedQuery>>,
+    queries: Vec<Arc<LateQuery>>,
 }
 
 impl RunCatalogQuery {
     /// `queries` are those of class read-low.
-    pub(super) fn new(queries: Vec<Arc<PreparedQuery>>) -> RunCatalogQuery {
+    pub(super) fn new(queries: Vec<Arc<LateQuery>>) -> RunCatalogQuery {
         let time = queries.iter().map(|query| query.database.limits().time).max();
         let spec = ToolSpec {
             name: "run_catalog_query".into(),
@@ -65,7 +65,7 @@ impl Tool for RunCatalogQuery {
         let none = Json::Object(Map::new());
         let params = arguments.value().get("params").unwrap_or(&none);
         let asked = call::Asked { tool: &self.spec, cursor: arguments.str("cursor"), prefix: "/params" };
-        call::plan(query, principal, params, asked).await
+        call::plan(query.get().await?, principal, params, asked).await
     }
 
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
