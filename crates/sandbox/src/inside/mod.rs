@@ -107,6 +107,7 @@ impl Inside {
         if self.order.walls.landlock && self.without != Some(Wall::Landlock) {
             paths::restrict(jail, &scratch.path, self.is_init())?;
         }
+        let first = rustix::process::getpid();
         match door::fork_into(0).map_err(setup("the program's process"))? {
             Fork::Parent(pid, _) => {
                 // Its number is known to a hostile program: what cannot be inspected cannot be used.
@@ -115,13 +116,18 @@ impl Inside {
                 self.filter()?;
                 Ok((scratch, pid))
             }
-            Fork::Child => Err(self.become_program(program)),
+            Fork::Child => Err(self.become_program(program, first)),
         }
     }
 
     /// Returns only if the program could not be started.
-    fn become_program(&self, program: program::Program) -> JailError {
+    fn become_program(&self, program: program::Program, first: Pid) -> JailError {
         let prepared = rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            // INVARIANT: had the first process died before that line, nobody would ever send the signal.
+            .and_then(|()| {
+                let same = rustix::process::getppid() == Some(first);
+                if same { Ok(()) } else { Err(rustix::io::Errno::SRCH) }
+            })
             .and_then(|()| rustix::process::setsid().map(drop))
             .map_err(setup("the program's session"))
             .and_then(|()| rights::limit(&self.order.jail.limits, self.order.walls.namespaces))
