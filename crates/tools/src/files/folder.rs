@@ -1,11 +1,14 @@
 //! A root with what the operator says of it, and how a call's arguments become something below it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use countersign_core::{Access, Action, Arguments, Object, Principal, ToolError};
+use countersign_core::{Access, Action, Arguments, Object, Permit, Principal, ToolError};
 use serde_json::{Value, json};
 
 use super::{
@@ -152,6 +155,17 @@ impl Target {
     pub(super) fn refuse(&self, refusal: Refusal) -> ToolError {
         refusal.of(self.field)
     }
+}
+
+/// The paths that policy lets a call read; all of them lie in its one root.
+pub(super) fn readable(permit: &Permit) -> HashSet<&str> {
+    let read = |access: &Access| access.action == Action::Read;
+    let granted = permit.granted().iter().filter(|access| read(access));
+    let paths = granted.filter_map(|access| match &access.object {
+        Object::File { path, .. } => Some(path.as_str()),
+        _ => None,
+    });
+    paths.collect()
 }
 
 /// The JSON Schema of the argument `root`.

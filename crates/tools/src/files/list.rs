@@ -10,7 +10,7 @@ use countersign_core::{
 use serde_json::{Value, json};
 
 use super::{
-    folder::{Folder, Folders, Stop, Target, blocking, path_schema, root_schema},
+    folder::{Folder, Folders, Stop, Target, blocking, path_schema, readable, root_schema},
     kernel,
     path::RelPath,
     refusal::Refusal,
@@ -167,8 +167,9 @@ impl Tool for ListDirectory {
             }
             Found::Directory { target, entries } => {
                 let mut entries = entries.map_err(|refused| target.refuse(refused))?;
+                let readable = readable(&permit);
                 // MUTATE(C1-list-filter): a listing shows what policy hides
-                entries.paths.retain(|path| permit.grants(&filter(&target.folder, path)));
+                entries.paths.retain(|path| readable.contains(path.as_str()));
                 blocking(move |stop| shown(&target, &entries, stop).map_err(|refused| target.refuse(refused)))
                     .await??
             }

@@ -16,7 +16,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
 use super::{
-    folder::{Folder, Folders, Target, blocking, path_schema, root_schema},
+    folder::{Folder, Folders, Target, blocking, path_schema, readable, root_schema},
     globs::Globs,
     path::RelPath,
     refusal::Refusal,
@@ -137,8 +137,9 @@ impl Tool for SearchFiles {
         let Wanted { target, pattern, max_matches, found } =
             wanted.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
         let Candidates { mut files, truncated } = found.map_err(|refused| target.refuse(refused))?;
+        let readable = readable(&permit);
         // MUTATE(C1-search-filter): a search reads what policy hides
-        files.retain(|path| *path == target.path || permit.grants(&filter(&target.folder, path)));
+        files.retain(|path| readable.contains(path.as_str()));
         let answer = blocking(move |stop| {
             let mut answer = match &pattern {
                 Some(pattern) => grep(&target.folder, &files, pattern, max_matches, stop),

@@ -1,3 +1,5 @@
+//! Which paths pass the first wall, and how they are read.
+
 use super::*;
 
 fn refused(text: &str) -> bool {

@@ -1,3 +1,5 @@
+//! Where paths lead, with real links, hard links and races of one step.
+
 use std::{fs, io::Read as _, os::unix::fs::symlink};
 
 use super::*;
