@@ -116,6 +116,7 @@ fn show_says_where_every_setting_comes_from() {
       anonymous = false                        # default
       anonymous_tenant = "anonymous"           # default
       anonymous_roles = []                     # default
+      untyped_tokens = []                      # default
       audit_off = false                        # default
       plaintext_databases = false              # default
       fixtures = false                         # default
