@@ -25,18 +25,19 @@ fn what_is_frozen_stops_in_every_process_and_thaws() {
     let _server = world.serve();
     let (mut ann, mut bob, mut local) = (world.client(&world.ann), world.client(&world.bob), world.stdio());
     let sql = "SELECT 41 + 1";
-    let mut ask_all = |expected: &str| {
-        within_two_seconds(|| text_of(&ann.query(sql)), expected);
-        within_two_seconds(|| text_of(&bob.query(sql)), expected);
-        within_two_seconds(|| text_of(&local.query(sql).unwrap()), expected);
-    };
-    ask_all("42");
-    world.command(&["freeze", "--tool", "query_shop", "--reason", "incident 12"]);
-    ask_all("an operator has frozen this tool");
-    assert!(world.command(&["thaw", "--list"]).contains("incident 12"));
-    world.command(&["thaw", "--tool", "query_shop"]);
-    ask_all("42");
-    drop(ask_all);
+    {
+        let mut ask_all = |expected: &str| {
+            within_two_seconds(|| text_of(&ann.query(sql)), expected);
+            within_two_seconds(|| text_of(&bob.query(sql)), expected);
+            within_two_seconds(|| text_of(&local.query(sql).unwrap()), expected);
+        };
+        ask_all("42");
+        world.command(&["freeze", "--tool", "query_shop", "--reason", "incident 12"]);
+        ask_all("an operator has frozen this tool");
+        assert!(world.command(&["thaw", "--list"]).contains("incident 12"));
+        world.command(&["thaw", "--tool", "query_shop"]);
+        ask_all("42");
+    }
 
     world.command(&["freeze", "--tenant", "globex"]);
     let mut bob_lists = || bob.modern("tools/list", json!({})).body;

@@ -84,7 +84,7 @@ fn jail(command: &Command, words: &[String]) -> Jail {
     }
     let mut jail = Jail::new(program);
     if let Some(root) = &command.root {
-        let seen = command.runner.is_full().then_some(Path::new(ROOT)).unwrap_or(&root.dir);
+        let seen = if command.runner.is_full() { Path::new(ROOT) } else { &root.dir };
         let bind = Bind { host: root.dir.clone(), jail: seen.to_owned() };
         jail.dir = Some(seen.to_owned());
         // MUTATE(D2-read-only): the root of a command that reads can be written

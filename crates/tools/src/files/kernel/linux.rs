@@ -87,12 +87,12 @@ pub(in super::super) fn read_link(link: BorrowedFd<'_>) -> Result<Vec<u8>, Errno
     Ok(fs::readlinkat(link, "", Vec::new())?.into_bytes())
 }
 
+/// A name in a directory, and what it names.
+type Named = (Vec<u8>, FileType);
+
 /// The names in a directory and what they name, as far as it says, without `.` and `..`; at most `limit` of them, and whether there are
 /// more.
-pub(in super::super) fn list(
-    dir: BorrowedFd<'_>,
-    limit: usize,
-) -> Result<(Vec<(Vec<u8>, FileType)>, bool), Errno> {
+pub(in super::super) fn list(dir: BorrowedFd<'_>, limit: usize) -> Result<(Vec<Named>, bool), Errno> {
     let mut names = Vec::new();
     for entry in fs::Dir::read_from(dir)? {
         let entry = entry?;
