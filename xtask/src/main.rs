@@ -36,6 +36,7 @@ cargo xtask COMMAND
   bench [--quick] [--write]                   load test beside a bare server; --write: docs/performance.md
   bench policy [--write]                      the cost of a decision with 10 to 10,000 policies
   bench sandbox [--runs N] [--binary FILE]    start of Python: bare, in the jail, in a container
+  bench fetch                                 a guarded fetch beside a plain client, on loopback
   bench sql [--quick] [--write] [--only A,B]  PostgreSQL rows: the limit, Countersign, other MCP servers
   bench files [--quick]                       a file of 1 MiB: read directly, from memory, through the tool
 ";
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         "deny" => deny::main(),
         "conformance" => conformance::main(rest),
         "mutate" => mutate::main(rest),
+        "bench" if rest.first().is_some_and(|what| what == "fetch") => workspace::bench_fetch(),
         #[cfg(feature = "bench")]
         "bench" => bench::main(rest),
         #[cfg(feature = "bench")]

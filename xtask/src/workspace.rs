@@ -118,6 +118,13 @@ pub(crate) fn has_extension(file: &Path, wanted: &str) -> bool {
     file.extension() == Some(OsStr::new(wanted))
 }
 
+/// What a guarded fetch costs beside a plain one. The measurement is an example of the crate that it measures.
+pub(crate) fn bench_fetch() -> Result<()> {
+    let example =
+        ["run", "--quiet", "--release", "--locked", "--package", "countersign-egress", "--example", "cost"];
+    process::run(&mut cargo(&example))
+}
+
 /// The load test needs optimised code and crates that no other command needs, so it is this package built again with its feature.
 #[cfg(not(feature = "bench"))]
 pub(crate) fn rerun_bench(args: &[String]) -> Result<()> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
+    label::Label,
     plan::{Access, Effect, Plan},
     principal::Principal,
     tool::ToolSpec,
@@ -109,18 +110,26 @@ pub struct CallQuestion<'a> {
     pub plan: Option<PlanFacts<'a>>,
     /// When, in microseconds since 1970 UTC.
     pub at: u64,
+    /// What the caller's run has read so far.
+    pub label: Label,
 }
 
 impl<'a> CallQuestion<'a> {
     /// A question about a tool, asked `at` a time in microseconds since 1970 UTC.
     pub fn new(principal: &'a Principal, tool: &'a ToolSpec, phase: Phase<'a>, at: u64) -> CallQuestion<'a> {
-        CallQuestion { principal, tool, phase, plan: None, at }
+        CallQuestion { principal, tool, phase, plan: None, at, label: Label::default() }
     }
 
     /// The same with what the tool's plan found out.
     #[must_use]
     pub fn planned(self, plan: PlanFacts<'a>) -> CallQuestion<'a> {
         CallQuestion { plan: Some(plan), ..self }
+    }
+
+    /// The same from a run that has read something.
+    #[must_use]
+    pub fn labelled(self, label: Label) -> CallQuestion<'a> {
+        CallQuestion { label, ..self }
     }
 }
 

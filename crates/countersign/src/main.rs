@@ -13,6 +13,7 @@ mod confirm;
 mod contained;
 mod door;
 mod engines;
+mod fetch;
 mod listen;
 mod print;
 mod runtime;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     let first = std::env::args_os().nth(1);
     if first.as_ref().is_some_and(|first| first == worker::JAIL_SUPERVISOR) {
         return countersign_sandbox::supervisor_main();
+    }
+    if first.as_ref().is_some_and(|first| first == fetch::HTML_WORKER) {
+        return ExitCode::from(worker::html() as u8);
     }
     let exit =
         if first.is_some_and(|first| first == engines::DATABASE_WORKER || first == engines::GUARD_WORKER) {

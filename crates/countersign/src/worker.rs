@@ -15,3 +15,12 @@ pub(crate) fn run() -> Exit {
         Err(_) => Exit::Unavailable,
     }
 }
+
+/// Turns the page that comes on descriptor 0 into text.
+pub(crate) fn html() -> Exit {
+    let Ok(stream) = io::stdin().as_fd().try_clone_to_owned() else { return Exit::Unavailable };
+    match countersign_tools::serve_html(UnixStream::from(stream)) {
+        Ok(()) => Exit::Ok,
+        Err(_) => Exit::Unavailable,
+    }
+}

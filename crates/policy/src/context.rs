@@ -63,6 +63,10 @@ fn who(question: &CallQuestion<'_>, mentions: &Mentions, approvals: u8) -> Vec<(
     if mentions.has("now") {
         pairs.push(("now", Expression::new_datetime(datetime(question.at))));
     }
+    if mentions.has("integrity") || mentions.has("confidentiality") {
+        pairs.push(("integrity", text(question.label.integrity.name())));
+        pairs.push(("confidentiality", text(question.label.confidentiality.name())));
+    }
     let scopes = question.principal.scopes().filter(|_| mentions.has("scopes"));
     pairs.extend(scopes.map(|scopes| ("scopes", Expression::new_set(scopes.iter().map(|one| text(one))))));
     pairs

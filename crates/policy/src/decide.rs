@@ -256,7 +256,8 @@ impl PolicySet for Policies {
             Phase::Listing => "listing",
             Phase::Calling { .. } | Phase::Previewed { .. } => "calling",
         };
-        self.cached(question.principal, [phase, &question.tool.name], || self.evaluate_call(question))
+        let parts = [phase, &question.tool.name].into_iter().chain(read_so_far(question));
+        self.cached(question.principal, parts, || self.evaluate_call(question))
     }
 
     fn observed(&self) -> Option<&dyn PolicySet> {
@@ -289,7 +290,7 @@ impl PolicySet for Policies {
             Object::Command { name } | Object::Interpreter { name } => [name, "", ""],
         };
         let parts = [phase, &question.tool.name, access.action.name(), access.object.kind()];
-        let parts = parts.into_iter().chain(object);
+        let parts = parts.into_iter().chain(object).chain(read_so_far(question));
         self.cached(question.principal, parts, || self.evaluate_access(question, access))
     }
 }
@@ -309,6 +310,12 @@ impl Policies {
         self.cache.put(key, &decision);
         decision
     }
+}
+
+/// INVARIANT: what a run has read is part of the question.
+fn read_so_far(question: &CallQuestion<'_>) -> [&'static str; 2] {
+    // MUTATE(M3-cache): a run that has read private data is decided on as one that has not
+    [question.label.integrity.name(), question.label.confidentiality.name()]
 }
 
 /// Entities, with who is a member of what worked out.

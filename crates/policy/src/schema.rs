@@ -99,7 +99,6 @@ fn check_names(facts: &RegistryFacts) -> Result<(), PolicyErrors> {
 
 /// The schema in Cedar's JSON form.
 fn to_json(facts: &RegistryFacts) -> Value {
-    let string = || json!({ "type": "String" });
     let optional = || json!({ "type": "String", "required": false });
     let record = |attributes: Value| json!({ "type": "Record", "attributes": attributes });
     let permissions = Permission::ALL.iter().map(|permission| permission.name()).collect();
@@ -174,7 +173,7 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
         if let (Value::Object(declared), false) = (&mut declared, kinds.is_empty()) {
             let context = json!({ "type": "Record", "attributes": {
                 "approvals": { "type": "Long" }, "method": { "type": "String" },
-                "now": time(), "scopes": scopes(),
+                "now": time(), "scopes": scopes(), "integrity": string(), "confidentiality": string(),
                 "tool": { "type": "String" }, "power": { "type": "String" },
             }});
             declared.insert(
@@ -193,6 +192,7 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
         let context = json!({ "type": "Record", "attributes": {
             "approvals": { "type": "Long" }, "method": { "type": "String" }, "listing": { "type": "Boolean" },
             "now": time(), "scopes": scopes(), "plan": plan(),
+            "integrity": string(), "confidentiality": string(),
             "input": input, "inputOpaque": { "type": "Boolean" },
             // What a preview found: how many objects change, or that nothing could be tried out.
             "affected": { "type": "Long", "required": false }, "unpreviewed": { "type": "Boolean" },
@@ -206,6 +206,10 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
         );
     }
     actions
+}
+
+fn string() -> Value {
+    json!({ "type": "String" })
 }
 
 fn texts() -> Value {

@@ -41,6 +41,11 @@ pub fn inside(test: &str) -> bool {
         .arg(binary)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
+        // Whoever asks the environment for a proxy finds one that is dead.
+        .envs(
+            ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+                .map(|name| (name, "http://127.0.0.1:9")),
+        )
         .status()
         .expect("no `unshare` program: run `cargo xtask setup`");
     assert!(status.success(), "{test} failed in a network of its own; user namespaces and `ip` are needed");

@@ -9,6 +9,7 @@ mod database;
 mod describe_table;
 mod engine;
 mod explain_query;
+mod fetch;
 pub mod files;
 mod list_tables;
 mod odbc_pool;
@@ -30,6 +31,7 @@ use countersign_core::{Tool, registry::Resource};
 
 pub use database::{Database, DatabaseLimits};
 pub use engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed};
+pub use fetch::{FetchConfig, FetchUrl, HtmlWorkers, serve_html};
 pub use odbc_pool::{OdbcConfig, OdbcPool};
 pub use postgres_pool::{
     GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, RoleReport,

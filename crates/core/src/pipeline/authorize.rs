@@ -35,7 +35,8 @@ pub(super) fn authorize(
         Some(foreseen) => Phase::Previewed { arguments, foreseen },
     };
     let question = CallQuestion::new(&call.principal, plan.spec(), phase, trail.now());
-    let question = question.planned(PlanFacts::of(plan));
+    // MUTATE(M3-label): policy takes every run for one that has read nothing
+    let question = question.planned(PlanFacts::of(plan)).labelled(trail.label()?);
     let mut policies = Vec::new();
     let decided = judge(policy, &question, plan, &mut policies);
     trail.decided(policies);

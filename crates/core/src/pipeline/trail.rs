@@ -129,6 +129,12 @@ impl<'p> Trail<'p> {
         self.pipeline.environment.unix_micros()
     }
 
+    /// What the run has read so far.
+    pub(super) fn label(&self) -> Result<Label, ToolError> {
+        let label = self.pipeline.labels.current(&self.call.run);
+        label.map_err(super::unavailable(Subsystem::State))
+    }
+
     /// The tool is unknown to the caller; `shown`: not so under the observed policies.
     pub(super) fn hidden(&mut self, observed: &dyn PolicySet, shown: bool) {
         let policy = observed.digest().to_owned();

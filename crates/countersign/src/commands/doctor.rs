@@ -22,6 +22,7 @@ use crate::{
 
 mod contained;
 mod databases;
+mod fetch;
 
 /// Keys that expire sooner than this are worth a word.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -58,6 +59,7 @@ pub(crate) fn run(file: &Path, printer: Printer) -> Outcome {
     checks.extend(policies(&config, &runtime));
     checks.extend(contained::checks(&config, &runtime));
     checks.extend(databases::checks(&config, &runtime));
+    checks.extend(fetch::checks(&config, &runtime));
     checks.push(record(&config));
     checks.extend(space(&config));
     checks.push(same_user(&config));

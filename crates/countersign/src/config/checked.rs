@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -12,8 +13,8 @@ use countersign_core::{
 };
 
 use super::{
-    Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Limits, Listen, Policy, Server, State,
-    databases,
+    Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Fetch, Limits, Listen, Policy, Server,
+    State, databases,
     error::Problem,
     files, identity,
     kind::Value,
@@ -42,7 +43,10 @@ pub(super) fn build(
     }
     let python = programs::python(raw, &dir);
     let commands = programs::commands(raw, &dir);
-    let config = Settings { raw, dir: &dir }.config(file, digest, databases, vault);
+    let config = Settings { raw, dir: &dir, environment }.config(file, digest, databases, vault);
+    if let Some(config) = &config {
+        raw.problems.extend(config.fetch.problems());
+    }
     let config = config.map(|config| Config { python, commands, folders, ..config });
     if config.is_none() && raw.problems.is_empty() {
         let message = "a setting has no entry on the page of settings".to_owned();
@@ -59,6 +63,7 @@ pub(super) fn build(
 pub(super) struct Settings<'r> {
     pub(super) raw: &'r Raw,
     dir: &'r Path,
+    environment: Environment<'r>,
 }
 
 impl Settings<'_> {
@@ -89,6 +94,7 @@ impl Settings<'_> {
             python: None,
             commands: BTreeMap::new(),
             folders: BTreeMap::new(),
+            fetch: self.fetch()?,
             danger: self.danger()?,
             warnings: vault.warnings,
             shown: show::settings(self.raw),
@@ -141,6 +147,23 @@ impl Settings<'_> {
         })
     }
 
+    fn fetch(&self) -> Option<Fetch> {
+        Some(Fetch {
+            allow: self.parsed("fetch.allow")?,
+            types: self.texts("fetch.types")?,
+            max_body: self.number("fetch.max_body")?,
+            max_chars: self.count("fetch.max_chars")?,
+            timeout: self.span("fetch.timeout")?,
+            ca: self.path("fetch.ca"),
+            proxy: self.text("fetch.proxy").and_then(|proxy| proxy.parse().ok()),
+            nat64: self.parsed("fetch.nat64")?,
+            networks: self.parsed("danger.fetch_networks")?,
+            names: self.parsed("danger.fetch_names")?,
+            proxy_resolves: self.flag("danger.fetch_proxy_resolves")?,
+            platform: (self.environment)("KUBERNETES_SERVICE_HOST").and_then(|host| host.parse().ok()),
+        })
+    }
+
     fn danger(&self) -> Option<Danger> {
         let anonymous = Anonymous {
             tenant: self.text("danger.anonymous_tenant")?,
@@ -151,6 +174,9 @@ impl Settings<'_> {
             untyped_tokens: self.texts("danger.untyped_tokens")?,
             audit_off: self.flag("danger.audit_off")?,
             plaintext_databases: self.flag("danger.plaintext_databases")?,
+            fetch_networks: !self.texts("danger.fetch_networks")?.is_empty(),
+            fetch_names: !self.texts("danger.fetch_names")?.is_empty(),
+            fetch_proxy_resolves: self.flag("danger.fetch_proxy_resolves")?,
             fixtures: self.flag("danger.fixtures")?,
         })
     }
@@ -203,6 +229,11 @@ impl Settings<'_> {
             Value::Texts(texts) => Some(texts.clone()),
             _ => None,
         }
+    }
+
+    /// Texts of a form, which the reader has checked.
+    fn parsed<T: FromStr>(&self, key: &str) -> Option<Vec<T>> {
+        self.texts(key)?.iter().map(|text| text.parse().ok()).collect()
     }
 
     fn rate(&self, table: &str) -> Option<Rate> {

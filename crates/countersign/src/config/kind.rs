@@ -78,6 +78,18 @@ pub(crate) enum Kind {
     Line(usize),
     /// Several such lines.
     Lines(usize),
+    /// A text of a form of its own.
+    Text(&'static Form),
+    /// Several such texts.
+    Texts(&'static Form),
+}
+
+/// What a text must be like.
+pub(crate) struct Form {
+    /// What is allowed, to follow "must be".
+    pub(super) allowed: &'static str,
+    /// Whether a text is.
+    pub(super) admits: fn(&str) -> bool,
 }
 
 /// A value that was read.
@@ -145,7 +157,8 @@ impl Kind {
                 | Kind::Renames
                 | Kind::ClaimPaths
                 | Kind::Algorithms
-                | Kind::Lines(_),
+                | Kind::Lines(_)
+                | Kind::Texts(_),
                 DeValue::Array(items),
             ) => {
                 let texts: Option<Vec<String>> =
@@ -184,7 +197,8 @@ impl Kind {
                 | Kind::Line(_)
                 | Kind::Identifier
                 | Kind::ClaimPath
-                | Kind::Certificate,
+                | Kind::Certificate
+                | Kind::Text(_),
                 DeValue::String(text),
             ) if self.admits(text) => Ok(Value::Text(text.to_string())),
             (Kind::DatabaseUrl, DeValue::String(text)) => {
@@ -265,6 +279,8 @@ impl Kind {
             Kind::Secret => "a reference: `env:NAME` or `file:PATH`".into(),
             Kind::Line(most) => format!("one line of text, of at most {most} characters"),
             Kind::Lines(most) => format!("a list of texts, each one line of at most {most} characters"),
+            Kind::Text(form) => form.allowed.into(),
+            Kind::Texts(form) => format!("a list of {}", form.allowed),
         }
     }
 
@@ -272,14 +288,16 @@ impl Kind {
     pub(super) fn schema(self) -> Json {
         match self {
             Kind::Version => json!({"const": FORMAT}),
-            Kind::Listen | Kind::Path | Kind::ClaimPath => json!({"type": "string", "minLength": 1}),
+            Kind::Listen | Kind::Path | Kind::ClaimPath | Kind::Text(_) => {
+                json!({"type": "string", "minLength": 1})
+            }
             Kind::Identifier => json!({"type": "string", "pattern": "^https?://[^?#@ ]+$"}),
             Kind::Certificate => json!({"type": "string", "pattern": "^(dns|uri|sha256):.+$"}),
             Kind::Renames => json!({"type": "array", "items": {"type": "string", "pattern": "^.+=.+$"}}),
             Kind::Algorithms => {
                 json!({"type": "array", "minItems": 1, "items": {"enum": Algorithm::names()}})
             }
-            Kind::Hosts | Kind::Origins | Kind::Words(_) | Kind::ClaimPaths => {
+            Kind::Hosts | Kind::Origins | Kind::Words(_) | Kind::ClaimPaths | Kind::Texts(_) => {
                 json!({"type": "array", "items": {"type": "string", "minLength": 1}})
             }
             Kind::Count { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
@@ -332,6 +350,7 @@ impl Kind {
             Kind::Functions | Kind::ServerSettings => text
                 .split_once('.')
                 .map_or_else(|| identifier(text), |(s, name)| identifier(s) && identifier(name)),
+            Kind::Text(form) | Kind::Texts(form) => (form.admits)(text),
             Kind::Hosts => host(text),
             Kind::Origins => {
                 text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).is_some_and(|rest| {

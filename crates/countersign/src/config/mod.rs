@@ -7,6 +7,7 @@
 mod checked;
 mod databases;
 mod error;
+mod fetch;
 mod files;
 mod identity;
 mod kind;
@@ -40,6 +41,7 @@ use countersign_tools::{commands::CommandConfig, python::PythonConfig};
 
 pub(crate) use databases::{Database, Login, Logins, Odbc, Postgres, Source, Tls};
 pub(crate) use error::{ConfigErrors, Problem};
+pub(crate) use fetch::Fetch;
 pub(crate) use identity::Identity;
 pub(crate) use kind::{Listen, size_text};
 pub(crate) use schema::schema;
@@ -83,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) commands: BTreeMap<String, CommandConfig>,
     /// `[files.NAME]`, open.
     pub(crate) folders: BTreeMap<String, Arc<Folder>>,
+    /// `[fetch]`
+    pub(crate) fetch: Fetch,
     /// `[danger]`
     pub(crate) danger: Danger,
     /// What works, but should not stay so.
@@ -183,6 +187,12 @@ pub(crate) struct Danger {
     pub(crate) audit_off: bool,
     /// Databases beyond this machine may be reached without TLS.
     pub(crate) plaintext_databases: bool,
+    /// `fetch_url` reaches private networks.
+    pub(crate) fetch_networks: bool,
+    /// `fetch_url` reaches names of private networks.
+    pub(crate) fetch_names: bool,
+    /// A proxy decides where names lead.
+    pub(crate) fetch_proxy_resolves: bool,
     /// Conformance fixtures are served.
     pub(crate) fixtures: bool,
 }
@@ -202,6 +212,9 @@ impl Danger {
             ("danger.untyped_tokens", !self.untyped_tokens.is_empty()),
             ("danger.audit_off", self.audit_off),
             ("danger.plaintext_databases", self.plaintext_databases),
+            ("danger.fetch_networks", self.fetch_networks),
+            ("danger.fetch_names", self.fetch_names),
+            ("danger.fetch_proxy_resolves", self.fetch_proxy_resolves),
             ("danger.fixtures", self.fixtures),
         ];
         all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()

@@ -2,6 +2,7 @@
 //! this list, so a setting that is not here does not exist.
 
 use super::{
+    fetch,
     kind::Kind,
     url::Scheme::{self, Odbc, Postgres, Sqlite},
 };
@@ -211,11 +212,23 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("commands.*.slots.*.required", Kind::Flag, Is("false"), "Whether it takes at least one."),
     setting("commands.*.slots.*.description", Kind::Line(300), Is(r#""""#), "What it is for, for the model."),
 
+    setting("fetch.allow", Kind::Texts(&fetch::HOSTS), Is("[]"), "The hosts that `fetch_url` may reach; without any there is no such tool."),
+    setting("fetch.types", Kind::Texts(&fetch::TYPES), Is(r#"["text/*", "application/json", "application/*+json", "application/xml", "application/*+xml", "application/yaml", "application/toml", "application/javascript"]"#), "The content types that are read."),
+    setting("fetch.max_body", Kind::Size { min: KIB, max: 64 * MIB }, Is(r#""5 MiB""#), "Longer answers are refused."),
+    setting("fetch.max_chars", Kind::Count { min: 100, max: 1_000_000 }, Is("50000"), "Characters of one result; the rest comes by `offset`."),
+    setting("fetch.timeout", Kind::Span { min_ms: 1_000, max_ms: 300_000 }, Is(r#""30s""#), "How long a request may take in all, redirects included."),
+    setting("fetch.ca", Kind::Path, Absent, "A PEM file with the authorities that servers are verified with; without it, the system's."),
+    setting("fetch.proxy", Kind::Text(&fetch::PROXY), Absent, "The proxy that requests leave through, by CONNECT. The environment is not asked for one."),
+    setting("fetch.nat64", Kind::Texts(&fetch::TRANSLATORS), Is("[]"), "Prefixes under which a translator reaches IPv4; addresses below them are judged as the IPv4 address."),
+
     setting("danger.anonymous", Kind::Flag, Is("false"), "Lets anyone on this machine call without a key."),
     setting("danger.anonymous_tenant", Kind::Name("tenant"), Is(r#""anonymous""#), "The tenant of anonymous callers."),
     setting("danger.anonymous_roles", Kind::Names("role"), Is("[]"), "The roles of anonymous callers."),
     setting("danger.untyped_tokens", Kind::Names("issuer"), Is("[]"), "Issuers whose tokens need not say that they are access tokens (`typ: at+jwt`)."),
     setting("danger.audit_off", Kind::Flag, Is("false"), "Keeps no record of calls; for measurements."),
     setting("danger.plaintext_databases", Kind::Flag, Is("false"), "Lets `tls = \"off\"` hold for databases beyond this machine: passwords and rows can be read on the way."),
+    setting("danger.fetch_networks", Kind::Texts(&fetch::NETWORKS), Is("[]"), "Private networks that `fetch_url` may reach. This machine, link-local and metadata addresses take an entry of that one address."),
+    setting("danger.fetch_names", Kind::Texts(&fetch::HOSTS), Is("[]"), "Names of private networks that `fetch_url` may reach. Those of platforms (Kubernetes, metadata) must stand in full."),
+    setting("danger.fetch_proxy_resolves", Kind::Flag, Is("false"), "Leaves names to `fetch.proxy`, which then alone decides what address a name leads to."),
     setting("danger.fixtures", Kind::Flag, Is("false"), "Adds the tools of conformance tests, in builds that have them."),
 ];

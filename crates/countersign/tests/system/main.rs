@@ -21,6 +21,7 @@ mod corpus_postgres;
 mod crash;
 mod disk;
 mod elicitation;
+mod fetch;
 mod files;
 mod init;
 mod isolation;

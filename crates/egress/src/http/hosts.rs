@@ -56,6 +56,32 @@ impl HostPattern {
         !self.below && self.host == host && self.port == Some(port)
     }
 
+    /// The name or address; for all names below one, that one.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, if one is given.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Whether it means every host that another pattern means, ports aside.
+    pub fn covers(&self, other: &HostPattern) -> bool {
+        match (self.below, other.below) {
+            (false, false) => self.host == other.host,
+            (true, false) => self.matches_host(&other.host),
+            (true, true) => is_below(&other.host, &self.host),
+            (false, true) => false,
+        }
+    }
+
+    /// The pattern without its port.
+    #[must_use]
+    pub fn any_port(&self) -> HostPattern {
+        HostPattern { port: None, ..self.clone() }
+    }
+
     /// The host's address, if it is one.
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()

@@ -111,7 +111,7 @@ impl Policy {
         self
     }
 
-    /// For answers of these types alone: `text/html`, or `text/*`.
+    /// For answers of these types alone: `text/html`, `text/*`, `application/*+json`.
     #[must_use]
     pub fn with_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Policy {
         self.types = types.into_iter().map(Into::into).collect();
@@ -188,8 +188,8 @@ impl Policy {
 
     /// Whether an answer of this type may be read. The type is without parameters, in lower case.
     pub(crate) fn takes(&self, kind: &str) -> bool {
-        let matches = |own: &String| match own.strip_suffix("/*") {
-            Some(family) => kind.split_once('/').is_some_and(|(of, _)| of == family),
+        let matches = |own: &String| match own.split_once('*') {
+            Some((head, tail)) => kind.strip_prefix(head).is_some_and(|rest| rest.ends_with(tail)),
             None => own == kind,
         };
         self.types.is_empty() || self.types.iter().any(matches)

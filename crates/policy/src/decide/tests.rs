@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use countersign_core::{
-    AuthMethod, Digest, Effect, Foreseen, Permission, PlanFacts, PowerClass, PrincipalKind, Sensitivity,
-    ToolSpec,
+    AuthMethod, Confidentiality, Digest, Effect, Foreseen, Label, Permission, PlanFacts, PowerClass,
+    PrincipalKind, Sensitivity, ToolSpec,
 };
 use serde_json::{Value, json};
 
@@ -120,6 +120,28 @@ fn accesses(policies: &Policies, action: Action, object: Object) -> Verdict {
     policies.decide_access(&question, &Access::required(action, object)).verdict
 }
 
+/// A run that has read so much connects to a host, by a tool that may.
+fn sends(policies: &Policies, confidentiality: Confidentiality) -> Verdict {
+    let arguments = &json!({});
+    let facts = facts();
+    let tool = facts.tools.iter().find(|tool| &*tool.spec.name == "pay").expect("a tool");
+    let principal = &principal(PrincipalKind::Person);
+    let label = Label { confidentiality, ..Label::default() };
+    let question = CallQuestion::new(principal, &tool.spec, Phase::Calling { arguments }, AT).labelled(label);
+    let host = Object::Host { host: "example.com".into(), port: 443 };
+    policies.decide_access(&question, &Access::required(Action::Connect, host)).verdict
+}
+
+/// The same question from a run that has read more is another question.
+#[test]
+fn private_data_leaves_with_a_persons_word() {
+    let policies = under_floor(None);
+    assert_eq!(sends(&policies, Confidentiality::Public), Verdict::Allow);
+    assert_eq!(sends(&policies, Confidentiality::Private), Verdict::Hold { approvals: 1 });
+    assert_eq!(sends(&policies, Confidentiality::Secret), Verdict::Hold { approvals: 1 });
+    assert_eq!(sends(&policies, Confidentiality::Internal), Verdict::Allow);
+}
+
 /// The owner of a root owns the files below it; of a root that is not configured nothing is known, which denies.
 #[test]
 fn files_belong_to_the_tenant_of_their_root() {
@@ -136,7 +158,7 @@ fn files_belong_to_the_tenant_of_their_root() {
 fn every_floor_policy_decides_something() {
     use PrincipalKind::{Anonymous, Person, Shared};
     type Ask = fn(&Policies) -> Verdict;
-    let flips: [(&str, Ask, Verdict, Verdict); 9] = [
+    let flips: [(&str, Ask, Verdict, Verdict); 10] = [
         ("tenant-tools", |p| calls(p, Person, "theirs", &json!({})), Verdict::Deny, Verdict::Allow),
         ("tenant-data", |p| touches(p, Action::Read, "ledger"), Verdict::Deny, Verdict::Allow),
         (
@@ -174,6 +196,12 @@ fn every_floor_policy_decides_something() {
             "low-reads-stay-inside",
             |p| accesses(p, Action::Connect, Object::Host { host: "example.com".into(), port: 443 }),
             Verdict::Deny,
+            Verdict::Allow,
+        ),
+        (
+            "private-data-stays",
+            |p| sends(p, Confidentiality::Private),
+            Verdict::Hold { approvals: 1 },
             Verdict::Allow,
         ),
     ];

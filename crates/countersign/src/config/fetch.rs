@@ -1,0 +1,113 @@
+//! `[fetch]`: the hosts that `fetch_url` may reach, and what of the inside it may reach under `[danger]`.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use countersign_egress::{
+    AddressClass, AddressPolicy, Nat64, Network,
+    http::{HostPattern, NameClass},
+};
+
+use super::{error::Problem, kind::Form};
+
+/// `[fetch]`
+#[derive(Clone, Debug)]
+pub(crate) struct Fetch {
+    /// The hosts; without any there is no tool.
+    pub(crate) allow: Vec<HostPattern>,
+    /// Content types that are read.
+    pub(crate) types: Vec<String>,
+    /// Bytes of the longest answer.
+    pub(crate) max_body: u64,
+    /// Characters of the longest result.
+    pub(crate) max_chars: usize,
+    /// The time of a whole request.
+    pub(crate) timeout: Duration,
+    /// The authorities that servers are verified with; the system's if none.
+    pub(crate) ca: Option<PathBuf>,
+    /// Prefixes under which a translator reaches IPv4.
+    pub(crate) nat64: Vec<Nat64>,
+    /// The proxy that requests leave through.
+    pub(crate) proxy: Option<HostPattern>,
+    /// `danger.fetch_proxy_resolves`
+    pub(crate) proxy_resolves: bool,
+    /// `danger.fetch_networks`
+    pub(crate) networks: Vec<Network>,
+    /// `danger.fetch_names`
+    pub(crate) names: Vec<HostPattern>,
+    /// Where the orchestrator that runs us answers, if one says so.
+    pub(crate) platform: Option<IpAddr>,
+}
+
+pub(super) const HOSTS: Form = Form {
+    allowed: "hosts such as [\"docs.example.com\", \"*.example.org\", \"api.example.com:8443\"]; ports are 80 and 443 unless one is given",
+    admits: |text| text.parse::<HostPattern>().is_ok(),
+};
+pub(super) const NETWORKS: Form = Form {
+    allowed: "networks such as [\"10.1.0.0/16\", \"fd12::/48\"], with no bit set beyond the prefix; one address alone is a network of one",
+    admits: |text| text.parse::<Network>().is_ok(),
+};
+pub(super) const TRANSLATORS: Form = Form {
+    allowed: "NAT64 prefixes of 96 bits such as [\"64:ff9b::/96\"]",
+    admits: |text| text.parse::<Nat64>().is_ok(),
+};
+pub(super) const TYPES: Form = Form {
+    allowed: "content types such as [\"text/*\", \"application/json\", \"application/*+json\"], in lower case",
+    admits: |text| {
+        let part = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-+.*_".contains(&b))
+        };
+        text.matches('*').count() <= 1
+            && text.split_once('/').is_some_and(|(kind, of)| part(kind) && part(of) && kind != "*")
+    },
+};
+pub(super) const PROXY: Form = Form {
+    allowed: "a host and a port such as \"proxy.example.com:3128\"",
+    admits: |text| text.parse::<HostPattern>().is_ok_and(|host| host.is_exact() && host.port().is_some()),
+};
+
+impl Fetch {
+    /// Which addresses may be reached.
+    pub(crate) fn addresses(&self) -> AddressPolicy {
+        AddressPolicy::public_only()
+            .with_networks(self.networks.iter().copied())
+            .with_nat64(self.nat64.iter().copied())
+            .with_platform(self.platform)
+    }
+
+    /// Listed hosts that could never be reached: the operator meant something else.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let addresses = self.addresses();
+        let unreachable = |host: &HostPattern| match host.address() {
+            Some(address) => {
+                let class = addresses.judge(address).err().filter(|class| *class != AddressClass::Public)?;
+                Some((
+                    format!("`fetch.allow` lists `{host}`, whose address is {class}"),
+                    "fetch_networks",
+                    address.to_string(),
+                ))
+            }
+            None => {
+                let class = NameClass::of(host.host());
+                let named = self
+                    .names
+                    .iter()
+                    .any(|name| name.covers(host) && (class == NameClass::Local || name.is_exact()));
+                (class != NameClass::Public && !named).then(|| {
+                    let of = if class == NameClass::Local { "a private network" } else { "a platform" };
+                    (
+                        format!("`fetch.allow` lists `{host}`, a name of {of}"),
+                        "fetch_names",
+                        host.any_port().to_string(),
+                    )
+                })
+            }
+        };
+        let problem = |(message, key, what): (String, &str, String)| Problem {
+            place: None,
+            message,
+            help: Some(format!("if that is meant, say so with `{key} = [\"{what}\"]` in `[danger]`")),
+        };
+        self.allow.iter().filter_map(unreachable).map(problem).collect()
+    }
+}
