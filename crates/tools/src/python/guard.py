@@ -11,7 +11,6 @@ the record what the code was about. Nothing below makes hostile Python safe outs
 
 import ast
 import builtins
-import json
 import os
 import re
 import sys
@@ -198,16 +197,12 @@ def write_text(name, text):
 
 
 def run(tree, source, allowed):
-    import linecache
-    import types
-
-    main = types.ModuleType("__main__")
+    main = type(sys)("__main__")
     space = main.__dict__
     space["__builtins__"] = curated(allowed)
     space["stdin"] = sys.stdin
     for helper in (read_text, read_bytes, write_text, write_bytes):
         space[helper.__name__] = helper
-    linecache.cache["main.py"] = (len(source), None, source.splitlines(True), "main.py")
     sys.stdout.reconfigure(line_buffering=True)
     # The frames above the code are none of its business.
     sys.modules["__main__"] = main
@@ -216,13 +211,21 @@ def run(tree, source, allowed):
     except SystemExit:
         raise
     except BaseException as error:
+        import linecache
         import traceback
 
+        linecache.cache["main.py"] = (len(source), None, source.splitlines(True), "main.py")
         below = error.__traceback__ and error.__traceback__.tb_next
         sys.stdout.flush()
         traceback.print_exception(type(error), error, below)
         sys.stderr.flush()
         os._exit(1)
+
+
+def say(answer):
+    import json
+
+    print(json.dumps(answer))
 
 
 def main():
@@ -237,14 +240,14 @@ def main():
     except Refused as refused:
         if mode == "run":
             sys.exit("refused: line %d %s" % (refused.line, refused.rule))
-        print(json.dumps({"refused": {"line": refused.line, "rule": refused.rule}}))
+        say({"refused": {"line": refused.line, "rule": refused.rule}})
         return
     if mode == "run":
         if packages:
             sys.path.append(packages)
         run(tree, source, allowed)
     else:
-        print(json.dumps({"imports": imports, "python": "%d.%d.%d" % sys.version_info[:3]}))
+        say({"imports": imports, "python": "%d.%d.%d" % sys.version_info[:3]})
 
 
 main()

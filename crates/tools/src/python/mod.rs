@@ -117,6 +117,7 @@ impl RunPython {
     async fn judge(&self, code: &str) -> Result<Judged, ToolError> {
         let mut limits = self.config.limits.clone();
         limits.wall = limits.wall.min(JUDGING);
+        limits.cpu_percent = limits.cpu_percent.max(100);
         let mut jail = self.jail("check", code, limits);
         jail.collect = Collect::nothing();
         let finished = self.judges.run(jail).await?;
