@@ -46,7 +46,7 @@ fn python_of(raw: &Raw, dir: &Path) -> Option<PythonConfig> {
     Some(PythonConfig {
         interpreter: table.path("interpreter"),
         imports: table.texts("imports")?,
-        packages: table.path("packages"),
+        packages: table.path("packages").map(|path| path.canonicalize().unwrap_or(path)),
         code_bytes: table.count("code")?,
         limits,
         files_bytes: table.number("files")?,
@@ -140,7 +140,9 @@ fn root_of(raw: &Raw, dir: &Path, name: &str, write: bool) -> Result<Root, (Stri
         let help = format!("set `files.{name}.write = true`, or leave `write` out");
         return Err(("names a root that may only be read, and the command writes".into(), help));
     }
-    Ok(Root { name: name.to_owned(), dir: root, write })
+    // The jail shows the directory itself, not a link to it.
+    let dir = root.canonicalize().unwrap_or(root);
+    Ok(Root { name: name.to_owned(), dir, write })
 }
 
 fn slot_of(raw: &Raw, dir: &Path, prefix: &str, name: &str) -> Option<Result<Slot, Broken>> {

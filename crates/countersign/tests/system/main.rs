@@ -16,6 +16,7 @@ mod approvals;
 mod cancel;
 mod catalog;
 mod claims;
+mod commands;
 mod corpus;
 mod corpus_postgres;
 mod crash;

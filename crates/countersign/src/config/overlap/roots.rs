@@ -58,6 +58,32 @@ pub(super) fn problems(config: &Config, raw: &Raw, ours: &[(&'static str, PathBu
             }
         }
     }
+    problems.extend(shown(config, raw, ours));
+    problems
+}
+
+/// What contained programs are shown of the machine, besides roots and the system's own folders.
+fn shown(config: &Config, raw: &Raw, ours: &[(&'static str, PathBuf)]) -> Vec<Problem> {
+    let packages = config
+        .python
+        .iter()
+        .filter_map(|python| Some(("python.packages".to_owned(), python.packages.as_ref()?)));
+    let read = config.commands.iter().flat_map(|(name, command)| {
+        command.read.iter().map(move |path| (format!("commands.{name}.read"), path))
+    });
+    let mut problems = Vec::new();
+    for (key, path) in packages.chain(read) {
+        let place = raw.values.get(&key).and_then(|read| read.place);
+        let meta = fs::metadata(path).ok();
+        for (what, our) in ours {
+            // MUTATE(P3-shown-overlap): a program may be shown Countersign's own files
+            if meta.as_ref().is_none_or(|meta| meets((meta.dev(), meta.ino()), our)) {
+                let message = format!("`{key}` holds, or lies in, Countersign's own {what}");
+                let help = Some("programs of callers could read it; name only what they need".to_owned());
+                problems.push(Problem { place, message, help });
+            }
+        }
+    }
     problems
 }
 

@@ -57,6 +57,41 @@ required = true
 }
 
 #[test]
+fn a_command_writes_only_where_the_root_may_be_written() {
+    let command = "[commands.x]\nprogram = \"/bin/sh\"\ndescription = \"d\"\nroot = \"repo\"\n";
+    let root = |write: bool| format!("[files.repo]\nroot = \"repo\"\nwrite = {write}\n{command}");
+    let reads = load(&root(false)).unwrap().commands["x"].root.clone().unwrap();
+    assert!(reads.name == "repo" && reads.dir.ends_with("repo") && !reads.write);
+    let writes = load(&format!("{}write = true\n", root(true))).unwrap();
+    assert!(writes.commands["x"].root.as_ref().unwrap().write);
+    insta::assert_snapshot!(load(&format!("{}write = true\n", root(false))).unwrap_err(), @r"
+    1 problem in the configuration
+    DIR/countersign.toml:8:8: `commands.x.root` names a root that may only be read, and the command writes
+      help: set `files.repo.write = true`, or leave `write` out
+    ");
+}
+
+#[test]
+fn programs_are_shown_nothing_of_ours() {
+    let command = |read: &str| {
+        load(&format!("[commands.x]\nprogram = \"/bin/sh\"\ndescription = \"d\"\nread = [{read:?}]\n"))
+    };
+    assert!(command("/usr/share").is_ok());
+    // The configuration of these tests lies somewhere below the system's folder for such things.
+    let temporary = std::env::temp_dir();
+    let refused = command(&temporary.to_string_lossy()).unwrap_err();
+    assert!(
+        refused.contains("`commands.x.read` holds, or lies in, Countersign's own configuration"),
+        "{refused}"
+    );
+    let refused = load(&format!("[python]\npackages = {temporary:?}\n")).unwrap_err();
+    assert!(
+        refused.contains("`python.packages` holds, or lies in, Countersign's own configuration"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn each_problem_names_its_key_and_rule() {
     let command = |rest: &str| {
         let head = "[commands.x]\nprogram = \"/bin/sh\"\ndescription = \"d\"\n";
