@@ -16,17 +16,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let changes = Changes::default();
     let mut tools = fixtures::tools(&changes);
     tools.extend(bench::tools());
-    let pipeline = world::pipeline(tools, fixtures::resources(), HashMap::new(), &Arc::default());
     let somebody = world::principal("somebody", "acme");
-    let names = world::Names { known: HashMap::new().into(), anonymous: Some(Arc::clone(&somebody)) };
+    let (known, anonymous) = (HashMap::new().into(), Some(Arc::clone(&somebody)));
+    let names = Arc::new(world::Names { known, anonymous, revoked: Default::default() });
+    let pipeline = world::pipeline(
+        tools,
+        fixtures::resources(),
+        HashMap::new(),
+        &Arc::default(),
+        Arc::clone(&names) as _,
+    );
     let config = Config {
         instructions: "Conformance fixtures.".into(),
         resource_updates: true,
         failures_per_minute: 60,
         ..Config::default()
     };
-    let server =
-        Arc::new(Server::new(config, pipeline, Arc::new(names), changes)?.with_prompts(fixtures::prompts()));
+    let server = Arc::new(Server::new(config, pipeline, names, changes)?.with_prompts(fixtures::prompts()));
     if argument == "stdio" {
         return Ok(serve_stdio(tokio::io::stdin(), tokio::io::stdout(), server, somebody).await?);
     }

@@ -96,7 +96,7 @@ fn the_question_shows_the_call_and_its_effect_and_no_line_of_it_passes_for_ours(
         affected: Some(2),
         warnings: vec!["a trigger runs".into()],
         before: Some("secret row".into()),
-        after: None,
+        ..super::super::ShownPreview::default()
     };
     let request = Request { call, preview, policies: Vec::new(), needed: 1, expires: 7 };
     let asked = question("ap-1", &request, str::to_owned);
