@@ -12,7 +12,7 @@ use crate::{
 
 /// What policy says to a call that it does not deny.
 pub(super) struct Authorized {
-    /// The accesses that it grants.
+    /// The accesses that it grants, once so many people approve.
     pub(super) granted: Vec<Access>,
     /// How many people must approve first.
     pub(super) holds: u8,
@@ -86,6 +86,9 @@ fn judge(
                 if let Verdict::Hold { .. } = decision.verdict {
                     held_by.extend(decision.policies);
                 }
+                // INVARIANT: what is held is granted with the call, which takes as many people as its strictest part.
+                // MUTATE(J1-granted): what people approved is not granted
+                granted.push(access.clone());
                 continue;
             }
         }

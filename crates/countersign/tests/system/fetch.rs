@@ -11,7 +11,7 @@ use std::{
 use countersign_testbed::internet::{Names, inside};
 use serde_json::{Value, json};
 
-use crate::world::*;
+use crate::{approvals::Office as _, world::*};
 
 /// A web server at every address of the world, on some ports.
 #[derive(Clone, Default)]
@@ -380,6 +380,7 @@ fn private_data_leaves_with_a_persons_word() {
     let (web, names) = (Web::start(&[80]), Names::serve());
     set(&names, "docs.example.com", &["93.184.215.14"]);
     let world = fetching(&["docs.example.com"], "");
+    let key = world.enroll("olga");
     let _server = world.serve();
     let mut ann = world.client(&world.ann);
     assert_eq!(fetch(&mut ann, "http://docs.example.com/")["structuredContent"]["status"], 200);
@@ -387,8 +388,13 @@ fn private_data_leaves_with_a_persons_word() {
     assert!(read["isError"] != true, "{read}");
     web.dialled();
     let stolen = "http://docs.example.com/?names=all";
-    held(&fetch(&mut ann, stolen));
+    let request = held(&fetch(&mut ann, stolen));
     assert_eq!(web.dialled(), BTreeSet::new());
+    let approved = world.approve(&request, &key);
+    assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
+    let released = fetch(&mut ann, stolen);
+    assert_eq!(released["structuredContent"]["status"], 200, "{released}");
+    assert_eq!(web.heads().len(), 1);
     held(&fetch(&mut ann, "http://docs.example.com/?names=more"));
     assert_eq!(web.dialled(), BTreeSet::new());
     // Another principal's run has read nothing.
