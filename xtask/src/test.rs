@@ -143,19 +143,15 @@ fn clippy() -> Result<Count> {
     Ok(Count::ONE)
 }
 
+/// One set for all tests, so that nothing is built twice.
+const FEATURES: &str =
+    "xtask/bench,countersign-sandbox/container,countersign-sql/odbc,countersign-tools/odbc";
+
 fn unit() -> Result<Count> {
     let nextest = process::exists("cargo-nextest");
     let mut command =
         workspace::cargo(if nextest { &["nextest", "run"] } else { &["test", "--all-targets"] });
-    command.args([
-        "--workspace",
-        "--features",
-        "xtask/bench,countersign-sandbox/container,countersign-sql/odbc,countersign-tools/odbc",
-        "--locked",
-        "--no-fail-fast",
-        "--color",
-        "never",
-    ]);
+    command.args(["--workspace", "--features", FEATURES, "--locked", "--no-fail-fast", "--color", "never"]);
     let (ok, text) = process::tee(&mut command)?;
     counted(if nextest { nextest_summary(&text) } else { libtest_summary(&text) }, ok, "unit tests")
 }
@@ -164,6 +160,8 @@ fn doc() -> Result<Count> {
     let (ok, text) = process::tee(&mut workspace::cargo(&[
         "test",
         "--workspace",
+        "--features",
+        FEATURES,
         "--locked",
         "--doc",
         "--no-fail-fast",

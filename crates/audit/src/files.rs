@@ -11,6 +11,25 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), FileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).at("create the directory", path)
 }
 
+/// Creates a directory, mode 0700, with one empty file in it, mode 0600: nobody ever sees the one without the other. A directory that is there
+/// and holds something stays as it is.
+pub(crate) fn create_dir_with(path: &Path, name: &str) -> Result<(), FileError> {
+    let temporary = temporary(path);
+    let _ = fs::remove_dir_all(&temporary);
+    create_dir(&temporary)?;
+    let file = temporary.join(name);
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
+    made.at("create", &file)?;
+    match fs::rename(&temporary, path) {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) =>
+        {
+            fs::remove_dir_all(&temporary).at("remove", &temporary)
+        }
+        renamed => renamed.at("rename", path),
+    }
+}
+
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), FileError> {
     File::open(path).and_then(|dir| dir.sync_all()).at("sync the directory", path)

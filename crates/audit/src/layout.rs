@@ -56,8 +56,11 @@ pub(crate) fn epoch(dir: &Path, slot_number: u32, epoch: u32) -> PathBuf {
     slot(dir, slot_number).join(format!("epoch-{epoch:06}"))
 }
 
+/// The name of an epoch's write-ahead file.
+pub(crate) const WAL: &str = "wal";
+
 pub(crate) fn wal(epoch_dir: &Path) -> PathBuf {
-    epoch_dir.join("wal")
+    epoch_dir.join(WAL)
 }
 
 pub(crate) fn checkpoint(epoch_dir: &Path) -> PathBuf {

@@ -1,7 +1,7 @@
 //! The one thread that writes a slot: takes what waits, signs once, writes once, syncs once, then acknowledges.
 
 use crate::error::{AppendError, At, FileError, OpenError};
-use crate::files::{create_dir, sync_dir};
+use crate::files::{create_dir_with, sync_dir};
 use crate::heads::{HeadFile, other_heads};
 use crate::keys::FingerprintKey;
 use crate::layout;
@@ -227,7 +227,8 @@ impl Epoch {
     /// Begins an epoch that has no entry yet, whatever a crash may have left of it.
     fn create(dir: &Path, slot: u32, number: u32, signer: &Signer) -> Result<Epoch, OpenError> {
         let epoch_dir = layout::epoch(dir, slot, number);
-        create_dir(&epoch_dir)?;
+        // INVARIANT: an epoch appears with its log file, so that one without has lost it.
+        create_dir_with(&epoch_dir, layout::WAL)?;
         let mut epoch = Epoch::open(dir, slot, number, signer)?;
         epoch.file.set_len(0).at("truncate", &epoch.path)?;
         epoch.allocate(PREALLOCATE);

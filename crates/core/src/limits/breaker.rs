@@ -1,7 +1,8 @@
 //! Circuit breakers: a tool that failed several times in a row for a tenant rests for a while, then one call tries it out.
 //!
-//! Only failures of the tool count: its deadline passed, something in it broke, a part that it needs is unavailable. What policy or a limit refuses
-//! says nothing about it, nor does an error that the caller made. Tenants are kept apart: one that makes a tool fail does not take it from others.
+//! Only failures of the tool count: something in it broke, a part that it needs is unavailable. What policy or a limit refuses says nothing about
+//! it, nor does an error that the caller made, and a slow query that its deadline stops is one. Tenants are kept apart: one that makes a tool
+//! fail does not take it from others.
 
 use std::{
     collections::HashMap,
@@ -107,7 +108,7 @@ impl Drop for Watch<'_> {
 
 fn counts(denied: &Denied) -> bool {
     match denied {
-        Denied::Failed { failure: Failure::Deadline | Failure::Internal, .. } => true,
+        Denied::Failed { failure: Failure::Internal, .. } => true,
         Denied::Unavailable(part) => matches!(part, Subsystem::Sandbox | Subsystem::Database),
         _ => false,
     }

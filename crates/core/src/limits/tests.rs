@@ -158,6 +158,7 @@ fn only_failures_of_the_tool_count() {
         Denied::Unavailable(Subsystem::Policy),
         Denied::Failed { failure: Failure::Tool, public: "no such table".into() },
         Denied::Failed { failure: Failure::Cancelled, public: "cancelled".into() },
+        Denied::Failed { failure: Failure::Deadline, public: "late".into() },
     ];
     for denied in innocent.iter().cycle().take(30) {
         limits.watch("acme", "t", NOW).unwrap().ended(&Err::<(), ToolError>(denied.clone().into()), NOW);
@@ -165,7 +166,7 @@ fn only_failures_of_the_tool_count() {
     for (position, denied) in [
         Denied::Unavailable(Subsystem::Database),
         Denied::Failed { failure: Failure::Tool, public: "no such table".into() },
-        Denied::Failed { failure: Failure::Deadline, public: "late".into() },
+        Denied::internal(),
     ]
     .into_iter()
     .enumerate()

@@ -132,7 +132,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("limits.rows_per_hour", Kind::Count { min: 1, max: 1_000_000_000_000 }, Is("1000000"), "Rows that one principal may be given in an hour."),
     setting("limits.bytes_per_hour", Kind::Size { min: KIB, max: 1024 * GIB }, Is(r#""1 GiB""#), "Bytes of results that one principal may be given in an hour."),
     setting("limits.breaker.failures", Kind::Count { min: 1, max: 1_000_000 }, Is("10"), "A tool that fails so often in a row for a tenant rests."),
-    setting("limits.breaker.rest", Kind::Span { min_ms: 100, max_ms: 3_600_000 }, Is(r#""30s""#), "How long it rests; then one call tries it out."),
+    setting("limits.breaker.rest", Kind::Span { min_ms: 100, max_ms: 3_600_000 }, Is(r#""5s""#), "How long it rests; then one call tries it out."),
     setting("limits.server.per_minute", Kind::Count { min: 1, max: 60_000_000 }, Is("60000"), "Calls a minute in all."),
     setting("limits.server.burst", Kind::Count { min: 1, max: 1_000_000 }, Is("2000"), "Calls in all that may come at once."),
     setting("limits.unauthenticated.per_minute", Kind::Count { min: 1, max: 1_000_000 }, Is("60"), "Failed logins a minute from one address."),

@@ -70,7 +70,7 @@ fn show_says_where_every_setting_comes_from() {
 
       [limits.breaker]
       failures = 10                            # default
-      rest = "30s"                             # default
+      rest = "5s"                              # default
 
       [limits.principal]
       per_minute = 600                         # default
@@ -112,6 +112,14 @@ fn show_says_where_every_setting_comes_from() {
       [catalog]
       dir = "catalog"                          # default
 
+      [fetch]
+      allow = []                               # default
+      types = ["text/*", "application/json", "application/*+json", "application/xml", "application/*+xml", "application/yaml", "application/toml", "application/javascript"] # default
+      max_body = "5 MiB"                       # default
+      max_chars = 50000                        # default
+      timeout = "30s"                          # default
+      nat64 = []                               # default
+
       [danger]
       anonymous = false                        # default
       anonymous_tenant = "anonymous"           # default
@@ -119,6 +127,9 @@ fn show_says_where_every_setting_comes_from() {
       untyped_tokens = []                      # default
       audit_off = false                        # default
       plaintext_databases = false              # default
+      fetch_networks = []                      # default
+      fetch_names = []                         # default
+      fetch_proxy_resolves = false             # default
       fixtures = false                         # default
     "#);
 }

@@ -12,7 +12,7 @@ use crate::support::*;
 type Question = (&'static str, fn(&Policies) -> Verdict, Verdict);
 
 /// One question for each default policy, whose answer changes when the policy is removed.
-const FLIPS: [Question; 19] = [
+const FLIPS: [Question; 20] = [
     ("call-read-low", |p| call(p, &operator(), "list_tables", NO_ARGUMENTS).verdict, Allow),
     ("call-read-high", |p| call(p, &operator(), "query_shop", NO_ARGUMENTS).verdict, Allow),
     ("call-write-low", |p| call(p, &operator(), "add_note", NO_ARGUMENTS).verdict, HELD),
@@ -25,6 +25,7 @@ const FLIPS: [Question; 19] = [
     ("use-functions", |p| uses(p, "count"), Allow),
     ("use-queries", |p| access(p, &operator(), "query_shop", &query("find_customers")).verdict, Allow),
     ("read-files", |p| reads(p, path("docs", "notes/a.md")), Allow),
+    ("connect-hosts", connects, Allow),
     ("secret-files", |p| reads(p, path("docs", "deploy/.ENV")), Deny),
     ("secret-file-types", |p| reads(p, path("docs", "tls/server.key")), Deny),
     ("secret-directories", |p| reads(p, path("docs", "sub/.git/config")), Deny),
@@ -47,6 +48,11 @@ fn admin() -> Principal {
 
 fn writes(policies: &Policies, object: Object) -> Verdict {
     access(policies, &admin(), "refund_order", &Access::required(Action::Write, object)).verdict
+}
+
+fn connects(policies: &Policies) -> Verdict {
+    let host = Object::Host { host: "example.com".into(), port: 443 };
+    access(policies, &admin(), "refund_order", &Access::required(Action::Connect, host)).verdict
 }
 
 fn uses(policies: &Policies, name: &str) -> Verdict {
@@ -164,6 +170,11 @@ fn read_columns() {
 #[test]
 fn use_functions() {
     flips("use-functions");
+}
+
+#[test]
+fn connect_hosts() {
+    flips("connect-hosts");
 }
 
 #[test]
@@ -319,7 +330,7 @@ fn the_examples_in_comments_are_valid_policies() {
     let mut shipped = countersign_policy::DEFAULT_POLICIES.iter();
     let (_, text) = shipped.find(|(name, _)| *name == "default.cedar").expect("it is shipped");
     let examples: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("//   ")).collect();
-    assert_eq!(examples.iter().filter(|line| line.starts_with("@id")).count(), 7);
+    assert_eq!(examples.iter().filter(|line| line.starts_with("@id")).count(), 8);
     let policies = with_defaults(&examples.join("\n"));
     assert_eq!(reads(&policies, column("customers", "email")), Deny);
     let mask = Access::required(Action::Mask, column("customers", "email"));

@@ -31,6 +31,7 @@ pub struct HtmlWorkers {
 /// Pages that are converted at once.
 const AT_ONCE: usize = 4;
 /// Wall-clock and processor time for one page.
+// MUTATE(F2-html): a page takes as long as it likes to convert
 const TIME: Duration = Duration::from_secs(5);
 /// Memory for one page, its tree included.
 const MEMORY: u64 = 1 << 30;
@@ -64,7 +65,6 @@ impl HtmlWorkers {
         let stream = child.take_stream().ok_or_else(|| broken("the child has no stream"))?;
         stream.set_nonblocking(true).map_err(broken)?;
         let stream = UnixStream::from_std(stream).map_err(broken)?;
-        // MUTATE(F2-html): a page takes as long as it likes to convert
         match timeout(TIME, exchange(stream, html)).await {
             Ok(Ok(Some(text))) => Ok(text),
             Ok(Ok(None)) | Ok(Err(_)) | Err(_) => Err(ToolError::failed(
