@@ -9,6 +9,8 @@ import { createHash, createHmac, randomUUID } from 'node:crypto';
 
 const [modules, port, mcp] = process.argv.slice(2);
 const require = createRequire(`${modules}/`);
+// Standard output is for the report alone; the provider's advice goes beside it.
+console.info = console.warn = console.error;
 const load = async (name) => import(pathToFileURL(require.resolve(name)));
 const { Provider, default: Default } = await load('oidc-provider');
 const jose = await load('jose');
