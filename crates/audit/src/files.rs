@@ -18,6 +18,7 @@ pub(crate) fn create_dir_with(path: &Path, name: &str) -> Result<(), FileError> 
     let _ = fs::remove_dir_all(&temporary);
     create_dir(&temporary)?;
     let file = temporary.join(name);
+    // MUTATE(L2-epoch): an epoch appears before its log file
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
     made.at("create", &file)?;
     match fs::rename(&temporary, path) {
@@ -80,4 +81,26 @@ fn temporary(path: &Path) -> std::path::PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.{:?}.tmp", std::process::id(), std::thread::current().id()));
     path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_appears_with_its_file_or_stays_as_it_is() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("epoch-000001");
+        create_dir_with(&path, "wal").unwrap();
+        assert!(path.join("wal").is_file());
+        fs::write(path.join("wal"), "entries").unwrap();
+        create_dir_with(&path, "wal").unwrap();
+        assert_eq!(fs::read(path.join("wal")).unwrap(), b"entries");
+        // What a crash of an older program left.
+        let empty = here.path().join("epoch-000002");
+        create_dir(&empty).unwrap();
+        create_dir_with(&empty, "wal").unwrap();
+        assert!(empty.join("wal").is_file());
+        assert_eq!(fs::read_dir(here.path()).unwrap().count(), 2, "something is left behind");
+    }
 }

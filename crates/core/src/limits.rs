@@ -5,6 +5,7 @@
 
 mod breaker;
 mod rates;
+mod table;
 mod volume;
 
 use std::{
@@ -15,8 +16,9 @@ use std::{
 
 pub use breaker::Breaker;
 use breaker::{Breakers, Watch};
+use rates::Rates;
 pub use rates::{Rate, RateStore};
-use rates::{Rates, key};
+use table::key;
 use volume::{Budgets, Volumes};
 
 use crate::{denied::Denied, ids::RunId, principal::Principal};

@@ -16,11 +16,7 @@ use countersign_core::{
     ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
     registry::{Registry, RegistryError},
 };
-use countersign_egress::Roots;
-use countersign_identity::{
-    Certificates, KeyRing, PeerUsers, danger,
-    oauth::{Fetcher, KeySource, Metadata, ResourceServer, Timing},
-};
+use countersign_identity::{Certificates, KeyRing, PeerUsers, danger};
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact};
 use countersign_redact::{Redactor, delimit};
@@ -37,10 +33,10 @@ use crate::{
     config::{self, Config},
     confirm::Confirm,
     contained::{self, Contained},
-    door::{Door, OnRecord},
+    door::Door,
     engines, fetch,
     runtime::{FileRates, Host, MemoryLabels, unix_micros},
-    state,
+    state, tokens,
 };
 
 /// Characters of a statement.
@@ -201,14 +197,14 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
         failures_burst: config.limits.unauthenticated.burst,
         hosts: hosts(config),
         origins: settings.allowed_origins.clone(),
-        oauth: oauth(config),
+        oauth: tokens::metadata(config),
         resource_updates: config.danger.fixtures,
         ..countersign_mcp::Config::default()
     };
     let anonymous = config.danger.anonymous.as_ref().map(|a| danger::anonymous(&a.tenant, &a.roles));
     let door = Door {
         keys: Arc::clone(&composed.keys),
-        tokens: tokens(config, composed)?,
+        tokens: tokens::server(config, &composed.pipeline)?,
         certificates: Certificates::new(config.identity.certificates.clone()),
         users: PeerUsers::new(&config.identity.users),
         anonymous,
@@ -220,41 +216,6 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
         false => server,
     };
     Ok(server)
-}
-
-/// What checks access tokens; none without issuers.
-fn tokens(config: &Config, composed: &Composed) -> anyhow::Result<Option<Arc<ResourceServer>>> {
-    let identity = &config.identity;
-    let Some(resource) = identity.resource.as_ref().filter(|_| !identity.issuers.is_empty()) else {
-        return Ok(None);
-    };
-    let mut issuers = Vec::new();
-    for issuer in &identity.issuers {
-        let roots = issuer.ca.clone().map_or(Roots::System, Roots::File);
-        let fetcher = Fetcher::new(&roots)
-            .with_context(|| format!("the issuer `{}` cannot be reached safely", issuer.config.name))?;
-        issuers.push((issuer.config.clone(), Arc::new(fetcher) as Arc<dyn KeySource>));
-    }
-    let witness = Arc::new(OnRecord(Arc::clone(&composed.pipeline)));
-    Ok(Some(Arc::new(ResourceServer::new(resource, issuers, Timing::default(), witness)?)))
-}
-
-/// What clients read to get a token; nothing without issuers.
-fn oauth(config: &Config) -> Option<countersign_mcp::OAuth> {
-    let issuers: Vec<_> = config.identity.issuers.iter().map(|issuer| &issuer.config).collect();
-    let resource = config.identity.resource.clone().filter(|_| !issuers.is_empty())?;
-    let mut scopes: Vec<String> = issuers.iter().flat_map(|issuer| issuer.scopes.clone()).collect();
-    scopes.sort();
-    scopes.dedup();
-    let scope = scopes.join(" ");
-    let metadata = Metadata {
-        resource,
-        issuers: issuers.iter().map(|issuer| issuer.url.clone()).collect(),
-        scopes,
-        bound: issuers.iter().all(|issuer| issuer.bound),
-        certificates: config.server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()),
-    };
-    Some(countersign_mcp::OAuth { document: metadata.document(), url: metadata.url(), scope })
 }
 
 /// The names under which this server may be addressed: the listed ones, and that of its own address.

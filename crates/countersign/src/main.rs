@@ -20,6 +20,7 @@ mod runtime;
 mod sample;
 mod serve;
 mod state;
+mod tokens;
 mod view;
 mod worker;
 

@@ -1,12 +1,11 @@
 //! Rates: so many a minute with a burst, by the generic cell rate algorithm (ITU-T I.371), which keeps one number for each key.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use super::table::{Table, key};
 use crate::denied::{Denied, Subsystem};
 
 /// So many calls a minute, with a burst.
@@ -30,12 +29,9 @@ pub trait RateStore: Send + Sync {
     fn update(&self, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>) -> Result<(), String>;
 }
 
-/// Above this many keys, those whose time has passed are forgotten.
-const SWEEP_AT: usize = 10_000;
-
 /// The rates of all keys.
 pub(super) struct Rates {
-    arrivals: Mutex<HashMap<u64, u64>>,
+    arrivals: Mutex<Table<u64>>,
     store: Option<Arc<dyn RateStore>>,
 }
 
@@ -70,10 +66,7 @@ impl Rates {
         now: u64,
     ) -> Result<(), Denied> {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        if arrivals.len() > SWEEP_AT {
-            arrivals.retain(|_, arrival| *arrival > now);
-        }
-        let arrival = arrivals.entry(key(limit, parts)).or_default();
+        let arrival = arrivals.entry(key(limit, parts), |arrival| *arrival > now);
         *arrival = gcra(*arrival, rate, now).map_err(|micros| limited(limit, micros))?;
         Ok(())
     }
@@ -81,17 +74,6 @@ impl Rates {
 
 pub(super) fn limited(limit: &'static str, micros: u64) -> Denied {
     Denied::Limited { limit, retry_after: Duration::from_micros(micros) }
-}
-
-/// A key for maps, without a copy of its parts. The hash is keyed by a random number of this process, so that nobody can aim at
-/// another's key; by chance two of a million keys meet once in 37 million processes.
-pub(super) fn key(kind: &str, parts: &[&str]) -> u64 {
-    static SEED: OnceLock<RandomState> = OnceLock::new();
-    let mut hasher = SEED.get_or_init(RandomState::new).build_hasher();
-    kind.hash(&mut hasher);
-    // `str` hashes with an end mark: ("a", "bc") and ("ab", "c") differ.
-    parts.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The next theoretical arrival time, or how long to wait, in microseconds.

@@ -3,33 +3,31 @@
 //! What an answer holds is known only when it is there, so that the one that crosses the limit is still given and the next is refused.
 
 use std::{
-    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use super::rates::{key, limited};
+use super::{
+    rates::limited,
+    table::{Table, key},
+};
 use crate::{denied::Denied, ids::RunId};
 
 const HOUR: u64 = 3_600_000_000;
 /// A run that made no call for so long is over.
 const RUN_IDLE: u64 = 4 * HOUR;
-/// Above this many keys, those that are over are forgotten.
-const SWEEP_AT: usize = 10_000;
 
 /// How many calls each run has made, and when it made the last.
 #[derive(Default)]
 pub(super) struct Budgets {
-    runs: Mutex<HashMap<u64, (u32, u64)>>,
+    runs: Mutex<Table<(u32, u64)>>,
 }
 
 impl Budgets {
     pub(super) fn take(&self, run: &RunId, calls: u32, now: u64) -> Result<(), Denied> {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if runs.len() > SWEEP_AT {
-            runs.retain(|_, (_, last)| now.saturating_sub(*last) < RUN_IDLE);
-        }
-        let (made, last) = runs.entry(key("calls", &[run.as_str()])).or_default();
+        let lives = |(_, last): &(u32, u64)| now.saturating_sub(*last) < RUN_IDLE;
+        let (made, last) = runs.entry(key("calls", &[run.as_str()]), lives);
         // MUTATE(I3-budget): a run makes any number of calls
         if *made >= calls {
             return Err(Denied::Limited {
@@ -45,14 +43,14 @@ impl Budgets {
 /// For each principal, until when its rows and bytes of the hour are used up: each row moves the time by an hour's share.
 #[derive(Default)]
 pub(super) struct Volumes {
-    used: Mutex<HashMap<u64, (u64, u64)>>,
+    used: Mutex<Table<(u64, u64)>>,
 }
 
 impl Volumes {
     /// Whether the principal may be given more.
     pub(super) fn check(&self, principal: &str, rows: u64, bytes: u64, now: u64) -> Result<(), Denied> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((rows_until, bytes_until)) = used.get(&key("volume", &[principal])) else { return Ok(()) };
+        let Some((rows_until, bytes_until)) = used.get(key("volume", &[principal])) else { return Ok(()) };
         for (limit, of, until) in
             [("rows per hour", rows, *rows_until), ("bytes per hour", bytes, *bytes_until)]
         {
@@ -68,10 +66,8 @@ impl Volumes {
     /// Counts `given` rows and bytes against the limits of an hour.
     pub(super) fn charge(&self, principal: &str, given: (u64, u64), limits: (u64, u64), now: u64) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.len() > SWEEP_AT {
-            used.retain(|_, (rows, bytes)| *rows > now || *bytes > now);
-        }
-        let (rows, bytes) = used.entry(key("volume", &[principal])).or_default();
+        let lives = |(rows, bytes): &(u64, u64)| *rows > now || *bytes > now;
+        let (rows, bytes) = used.entry(key("volume", &[principal]), lives);
         *rows = (*rows).max(now).saturating_add(share(given.0, limits.0));
         *bytes = (*bytes).max(now).saturating_add(share(given.1, limits.1));
     }

@@ -20,6 +20,7 @@ pub(crate) mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+mod units;
 mod url;
 
 use std::{
@@ -43,10 +44,11 @@ pub(crate) use databases::{Database, Login, Logins, Odbc, Postgres, Source, Tls}
 pub(crate) use error::{ConfigErrors, Problem};
 pub(crate) use fetch::Fetch;
 pub(crate) use identity::Identity;
-pub(crate) use kind::{Listen, size_text};
+pub(crate) use kind::Listen;
 pub(crate) use schema::schema;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use show::{Shown, show};
+pub(crate) use units::size_text;
 pub(crate) use url::{DatabaseUrl, Host, PostgresTarget, Target};
 
 /// The largest configuration file that is read.

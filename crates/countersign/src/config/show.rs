@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
-    kind::{Kind, Value, size_text, span_text},
+    kind::{Kind, Value},
     raw::{Raw, Source},
     settings::SETTINGS,
+    units::{size_text, span_text},
 };
 
 /// One setting, ready to be shown.

@@ -36,6 +36,8 @@ struct Inner {
     /// Device and inode of the file that is open.
     file: (u64, u64),
     connection: Mutex<Connection>,
+    /// What only reads waits for no writer, in this process as little as in another.
+    reader: Mutex<Connection>,
 }
 
 impl SqliteStore {
@@ -62,10 +64,14 @@ impl SqliteStore {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
         )?;
         schema::migrate(&mut connection)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(path, flags)?;
+        reader.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
         let inner = Inner {
             path: path.to_owned(),
             file: (meta.dev(), meta.ino()),
             connection: Mutex::new(connection),
+            reader: Mutex::new(reader),
         };
         Ok(SqliteStore { inner: Arc::new(inner) })
     }
@@ -75,7 +81,7 @@ impl SqliteStore {
         &self,
         step: impl FnOnce(&Transaction<'_>) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
-        self.within(TransactionBehavior::Immediate, step).await
+        self.within(|inner| &inner.connection, TransactionBehavior::Immediate, step).await
     }
 
     /// The same for what only reads: it waits for no writer.
@@ -83,18 +89,20 @@ impl SqliteStore {
         &self,
         look: impl FnOnce(&Transaction<'_>) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
-        self.within(TransactionBehavior::Deferred, look).await
+        // MUTATE(P4-reader): what only reads waits for writers
+        self.within(|inner| &inner.reader, TransactionBehavior::Deferred, look).await
     }
 
     async fn within<T: Send + 'static>(
         &self,
+        connection: fn(&Inner) -> &Mutex<Connection>,
         behavior: TransactionBehavior,
         step: impl FnOnce(&Transaction<'_>) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
         let inner = Arc::clone(&self.inner);
         let work = move || {
             inner.is_same()?;
-            let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = connection(&inner).lock().unwrap_or_else(PoisonError::into_inner);
             let transaction = connection.transaction_with_behavior(behavior)?;
             let done = step(&transaction)?;
             transaction.commit()?;

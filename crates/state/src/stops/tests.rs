@@ -94,3 +94,21 @@ async fn what_was_read_long_ago_is_not_believed() {
     watch.read().await.unwrap();
     assert_eq!(watch.check(&subject), Ok(None));
 }
+
+/// A write that waits for another process does not keep this one from reading what is stopped.
+#[tokio::test]
+async fn a_writer_that_waits_does_not_delay_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let store = Arc::new(SqliteStore::open(&path).unwrap());
+    let watch = StopWatch::open(Arc::clone(&store) as _, || NOW).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = tokio::spawn(async move { store.stop(row(StopKind::Tool, "t", true)).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    watch.read().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    other.execute_batch("COMMIT").unwrap();
+    waiting.await.unwrap().unwrap();
+}

@@ -9,6 +9,7 @@ mod call;
 mod entities;
 mod entry;
 mod exposed;
+mod judge;
 mod keys;
 mod late;
 mod list;
