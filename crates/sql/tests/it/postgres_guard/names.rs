@@ -7,7 +7,7 @@ use countersign_sql::{
     engines::postgres::guard::{Syntax, judge, resolve},
 };
 
-use super::shop::{config, denied, facts, facts_opened};
+use super::shop::{catalogue, config, denied, facts, facts_opened};
 
 fn columns(facts: &Facts, table: &str) -> BTreeSet<String> {
     let of = |object: &Object| match object {
@@ -283,4 +283,22 @@ fn fingerprints_keep_schemas_apart_and_literals_together() {
     ] {
         assert_ne!(same, print(other), "{other}");
     }
+}
+
+/// What is selected from a function's alias is its column or a call. A function of the database may name its one value.
+#[test]
+fn the_alias_of_a_function_that_names_its_value_is_no_column() {
+    let sql = "SELECT pg_read_file.pg_read_file FROM is_vip(1) AS pg_read_file";
+    assert_eq!(facts(sql).err(), None);
+    let named = |sql: &str| {
+        let mut catalogue = catalogue();
+        for (key, function) in &mut catalogue.functions {
+            if key.name == "is_vip" {
+                function.columns.insert("vip".to_owned());
+            }
+        }
+        resolve(&judge(sql, &config()).unwrap(), &catalogue, &config())
+    };
+    assert_eq!(named(sql).unwrap_err().rule, Rule::FieldSelection);
+    assert_eq!(named("SELECT v.vip FROM is_vip(1) AS v").err(), None);
 }

@@ -235,6 +235,24 @@ const REFUSED: &[(&str, Rule)] = &[
     ("SELECT x.pg_read_file FROM (SELECT 'PG_VERSION') x", Rule::FieldSelection),
     ("SELECT unnest.pg_read_file FROM unnest(ARRAY['PG_VERSION'])", Rule::FieldSelection),
     ("SELECT x.pg_read_file FROM CAST('PG_VERSION' AS text) AS x", Rule::FieldSelection),
+    // The name is a column of a function of that alias, but in another scope.
+    (
+        "SELECT g.pg_read_file FROM unnest(ARRAY['PG_VERSION']) AS g \
+         WHERE EXISTS (SELECT 1 FROM unnest(ARRAY['x']) AS g(pg_read_file))",
+        Rule::FieldSelection,
+    ),
+    (
+        "SELECT g.current_setting FROM unnest(ARRAY['data_directory']) AS g \
+         WHERE EXISTS (SELECT 1 FROM current_setting('TimeZone') AS g)",
+        Rule::FieldSelection,
+    ),
+    // The alias is no column: it has a list of its own, or the function has a name for its value.
+    ("SELECT pg_sleep.pg_sleep FROM generate_series(5, 5) AS pg_sleep(x)", Rule::FieldSelection),
+    (
+        "SELECT pg_read_file.pg_read_file FROM jsonb_array_elements_text('[\"PG_VERSION\"]') AS pg_read_file",
+        Rule::FieldSelection,
+    ),
+    ("SELECT t.touch FROM information_schema.tables t", Rule::FieldSelection),
     ("SELECT 1 OPERATOR(public.+) 2", Rule::ForbiddenOperator),
     ("SELECT name FROM customers ORDER BY name USING OPERATOR(public.<)", Rule::ForbiddenOperator),
     ("SELECT 1 WHERE 1 ### ANY (SELECT 2)", Rule::ForbiddenOperator),
@@ -419,6 +437,11 @@ const ALLOWED: &[&str] = &[
     "SELECT e.key, count(*) FROM customers c, jsonb_each(c.profile) AS e GROUP BY e.key",
     "SELECT j.value ->> 'a' FROM events, jsonb_array_elements(payload) j",
     "SELECT t.tag FROM customers c, unnest(c.tags) AS t(tag)",
+    "SELECT day.day FROM generate_series(1, 3) AS day",
+    "SELECT generate_series.generate_series FROM generate_series(1, 3)",
+    "SELECT g.g FROM generate_series(1, 3) AS g WHERE g.g IN (SELECT g.g FROM generate_series(2, 3) AS g)",
+    "SELECT e.value FROM jsonb_array_elements_text('[]') AS e",
+    "SELECT x.a FROM json_to_record('{}') AS x(a text)",
     "SELECT u.ordinality, u.u FROM unnest(ARRAY['a']) WITH ORDINALITY AS u",
     "SELECT tags[1], tags[1:2], profile['plan'] FROM customers",
     "SELECT array_agg(name ORDER BY name) FROM customers",

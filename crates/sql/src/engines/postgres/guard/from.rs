@@ -1,6 +1,6 @@
 //! What stands in `FROM`: relations, joins, functions, and the names that they give.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, btree_map::Entry};
 
 use super::{
     lists,
@@ -72,16 +72,19 @@ pub(super) fn join(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusa
 }
 
 /// The names that a function in `FROM` gives. Its parts are visited by the walk.
+///
+/// A function that returns one value has one column, and what is selected from it under any other name is a call of a
+/// function of that name. So nothing counts as its column that might be none.
 pub(super) fn function(walk: &mut Walk<'_>, fields: Fields<'_>) {
     let mut columns: BTreeSet<String> =
         lists::FUNCTION_COLUMNS.iter().map(|name| (*name).to_owned()).collect();
-    let mut names = Vec::new();
+    let mut called = Vec::new();
     for item in fields.list("functions") {
         let Some(("List", list)) = node(item) else { continue };
         for part in list.list("items") {
             match node(part) {
                 Some(("FuncCall", call)) => {
-                    names.extend(call.names("funcname").last().map(|name| (*name).to_owned()))
+                    called.extend(call.names("funcname").last().map(|name| (*name).to_owned()))
                 }
                 Some(("List", definitions)) => columns.extend(defined(definitions.list("items"))),
                 _ => {}
@@ -89,21 +92,33 @@ pub(super) fn function(walk: &mut Walk<'_>, fields: Fields<'_>) {
         }
     }
     columns.extend(defined(fields.list("coldeflist")));
-    columns.extend(names.iter().cloned());
-    walk.found.labels.extend(names.iter().cloned());
-    match fields.object("alias") {
-        Some(alias) => {
-            columns.extend(alias.names("colnames").into_iter().map(str::to_owned));
-            let name = alias.text("aliasname").unwrap_or_default().to_owned();
-            columns.insert(name.clone());
-            walk.found.labels.insert(name.clone());
-            walk.found.labels.extend(alias.names("colnames").into_iter().map(str::to_owned));
-            names = vec![name];
+    walk.found.labels.extend(called.iter().cloned());
+    let Some(alias) = fields.object("alias") else {
+        walk.found.labels.extend(columns.iter().cloned());
+        for name in called {
+            let columns = columns.iter().chain([&name]).cloned().collect();
+            give(walk, name.clone(), columns);
         }
-        None => walk.found.labels.extend(columns.iter().cloned()),
+        return;
+    };
+    let renamed = alias.names("colnames");
+    columns.extend(renamed.iter().map(|name| (*name).to_owned()));
+    walk.found.labels.extend(renamed.iter().map(|name| (*name).to_owned()));
+    let name = alias.text("aliasname").unwrap_or_default().to_owned();
+    walk.found.labels.insert(name.clone());
+    // MUTATE(A8-pg-alias-column): the alias of a function counts as its column where the column has another name
+    if renamed.is_empty() && !called.iter().any(|name| lists::names_its_value(name)) {
+        columns.insert(name.clone());
     }
-    for name in names {
-        walk.found.function_aliases.entry(name).or_default().extend(columns.iter().cloned());
+    give(walk, name, columns);
+}
+
+/// An alias and its columns. Of an alias that several scopes have, only what is a column in all of them.
+fn give(walk: &mut Walk<'_>, alias: String, columns: BTreeSet<String>) {
+    match walk.found.function_aliases.entry(alias) {
+        Entry::Vacant(vacant) => drop(vacant.insert(columns)),
+        // MUTATE(A8-pg-alias-scope): a column of one scope's function passes as a column of another's
+        Entry::Occupied(mut known) => known.get_mut().retain(|column| columns.contains(column)),
     }
 }
 

@@ -104,6 +104,17 @@ const SETTINGS: &str = "
 pub(super) const FUNCTION_COLUMNS: &[&str] =
     &["key", "lexeme", "ordinality", "positions", "value", "weights"];
 
+/// Whether a function of `pg_catalog` returns one value in a column that has a name of its own, whatever its alias.
+pub(super) fn names_its_value(function: &str) -> bool {
+    matches!(
+        function,
+        "json_array_elements"
+            | "json_array_elements_text"
+            | "jsonb_array_elements"
+            | "jsonb_array_elements_text"
+    )
+}
+
 /// Views of `information_schema` that may be read: they show what the role has a right to, nothing more.
 const INFORMATION: &[&str] =
     &["columns", "key_column_usage", "referential_constraints", "table_constraints", "tables", "views"];

@@ -295,7 +295,8 @@ impl<'a> Resolver<'a> {
             }
         }
         let lacking: Vec<&&Found<'_>> = named.iter().filter(|relation| !relation.has(name)).collect();
-        if lacking.is_empty() && !derived {
+        // MUTATE(A8-pg-unlisted): where no columns are listed, any function passes as one
+        if lacking.is_empty() && !derived && named.iter().all(|relation| relation.info.is_some()) {
             return Ok(());
         }
         // From here on `q.name` may be a call `name(q)` in some scope.
@@ -306,7 +307,10 @@ impl<'a> Resolver<'a> {
         lacking.iter().for_each(|relation| self.all_columns(relation, false));
         if let Some(columns) = syntax.function_aliases.get(&qualifier.name) {
             let output = syntax.functions.iter().any(|function| self.has_output(function, name));
-            return if columns.contains(name) || output { Ok(()) } else { Err(selection(name)) };
+            // One value that a function of the database gives a name has that name, not the alias.
+            // MUTATE(A8-pg-alias-output): the alias of such a function counts as its column
+            let alias = *name == qualifier.name && self.any_output(&syntax.functions);
+            return if output || (columns.contains(name) && !alias) { Ok(()) } else { Err(selection(name)) };
         }
         let known = found
             || syntax.labels.contains(name)

@@ -97,6 +97,16 @@ impl Resolver<'_> {
             .any(|key| key.name == name && !self.config.functions.contains(&key.written()))
     }
 
+    /// Whether a function of the database that is called names what it returns.
+    pub(super) fn any_output<'n>(&self, functions: impl IntoIterator<Item = &'n Name>) -> bool {
+        functions.into_iter().any(|function| {
+            self.catalogue
+                .functions
+                .iter()
+                .any(|(key, info)| key.name == function.name && !info.columns.is_empty())
+        })
+    }
+
     /// Whether a function that is called returns rows with this column.
     pub(super) fn has_output(&self, function: &Name, column: &str) -> bool {
         self.catalogue.functions.iter().any(|(key, info)| {
