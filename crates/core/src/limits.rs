@@ -4,6 +4,7 @@
 //! [`RateStore`]. Times are microseconds since 1970.
 
 mod breaker;
+mod lease;
 mod rates;
 mod table;
 mod volume;
@@ -17,7 +18,7 @@ use std::{
 pub use breaker::Breaker;
 use breaker::{Breakers, Watch};
 use rates::Rates;
-pub use rates::{Rate, RateStore};
+pub use rates::{Lease, Rate, RateStore};
 use table::key;
 use volume::{Budgets, Volumes};
 
@@ -103,16 +104,16 @@ impl Limits {
     }
 
     /// One call of a principal, before its body is read.
-    pub fn admit(&self, principal: &Principal, now: u64) -> Result<(), Denied> {
+    pub async fn admit(&self, principal: &Principal, now: u64) -> Result<(), Denied> {
         // MUTATE(I1-principal): a principal calls as often as it likes
-        self.rates.take("principal", [principal.key(), ""], self.config.principal, now)?;
+        self.rates.take("principal", [principal.key(), ""], self.config.principal, now).await?;
         // MUTATE(I1-tenant): the principals of a tenant together call as often as they like
-        self.rates.take("tenant", [principal.tenant(), ""], self.config.tenant, now)?;
-        self.rates.take("server", ["", ""], self.config.server, now)
+        self.rates.take("tenant", [principal.tenant(), ""], self.config.tenant, now).await?;
+        self.rates.take("server", ["", ""], self.config.server, now).await
     }
 
     /// One call of a tool by a principal, in a run, with these canonical arguments.
-    pub fn admit_call(
+    pub async fn admit_call(
         &self,
         principal: &Principal,
         run: &RunId,
@@ -121,7 +122,7 @@ impl Limits {
         now: u64,
     ) -> Result<(), Denied> {
         // MUTATE(I1-tool): a tool is called as often as a principal likes
-        self.rates.take("tool", [principal.key(), tool], self.config.tool, now)?;
+        self.rates.take("tool", [principal.key(), tool], self.config.tool, now).await?;
         // INVARIANT: a run is named by us; principals cannot share one.
         // MUTATE(I1-run): a run calls as often as it likes
         self.rates.take_here("run", &[run.as_str()], self.config.run, now)?;

@@ -184,7 +184,7 @@ impl Pipeline {
         let spec = entry.tool.spec();
         let principal = &call.principal;
         self.going(&Subject { principal, run: Some(&call.run), tool: Some(&spec.name) })?;
-        self.limits.admit_call(principal, &call.run, &spec.name, arguments.canonical(), now)?;
+        self.limits.admit_call(principal, &call.run, &spec.name, arguments.canonical(), now).await?;
         let watch = self.limits.watch(principal.tenant(), &spec.name, now)?;
         let _slot = self.limits.slot(principal.key())?;
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use countersign_audit::{Log, Options, Rotation};
 use countersign_core::{
     Digest, Pipeline, Tool,
-    limits::Limits,
+    limits::{Limits, RateStore},
     pipeline::Parts,
     ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
     registry::{Registry, RegistryError},
@@ -20,7 +20,7 @@ use countersign_identity::{Certificates, KeyRing, PeerUsers, danger};
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact};
 use countersign_redact::{Redactor, delimit};
-use countersign_state::{Desk, StopWatch};
+use countersign_state::{Desk, SharedRates, StopWatch, Store};
 use countersign_tools::{
     Database, DatabaseLimits, EngineError,
     catalog::Prepared,
@@ -136,16 +136,8 @@ pub(crate) async fn build(
         let log = Arc::new(open_log(config)?);
         (Arc::clone(&log) as Arc<dyn AuditLog>, Some(log))
     };
-    let rates = match mode {
-        Mode::Http => None,
-        Mode::Stdio => {
-            let path = config.state.dir.join("rates");
-            let rates =
-                FileRates::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
-            Some(Arc::new(rates) as Arc<dyn countersign_core::limits::RateStore>)
-        }
-    };
-    let store = state::store(&config.state.dir).context("the state cannot be used")?;
+    let store = state::store(&config.state).await.context("the state cannot be used")?;
+    let rates = rates(config, mode, &store)?;
     let desk = state::on(Arc::clone(&store), &config.state.dir).context("the state cannot be used")?;
     let stops = StopWatch::open(store, unix_micros).await.context("the state cannot be used")?;
     let stops = Arc::new(stops);
@@ -178,6 +170,20 @@ pub(crate) async fn build(
         waiting,
         catalog: Mutex::new(catalog.map(|catalog| catalog.digest())),
     })
+}
+
+/// Where rates are counted, if not in memory: those of a fleet in its store, those of processes that come and go in a file.
+fn rates(config: &Config, mode: Mode, store: &Arc<dyn Store>) -> anyhow::Result<Option<Arc<dyn RateStore>>> {
+    // MUTATE(P4-limits): each instance of a fleet has the limits for itself
+    if config.state.shared.is_some() {
+        return Ok(Some(Arc::new(SharedRates::new(Arc::clone(store)))));
+    }
+    if mode == Mode::Http {
+        return Ok(None);
+    }
+    let path = config.state.dir.join("rates");
+    let rates = FileRates::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
+    Ok(Some(Arc::new(rates)))
 }
 
 /// The MCP server in front of a pipeline.

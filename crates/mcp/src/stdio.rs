@@ -151,7 +151,7 @@ impl Process {
 
     async fn request(&mut self, request: &Request<'_>) -> Result<(), RpcError> {
         let context = self.context(request)?;
-        if let Err(denied) = self.server.pipeline.admit(&self.principal) {
+        if let Err(denied) = self.server.pipeline.admit(&self.principal).await {
             return Err(context.refused(&denied));
         }
         if !context.revision.is_modern() && request.method == "initialize" {

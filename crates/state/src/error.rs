@@ -32,6 +32,15 @@ pub enum StateError {
     /// The database said no.
     #[error("the state database failed: {0}")]
     Database(#[from] rusqlite::Error),
+    /// There is no connection to the server.
+    #[error("the state's server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server said no.
+    #[error("the state's server refused: {0}")]
+    Server(String),
+    /// The server took too long; whether the step was done is not known.
+    #[error("the state's server did not answer in time")]
+    Late,
     /// A newer program wrote it.
     #[error("the state has version {found}; this program reads up to version {known}")]
     Version {

@@ -142,11 +142,14 @@ impl StopWatch {
         Ok(watch)
     }
 
-    /// Reads them again for as long as it is polled. An error is told to `trouble`, once for each outage.
+    /// Reads them again and again for as long as it is polled, at once when another process says that they changed. An error is told to `trouble`, once for each outage.
     pub async fn keep(&self, mut trouble: impl FnMut(&StateError)) {
         let mut failing = false;
         loop {
-            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.store.stops_changed() => {}
+            }
             let outcome = self.read().await;
             if let (Err(error), false) = (&outcome, failing) {
                 trouble(error);

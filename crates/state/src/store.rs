@@ -1,6 +1,7 @@
 //! What a store keeps, and the atomic steps it offers. Stores judge nothing: rows come and go as they are.
 
 use async_trait::async_trait;
+use countersign_core::limits::{Lease, Rate};
 
 use crate::{
     error::StateError,
@@ -181,7 +182,20 @@ pub trait Store: Send + Sync {
     /// Everything that is frozen or revoked.
     async fn stops(&self) -> Result<Vec<StopRow>, StateError>;
 
-    /// Forgets keys that are done and were taken before this time, requests long over, and
-    /// stops of what expired before it.
+    /// Waits until another process may have stopped or thawed something. A store that is not told waits for ever: then only reading again
+    /// helps, and somebody does that anyway.
+    async fn stops_changed(&self) {
+        std::future::pending().await
+    }
+
+    /// Notes that something was seen, to be remembered until that time. Whether this was the first time: of any number of attempts, in any
+    /// number of processes, one is. What is remembered no longer may be seen again.
+    async fn seen_once(&self, key: [u8; 32], now: u64, until: u64) -> Result<bool, StateError>;
+
+    /// Takes up to `want` calls of the rate under this key, by the clock of the store.
+    async fn lease(&self, key: [u8; 32], rate: Rate, want: u32) -> Result<Lease, StateError>;
+
+    /// Forgets keys that are done and were taken before this time, requests long over, stops of what expired before it, and rates that
+    /// nobody used since.
     async fn forget(&self, before: u64) -> Result<(), StateError>;
 }

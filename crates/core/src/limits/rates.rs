@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use super::table::{Table, key};
+use async_trait::async_trait;
+
+use super::{
+    lease::Leases,
+    table::{Table, key},
+};
 use crate::denied::{Denied, Subsystem};
 
 /// So many calls a minute, with a burst.
@@ -17,44 +22,83 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// What of a rate somebody is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lease {
+    /// So many calls; at least 1.
+    Granted(u32),
+    /// None; the next one in so many microseconds.
+    Wait(u64),
+}
+
 impl Rate {
-    fn interval(self) -> u64 {
-        60_000_000 / u64::from(self.per_minute.max(1))
+    /// Microseconds between two calls that come evenly; at least 1.
+    pub fn interval(self) -> u64 {
+        (60_000_000 / u64::from(self.per_minute.max(1))).max(1)
+    }
+
+    /// How many microseconds ahead of that calls may come.
+    pub fn tolerance(self) -> u64 {
+        self.interval().saturating_mul(u64::from(self.burst.max(1)).saturating_sub(1))
+    }
+
+    /// What of `want` calls is granted at `now`, and the theoretical arrival time after that. Times are microseconds since 1970.
+    pub fn lease(self, arrival: u64, now: u64, want: u32) -> (Lease, u64) {
+        let (interval, begin) = (self.interval(), arrival.max(now));
+        let latest = now.saturating_add(self.tolerance());
+        if begin > latest {
+            return (Lease::Wait(begin - latest), arrival);
+        }
+        let fit = ((latest - begin) / interval).saturating_add(1);
+        let granted = u64::from(want.max(1)).min(fit);
+        let next = begin.saturating_add(granted.saturating_mul(interval));
+        (Lease::Granted(u32::try_from(granted).unwrap_or(u32::MAX)), next)
     }
 }
 
-/// Where theoretical arrival times (microseconds since 1970) outlive the process.
+/// Where rates are counted that outlive the process, or that several processes share.
+#[async_trait]
 pub trait RateStore: Send + Sync {
-    /// Reads, lets `step` compute the new value, and writes it back, excluding other processes meanwhile.
-    fn update(&self, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>) -> Result<(), String>;
+    /// Takes up to `want` calls of the rate under this key, excluding other processes meanwhile. `now` (microseconds since 1970) is for
+    /// stores without a clock.
+    ///
+    /// # Errors
+    /// Why nobody knows; the call is refused then.
+    async fn lease(&self, key: &str, rate: Rate, want: u32, now: u64) -> Result<Lease, String>;
+
+    /// How many calls one lease has at most; the store is not asked for each of them. Several processes together exceed a rate by at most
+    /// one lease each: what they took and had not used yet.
+    fn block(&self, _rate: Rate) -> u32 {
+        1
+    }
 }
 
 /// The rates of all keys.
 pub(super) struct Rates {
     arrivals: Mutex<Table<u64>>,
-    store: Option<Arc<dyn RateStore>>,
+    leases: Option<Leases>,
 }
 
 impl Rates {
     pub(super) fn new(store: Option<Arc<dyn RateStore>>) -> Rates {
-        Rates { arrivals: Mutex::default(), store }
+        Rates { arrivals: Mutex::default(), leases: store.map(Leases::new) }
     }
 
     /// One event under this key, in the store if there is one.
-    pub(super) fn take(
+    pub(super) async fn take(
         &self,
         limit: &'static str,
         parts: [&str; 2],
         rate: Rate,
         now: u64,
     ) -> Result<(), Denied> {
-        let Some(store) = &self.store else { return self.take_here(limit, &parts, rate, now) };
-        let mut wait = None;
-        let mut step = |arrival: u64| gcra(arrival, rate, now).map_err(|micros| wait = Some(micros)).ok();
-        let [first, second] = parts;
-        let updated = store.update(&format!("{limit}\u{0}{first}\u{0}{second}"), &mut step);
-        updated.map_err(|_| Denied::Unavailable(Subsystem::State))?;
-        wait.map_or(Ok(()), |micros| Err(limited(limit, micros)))
+        let Some(leases) = &self.leases else { return self.take_here(limit, &parts, rate, now) };
+        match leases.take(limit, parts, rate, now).await {
+            Ok(Lease::Granted(_)) => Ok(()),
+            Ok(Lease::Wait(micros)) => Err(limited(limit, micros)),
+            // MUTATE(I4-rates): a store that does not answer limits nobody
+            Err(_) => Err(Denied::Unavailable(Subsystem::State)),
+        }
     }
 
     /// One event under a key that other processes do not share.
@@ -67,22 +111,15 @@ impl Rates {
     ) -> Result<(), Denied> {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         let arrival = arrivals.entry(key(limit, parts), |arrival| *arrival > now);
-        *arrival = gcra(*arrival, rate, now).map_err(|micros| limited(limit, micros))?;
-        Ok(())
+        let (lease, next) = rate.lease(*arrival, now, 1);
+        *arrival = next;
+        match lease {
+            Lease::Granted(_) => Ok(()),
+            Lease::Wait(micros) => Err(limited(limit, micros)),
+        }
     }
 }
 
 pub(super) fn limited(limit: &'static str, micros: u64) -> Denied {
     Denied::Limited { limit, retry_after: Duration::from_micros(micros) }
-}
-
-/// The next theoretical arrival time, or how long to wait, in microseconds.
-fn gcra(arrival: u64, rate: Rate, now: u64) -> Result<u64, u64> {
-    let interval = rate.interval();
-    let tolerance = interval.saturating_mul(u64::from(rate.burst.max(1)).saturating_sub(1));
-    let earliest = arrival.saturating_sub(tolerance);
-    if now < earliest {
-        return Err(earliest - now);
-    }
-    Ok(arrival.max(now).saturating_add(interval))
 }

@@ -1,5 +1,7 @@
 //! Limits refuse with a time to retry, recover, and keep those apart who are apart; slots come back.
 
+use std::task::{Context, Poll, Waker};
+
 use super::*;
 use crate::{
     denied::{Failure, Subsystem},
@@ -26,7 +28,19 @@ fn few(per_minute: u32, burst: u32) -> Rate {
 
 /// One call of tool `t` by `ann`.
 fn call(limits: &Limits, run: &str, tool: &str, arguments: &str, now: u64) -> Result<(), Denied> {
-    limits.admit_call(&who("ann", "acme"), &RunId::new(run), tool, arguments, now)
+    at_once(limits.admit_call(&who("ann", "acme"), &RunId::new(run), tool, arguments, now))
+}
+
+fn admit(limits: &Limits, principal: &Principal, now: u64) -> Result<(), Denied> {
+    at_once(limits.admit(principal, now))
+}
+
+/// INVARIANT: limits that live in memory wait for nothing.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    match std::pin::pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("it waits"),
+    }
 }
 
 fn limit(refused: Result<(), Denied>) -> &'static str {
@@ -40,22 +54,22 @@ fn limit(refused: Result<(), Denied>) -> &'static str {
 fn principal_rate_refuses_after_the_burst_and_says_when_to_retry() {
     let limits = limits(|config| config.principal = few(60, 3));
     for _ in 0..3 {
-        limits.admit(&who("ann", "acme"), NOW).unwrap();
+        admit(&limits, &who("ann", "acme"), NOW).unwrap();
     }
-    let refused = limits.admit(&who("ann", "acme"), NOW).unwrap_err();
+    let refused = admit(&limits, &who("ann", "acme"), NOW).unwrap_err();
     let wait = refused.retry_after().unwrap();
     assert_eq!(wait, Duration::from_secs(1));
-    limits.admit(&who("bob", "acme"), NOW).unwrap();
-    limits.admit(&who("ann", "acme"), NOW + wait.as_micros() as u64).unwrap();
+    admit(&limits, &who("bob", "acme"), NOW).unwrap();
+    admit(&limits, &who("ann", "acme"), NOW + wait.as_micros() as u64).unwrap();
 }
 
 #[test]
 fn a_tenant_has_a_rate_over_all_its_principals() {
     let limits = limits(|config| config.tenant = few(60, 2));
-    limits.admit(&who("ann", "acme"), NOW).unwrap();
-    limits.admit(&who("bob", "acme"), NOW).unwrap();
-    assert_eq!(limit(limits.admit(&who("cid", "acme"), NOW)), "tenant");
-    limits.admit(&who("dan", "globex"), NOW).unwrap();
+    admit(&limits, &who("ann", "acme"), NOW).unwrap();
+    admit(&limits, &who("bob", "acme"), NOW).unwrap();
+    assert_eq!(limit(admit(&limits, &who("cid", "acme"), NOW)), "tenant");
+    admit(&limits, &who("dan", "globex"), NOW).unwrap();
 }
 
 #[test]
@@ -64,7 +78,7 @@ fn tool_rate_is_per_principal_and_tool() {
     call(&limits, "r", "t", "{}", NOW).unwrap();
     assert_eq!(limit(call(&limits, "r", "t", "{}", NOW)), "tool");
     call(&limits, "r", "u", "{}", NOW).unwrap();
-    limits.admit_call(&who("bob", "acme"), &RunId::new("r"), "t", "{}", NOW).unwrap();
+    at_once(limits.admit_call(&who("bob", "acme"), &RunId::new("r"), "t", "{}", NOW)).unwrap();
 }
 
 #[test]
@@ -116,7 +130,7 @@ fn rows_and_bytes_of_an_hour_are_limited() {
     call(&limits, "r", "t", "{}", NOW + wait).unwrap();
     limits.given(&ann, 0, 1_000_000, NOW + wait);
     assert_eq!(limit(call(&limits, "r", "t", "{}", NOW + wait)), "bytes per hour");
-    limits.admit_call(&who("bob", "acme"), &RunId::new("r"), "t", "{}", NOW + wait).unwrap();
+    at_once(limits.admit_call(&who("bob", "acme"), &RunId::new("r"), "t", "{}", NOW + wait)).unwrap();
 }
 
 fn broken() -> Result<(), ToolError> {

@@ -9,10 +9,11 @@ use crate::{
 
 impl Pipeline {
     /// After identification and before the body is read: what operators stopped, and the rates of principal, tenant and server.
-    pub fn admit(&self, principal: &Principal) -> Result<(), Denied> {
-        let admitted = self
-            .going(&Subject { principal, run: None, tool: None })
-            .and_then(|()| self.limits.admit(principal, self.environment.unix_micros()));
+    pub async fn admit(&self, principal: &Principal) -> Result<(), Denied> {
+        let admitted = match self.going(&Subject { principal, run: None, tool: None }) {
+            Ok(()) => self.limits.admit(principal, self.environment.unix_micros()).await,
+            stopped => stopped,
+        };
         if let Err(denied) = &admitted {
             self.aggregate(denied.code(), Some(principal), "");
         }

@@ -23,6 +23,7 @@ use crate::{
 mod contained;
 mod databases;
 mod fetch;
+mod fleet;
 
 /// Keys that expire sooner than this are worth a word.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -49,13 +50,14 @@ struct Check {
 /// Runs every check.
 pub(crate) fn run(file: &Path, printer: Printer) -> Outcome {
     let config = configuration(file)?;
+    let runtime = runtime()?;
     let mut checks = vec![Check::good("configuration", format!("{} is valid", config.file.display()))];
     checks.extend(config.warnings.iter().map(|warning| Check::warning("secrets", warning, "")));
     checks.extend(permissions(&config));
     checks.push(listening(&config));
+    checks.extend(fleet::checks(&config, &runtime));
     checks.extend(danger(&config));
     checks.extend(keys(&config));
-    let runtime = runtime()?;
     checks.extend(policies(&config, &runtime));
     checks.extend(contained::checks(&config, &runtime));
     checks.extend(databases::checks(&config, &runtime));

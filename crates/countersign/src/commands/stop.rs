@@ -139,7 +139,8 @@ pub(crate) fn revoke(args: &Revoke, file: &Path, printer: Printer) -> Outcome {
 fn stop(named: Option<Named>, frozen: bool, reason: &str, file: &Path, printer: Printer) -> Outcome {
     let named = named.ok_or_else(|| Failure::usage("name exactly one thing to stop"))?;
     let config = configuration(file)?;
-    let store = state::store(&config.state.dir).map_err(Failure::unavailable)?;
+    let runtime = runtime()?;
+    let store = runtime.block_on(state::store(&config.state)).map_err(Failure::unavailable)?;
     let operator = operator();
     let row = StopRow {
         kind: named.kind,
@@ -150,7 +151,6 @@ fn stop(named: Option<Named>, frozen: bool, reason: &str, file: &Path, printer: 
         at: unix_micros(),
         until: None,
     };
-    let runtime = runtime()?;
     // The stop comes first: a record that cannot be written must not keep an operator from stopping things.
     runtime.block_on(store.stop(row)).map_err(Failure::unavailable)?;
     let event = if frozen { "freeze" } else { "revoke" };
@@ -179,8 +179,8 @@ fn operator() -> String {
 /// Runs `thaw`.
 pub(crate) fn thaw(args: &Thaw, file: &Path, printer: Printer) -> Outcome {
     let config = configuration(file)?;
-    let store = state::store(&config.state.dir).map_err(Failure::unavailable)?;
     let runtime = runtime()?;
+    let store = runtime.block_on(state::store(&config.state)).map_err(Failure::unavailable)?;
     if args.list {
         let rows = runtime.block_on(store.stops()).map_err(Failure::unavailable)?;
         list(&rows, printer);

@@ -21,7 +21,7 @@ use super::{
     programs,
     raw::Raw,
     secret::{Environment, Vault},
-    secret_set, show,
+    secret_set, show, state,
 };
 
 /// Builds the configuration; `None` when a setting that everything needs could not be read, which is then among the problems.
@@ -37,6 +37,7 @@ pub(super) fn build(
         vault.fetch(raw, &format!("redact.secrets.{name}"), &name, &dir, environment);
     }
     let databases = databases::databases(raw, &dir, environment, &mut vault);
+    let shared = state::shared(raw, &dir, environment, &mut vault);
     let folders = files::folders(raw, &dir);
     if let Err(refused) = secret_set(&vault.secrets) {
         raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
@@ -47,7 +48,10 @@ pub(super) fn build(
     if let Some(config) = &config {
         raw.problems.extend(config.fetch.problems());
     }
-    let config = config.map(|config| Config { python, commands, folders, ..config });
+    let config = config.map(|config| {
+        let state = State { shared, ..config.state };
+        Config { state, python, commands, folders, ..config }
+    });
     if config.is_none() && raw.problems.is_empty() {
         let message = "a setting has no entry on the page of settings".to_owned();
         raw.problems.push(Problem {
@@ -78,7 +82,7 @@ impl Settings<'_> {
             file: file.to_owned(),
             digest,
             server: self.server()?,
-            state: State { dir: self.path("state.dir")? },
+            state: State { dir: self.path("state.dir")?, shared: None },
             identity: identity::identity(self)?,
             policy: Policy { dir: self.path("policy.dir")?, observe: self.path("policy.observe") },
             approval: Approval { elicitation: self.flag("approval.elicitation")? },

@@ -18,6 +18,7 @@ mod schema;
 mod secret;
 pub(crate) mod settings;
 mod show;
+mod state;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -48,6 +49,7 @@ pub(crate) use kind::Listen;
 pub(crate) use schema::schema;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use show::{Shown, show};
+pub(crate) use state::{SharedState, State};
 pub(crate) use units::size_text;
 pub(crate) use url::{DatabaseUrl, Host, PostgresTarget, Target};
 
@@ -124,13 +126,6 @@ pub(crate) struct Server {
     pub(crate) max_sessions_per_principal: usize,
     /// When an idle session ends.
     pub(crate) session_idle: Duration,
-}
-
-/// `[state]`
-#[derive(Clone, Debug)]
-pub(crate) struct State {
-    /// The directory for what must survive a restart.
-    pub(crate) dir: PathBuf,
 }
 
 /// `[policy]`

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Source, error::Problem, raw::Raw};
+use super::{Config, PostgresTarget, Source, error::Problem, raw::Raw};
 
 /// How many directory entries are compared before a directory counts as unreadable.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -55,8 +55,31 @@ pub(super) fn problems(config: &Config, raw: &Raw) -> Vec<Problem> {
             }
         }
     }
+    problems.extend(shared(config, raw));
     problems.extend(roots::problems(config, raw, &ours));
     problems
+}
+
+/// Databases that are the one in which a fleet keeps its state, by the same name.
+fn shared(config: &Config, raw: &Raw) -> Vec<Problem> {
+    let Some(state) = &config.state.shared else { return Vec::new() };
+    let same = |target: &PostgresTarget| {
+        (&target.host, target.port, &target.database)
+            == (&state.target.host, state.target.port, &state.target.database)
+    };
+    let overlapping = config.databases.iter().filter(
+        // MUTATE(P4-overlap): the database of the state is offered to callers
+        |(_, database)| matches!(&database.source, Source::Postgres(settings) if same(&settings.target)),
+    );
+    let problem = |(name, _): (&String, _)| {
+        let key = format!("databases.{name}.url");
+        Problem {
+            place: raw.values.get(&key).and_then(|read| read.place),
+            message: format!("`{key}` is the database in which Countersign keeps its state"),
+            help: Some("give the state a database of its own, as in docs/fleet.md".into()),
+        }
+    };
+    overlapping.map(problem).collect()
 }
 
 /// What Countersign lives on, with names for people.

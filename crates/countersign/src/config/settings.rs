@@ -73,6 +73,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("server.tls.client_crl", Kind::Path, Absent, "A PEM file with lists of clients' certificates that were revoked."),
 
     setting("state.dir", Kind::Path, Is(r#""state""#), "Where keys and counters are kept; private to the server's user."),
+    setting("state.url", Kind::DatabaseUrl, Absent, "The PostgreSQL database that the instances of a fleet share, `postgres://user@host:port/database`; without it, a file in `state.dir`."),
+    setting("state.password", Kind::Secret, Absent, "The password of the login in `state.url`."),
+    setting("state.ca", Kind::Path, Absent, "A PEM file with the authority that signed that server's certificate; without it, the system's. Beyond this machine there is always TLS."),
+    setting("state.pool", Kind::Count { min: 1, max: 64 }, Is("8"), "Connections of this instance to that database, beside one that listens for stops."),
 
     setting("identity.keys", Kind::Path, Is(r#""state/keys.json""#), "The API keys (hashes only); `countersign token key` edits it."),
     setting("identity.local.uid", Kind::Count { min: 0, max: u32::MAX as u64 }, Required, "The operating-system user id that may use stdio."),

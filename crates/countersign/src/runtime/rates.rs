@@ -12,7 +12,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use countersign_core::{Digest, limits::RateStore};
+use async_trait::async_trait;
+use countersign_core::{
+    Digest,
+    limits::{Lease, Rate, RateStore},
+};
 
 /// The first line: the format's version.
 const HEADER: &str = "countersign rates v1";
@@ -33,17 +37,19 @@ impl FileRates {
     }
 }
 
+#[async_trait]
 impl RateStore for FileRates {
-    fn update(&self, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>) -> Result<(), String> {
+    async fn lease(&self, key: &str, rate: Rate, want: u32, now: u64) -> Result<Lease, String> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.lock().map_err(|e| format!("the rate file cannot be locked: {e}"))?;
-        let updated = exchange(&mut file, &Digest::of(key.as_bytes()).to_string(), step);
+        let step = |arrival| rate.lease(arrival, now, want);
+        let leased = exchange(&mut file, &Digest::of(key.as_bytes()).to_string(), step);
         let unlocked = file.unlock().map_err(|e| format!("the rate file cannot be unlocked: {e}"));
-        updated.and(unlocked)
+        unlocked.and(leased)
     }
 }
 
-fn exchange(file: &mut File, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>) -> Result<(), String> {
+fn exchange(file: &mut File, key: &str, step: impl FnOnce(u64) -> (Lease, u64)) -> Result<Lease, String> {
     let io = |e: std::io::Error| format!("the rate file cannot be used: {e}");
     let mut text = String::new();
     file.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -51,7 +57,10 @@ fn exchange(file: &mut File, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>
     let mut entries = parse(&text)?;
     let known = entries.iter().position(|(name, _)| name == key);
     let arrival = known.and_then(|at| entries.get(at)).map_or(0, |(_, arrival)| *arrival);
-    let Some(next) = step(arrival) else { return Ok(()) };
+    let (lease, next) = step(arrival);
+    if let Lease::Wait(_) = lease {
+        return Ok(lease);
+    }
     entries.retain(|(name, arrival)| name != key && *arrival > now());
     entries.push((key.to_owned(), next));
     let mut written = String::from(HEADER);
@@ -61,7 +70,8 @@ fn exchange(file: &mut File, key: &str, step: &mut dyn FnMut(u64) -> Option<u64>
     written.push('\n');
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     file.write_all(written.as_bytes()).map_err(io)?;
-    file.set_len(written.len() as u64).map_err(io)
+    file.set_len(written.len() as u64).map_err(io)?;
+    Ok(lease)
 }
 
 /// INVARIANT: a file that is not understood is an error, never an empty set of limits; only a new, empty file is empty.

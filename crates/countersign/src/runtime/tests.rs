@@ -28,28 +28,32 @@ fn now() -> u64 {
     super::rates_now()
 }
 
-#[test]
-fn a_respawned_process_does_not_start_with_fresh_limits() {
+#[tokio::test]
+async fn a_respawned_process_does_not_start_with_fresh_limits() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rates");
     let now = now();
     let first = limits(&path);
     for _ in 0..3 {
-        first.admit(&who("ann"), now).unwrap();
+        first.admit(&who("ann"), now).await.unwrap();
     }
     drop(first);
     let second = limits(&path);
-    assert_eq!(second.admit(&who("ann"), now).unwrap_err().code(), "limited");
-    second.admit(&who("bob"), now).unwrap();
-    second.admit(&who("ann"), now + 1_000_000).unwrap();
+    assert_eq!(second.admit(&who("ann"), now).await.unwrap_err().code(), "limited");
+    second.admit(&who("bob"), now).await.unwrap();
+    second.admit(&who("ann"), now + 1_000_000).await.unwrap();
 }
 
-#[test]
-fn a_damaged_file_refuses_instead_of_forgetting() {
+#[tokio::test]
+async fn a_damaged_file_refuses_instead_of_forgetting() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rates");
     for text in ["garbage", "countersign rates v1\nx", "countersign rates v1\nabc notanumber\n"] {
         std::fs::write(&path, text).unwrap();
-        assert_eq!(limits(&path).admit(&who("ann"), now()).unwrap_err().code(), "unavailable", "{text}");
+        assert_eq!(
+            limits(&path).admit(&who("ann"), now()).await.unwrap_err().code(),
+            "unavailable",
+            "{text}"
+        );
     }
 }

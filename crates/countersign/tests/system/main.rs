@@ -24,6 +24,7 @@ mod disk;
 mod elicitation;
 mod fetch;
 mod files;
+mod fleet;
 mod init;
 mod isolation;
 mod paging;

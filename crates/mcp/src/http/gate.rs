@@ -121,7 +121,7 @@ pub(super) async fn identify<B>(
     let refused = match server.authenticator.authenticate(&presented).await {
         Ok(principal) => {
             connection.authenticated();
-            let admitted = server.pipeline.admit(&principal);
+            let admitted = server.pipeline.admit(&principal).await;
             admitted.map_err(|denied| Box::new(not_now(&server.config, &denied)))?;
             return Ok(principal);
         }

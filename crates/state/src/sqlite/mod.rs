@@ -3,7 +3,9 @@
 mod approvals;
 mod keys;
 mod once;
+mod rates;
 mod schema;
+mod seen;
 mod stops;
 
 use std::{
@@ -15,12 +17,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use countersign_core::limits::{Lease, Rate};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::{
     error::StateError,
     stops::{StopKind, StopRow},
     store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
+    time::{micros, time},
 };
 
 /// How long a step waits for another process.
@@ -221,21 +225,21 @@ impl Store for SqliteStore {
         self.look(stops::all).await
     }
 
+    async fn seen_once(&self, key: [u8; 32], now: u64, until: u64) -> Result<bool, StateError> {
+        self.step(move |t| seen::once(t, key, now, until)).await
+    }
+
+    async fn lease(&self, key: [u8; 32], rate: Rate, want: u32) -> Result<Lease, StateError> {
+        self.step(move |t| rates::lease(t, key, rate, want)).await
+    }
+
     async fn forget(&self, before: u64) -> Result<(), StateError> {
         self.step(move |t| {
             once::forget(t, before)?;
             stops::forget(t, before)?;
+            rates::forget(t, before)?;
             approvals::forget(t, before)
         })
         .await
     }
-}
-
-/// SQLite's integers are signed; times are far below that.
-fn time(micros: u64) -> i64 {
-    i64::try_from(micros).unwrap_or(i64::MAX)
-}
-
-fn micros(time: i64) -> u64 {
-    u64::try_from(time).unwrap_or(0)
 }

@@ -67,6 +67,17 @@ CREATE TABLE stops (
     PRIMARY KEY (kind, what)
 ) STRICT;
 ",
+    "
+CREATE TABLE seen (
+    key BLOB PRIMARY KEY NOT NULL CHECK (length(key) = 32),
+    until INTEGER NOT NULL
+) STRICT;
+CREATE INDEX seen_until ON seen (until);
+CREATE TABLE rates (
+    key BLOB PRIMARY KEY NOT NULL CHECK (length(key) = 32),
+    arrival INTEGER NOT NULL
+) STRICT;
+",
 ];
 
 /// Brings a file to the newest version.

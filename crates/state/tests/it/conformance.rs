@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use countersign_state::{KeyRow, NewRequest, OnceRow, SqliteStore, StateError, Store, UseRow, VoteRow};
+use countersign_core::limits::{Lease, Rate};
+use countersign_state::{
+    KeyRow, NewRequest, OnceRow, SqliteStore, StateError, StopKind, StopRow, Store, UseRow, VoteRow,
+};
 
-use crate::support::NOW;
+use countersign_testbed::Postgres;
+
+use crate::{fleet::Fleet, support::NOW};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sqlite_conforms() {
@@ -15,6 +20,13 @@ async fn sqlite_conforms() {
     conforms([open(), open()]).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgres_conforms() {
+    let fleet = Fleet::new(Postgres::shared());
+    let open = async || Arc::new(fleet.open().await.unwrap()) as Arc<dyn Store>;
+    conforms([open().await, open().await]).await;
+}
+
 /// Two openings of one empty store.
 async fn conforms([first, second]: [Arc<dyn Store>; 2]) {
     requests_wait_once(&*first, &*second).await;
@@ -22,6 +34,9 @@ async fn conforms([first, second]: [Arc<dyn Store>; 2]) {
     one_of_many_consumes([&first, &second]).await;
     one_key_of_a_name_is_active(&*first, &*second).await;
     one_of_many_begins([&first, &second]).await;
+    what_was_seen_is_seen_once([&first, &second]).await;
+    a_rate_is_shared([&first, &second]).await;
+    stops_are_shared(&*first, &*second).await;
     old_things_are_forgotten(&*first, &*second).await;
 }
 
@@ -153,6 +168,83 @@ async fn one_of_many_begins(stores: [&Arc<dyn Store>; 2]) {
     first.once_phase([9; 32], "late", "done", "{\"affected\":1}").await.unwrap();
     assert_eq!(second.once_begin(once("x")).await.unwrap().unwrap().answer, "{\"affected\":1}");
     assert!(second.once_free([9; 32], "x").await.is_err(), "it is another call's");
+}
+
+async fn what_was_seen_is_seen_once(stores: [&Arc<dyn Store>; 2]) {
+    let attempts = (0..64).map(|n| {
+        let store = Arc::clone(stores[n % 2]);
+        tokio::spawn(async move { store.seen_once([4; 32], NOW, NOW + 100).await.unwrap() })
+    });
+    let mut first = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        first += usize::from(attempt.await.unwrap());
+    }
+    assert_eq!(first, 1);
+    let [one, other] = stores;
+    assert!(other.seen_once([5; 32], NOW, NOW + 100).await.unwrap(), "another key");
+    assert!(!one.seen_once([4; 32], NOW + 99, NOW + 200).await.unwrap(), "it is remembered to the end");
+    assert!(other.seen_once([4; 32], NOW + 100, NOW + 200).await.unwrap(), "and no longer");
+    assert!(!one.seen_once([4; 32], NOW + 199, NOW + 300).await.unwrap(), "it was seen anew");
+    assert!(one.seen_once([5; 32], NOW + 100, NOW + 101).await.unwrap(), "swept or not, it is over");
+}
+
+/// Rates go by the clock of the store, so they are slow enough for any machine.
+async fn a_rate_is_shared(stores: [&Arc<dyn Store>; 2]) {
+    let five_at_once = Rate { per_minute: 1, burst: 5 };
+    let [first, second] = stores;
+    let lease = async |store: &Arc<dyn Store>, want| store.lease([1; 32], five_at_once, want).await.unwrap();
+    assert_eq!(lease(first, 3).await, Lease::Granted(3));
+    assert_eq!(lease(second, 3).await, Lease::Granted(2), "what is left");
+    let Lease::Wait(wait) = lease(first, 3).await else { panic!("the rate is used up") };
+    assert!((30_000_000..=60_000_000).contains(&wait), "{wait}");
+    assert_eq!(
+        first.lease([2; 32], five_at_once, 9).await.unwrap(),
+        Lease::Granted(5),
+        "never more than a burst"
+    );
+
+    let quick = Rate { per_minute: 600, burst: 1 };
+    assert_eq!(first.lease([3; 32], quick, 9).await.unwrap(), Lease::Granted(1));
+    let Lease::Wait(wait) = second.lease([3; 32], quick, 1).await.unwrap() else { panic!("too early") };
+    tokio::time::sleep(std::time::Duration::from_micros(wait + 1_000)).await;
+    assert_eq!(second.lease([3; 32], quick, 1).await.unwrap(), Lease::Granted(1), "it comes back with time");
+
+    let attempts = (0..64).map(|n| {
+        let store = Arc::clone(stores[n % 2]);
+        tokio::spawn(async move { store.lease([4; 32], five_at_once, 2).await.unwrap() })
+    });
+    let mut granted = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        if let Lease::Granted(some) = attempt.await.unwrap() {
+            granted += some;
+        }
+    }
+    assert_eq!(granted, 5, "all together get no more than one alone");
+}
+
+async fn stops_are_shared(first: &dyn Store, second: &dyn Store) {
+    let stop = |kind, frozen, at| StopRow {
+        kind,
+        what: "x".into(),
+        frozen,
+        reason: "incident".into(),
+        operator: "uid 0".into(),
+        at,
+        until: None,
+    };
+    let (tool, run) = (stop(StopKind::Tool, true, NOW), stop(StopKind::Run, false, NOW + 1));
+    first.stop(tool.clone()).await.unwrap();
+    second.stop(run.clone()).await.unwrap();
+    assert_eq!(second.stops().await.unwrap(), [tool.clone(), run.clone()]);
+    second.stop(StopRow { frozen: true, ..run.clone() }).await.unwrap();
+    assert_eq!(first.stops().await.unwrap(), [tool, run.clone()], "what is revoked is no mere freeze");
+    assert!(!first.thaw(StopKind::Run, "x").await.unwrap(), "what is revoked stays so");
+    assert!(second.thaw(StopKind::Tool, "x").await.unwrap());
+    assert!(!second.thaw(StopKind::Tool, "x").await.unwrap());
+    let over = StopRow { what: "y".into(), until: Some(NOW), ..run.clone() };
+    first.stop(over).await.unwrap();
+    first.forget(NOW + 1).await.unwrap();
+    assert_eq!(second.stops().await.unwrap(), [run], "what has expired is forgotten");
 }
 
 async fn old_things_are_forgotten(first: &dyn Store, second: &dyn Store) {

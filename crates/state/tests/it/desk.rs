@@ -253,7 +253,7 @@ async fn a_use_that_was_cut_off_is_in_doubt_and_stays_used() {
     let later = usage(1).until;
     assert_eq!(world.desk.in_doubt(later).await.unwrap()[0].id, id);
     // A process that is gone is known at once.
-    world.raw().execute("UPDATE approvals SET instance = '1:1'", []).unwrap();
+    world.raw().execute("UPDATE approvals SET instance = instance || '9'", []).unwrap();
     assert_eq!(world.desk.in_doubt(NOW).await.unwrap().len(), 1);
     assert_eq!(world.claim(&asked.call, 2).await, Claim::Unasked, "it is not used again");
     world.desk.close(&id, call_id(1), End::Done, NOW).await.unwrap();

@@ -6,13 +6,18 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "tests fail by panicking"
 )]
 
 mod confirmed;
 mod conformance;
+mod contention;
 mod desk;
 mod doubt;
+mod fleet;
 mod once;
+mod postgres;
 mod requester;
 mod support;

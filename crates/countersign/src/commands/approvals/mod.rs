@@ -38,9 +38,10 @@ struct Office {
 /// Runs the command.
 pub(crate) fn run(command: &ApprovalsCommand, file: &Path, printer: Printer) -> Outcome {
     let config = configuration(file)?;
-    let desk = state::desk(&config.state.dir).map_err(Failure::unavailable)?;
+    let runtime = runtime()?;
+    let desk = runtime.block_on(state::desk(&config.state)).map_err(Failure::unavailable)?;
     let redactor = config.secret_set().map(Redactor::new).map_err(Failure::config)?;
-    let office = Office { config, desk, redactor, printer, runtime: runtime()? };
+    let office = Office { config, desk, redactor, printer, runtime };
     match command {
         ApprovalsCommand::List { watch: false, all } => office.list(*all),
         ApprovalsCommand::List { watch: true, .. } => office.watch(),

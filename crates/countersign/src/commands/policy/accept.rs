@@ -23,7 +23,7 @@ pub(super) fn run(place: &Place, digest: &str, key: Option<&Path>, printer: Prin
         )));
     }
     let key = key.map(OperatorKey::read).transpose().map_err(Failure::unavailable)?;
-    let desk = state::desk(&place.config.state.dir).map_err(Failure::unavailable)?;
+    let desk = place.runtime.block_on(state::desk(&place.config.state)).map_err(Failure::unavailable)?;
     let confirm = Confirm::new(&place.config.state.dir, Arc::clone(&desk));
     let confirmed =
         place.runtime.block_on(desk.confirm(digest, key.as_ref())).map_err(|error| match error {

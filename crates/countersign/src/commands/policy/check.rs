@@ -56,7 +56,7 @@ fn loosens(place: &Place, policies: &countersign_policy::Policies) -> Result<Vec
     if !dir.exists() {
         return Ok(Vec::new());
     }
-    let desk = state::desk(dir).map_err(Failure::unavailable)?;
+    let desk = place.runtime.block_on(state::desk(&place.config.state)).map_err(Failure::unavailable)?;
     Confirm::new(dir, Arc::clone(&desk)).loosens(policies).map_err(Failure::unavailable)
 }
 
