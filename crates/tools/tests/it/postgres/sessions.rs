@@ -88,6 +88,29 @@ async fn a_statement_in_use_stays_prepared() {
     assert_eq!(outcome.values, [Value::Integer(42)]);
 }
 
+/// A caller whose statements all fail, each with a text of its own, does not fill the server's memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_failed_are_closed() {
+    let mut connection = unjudged(Postgres::shared(), "t1", false, true).await.unwrap();
+    let limits = ReadLimits {
+        skip: 0,
+        rows: 1,
+        bytes: 10_000,
+        time: Duration::from_secs(5),
+        application_name: "failing",
+    };
+    for number in 0..300 {
+        let sql = format!("SELECT 1 / 0 AS a{number}");
+        let prepared = connection.prepare(&sql).await.unwrap();
+        assert!(connection.read(&sql, &prepared, &[], &[], limits).await.is_err());
+    }
+    let sql = "SELECT count(*) FROM pg_catalog.pg_prepared_statements";
+    let prepared = connection.prepare(sql).await.unwrap();
+    let outcome = connection.read(sql, &prepared, &[], &[], limits).await.unwrap();
+    let Some(Value::Integer(held)) = outcome.values.first() else { panic!("a count") };
+    assert!(*held < 10, "{held}");
+}
+
 /// A session is given back as it was taken, even if nobody had judged what ran on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_state_does_not_outlive_a_call() {

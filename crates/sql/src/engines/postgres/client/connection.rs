@@ -51,6 +51,8 @@ pub struct Connection {
     pub(super) wire: Wire,
     key: CancelKey,
     statements: HashMap<Box<str>, Arc<Prepared>>,
+    /// Names of statements that the server still has and nobody will run: they are closed when the next one is parsed.
+    forgotten: Vec<String>,
     named: u64,
     /// What is under way: nothing of it may be mistaken for the next answer.
     pub(super) state: State,
@@ -88,7 +90,8 @@ const OWN: &[(&str, &str)] = &[
 
 impl Connection {
     pub(super) fn over(wire: Wire, key: CancelKey) -> Connection {
-        Connection { wire, key, statements: HashMap::new(), named: 0, state: State::Idle }
+        let (statements, forgotten) = (HashMap::new(), Vec::new());
+        Connection { wire, key, statements, forgotten, named: 0, state: State::Idle }
     }
 
     /// What cancels this connection's statement from another stream.
@@ -168,9 +171,12 @@ impl Connection {
         }
         if self.statements.len() >= MAX_STATEMENTS {
             // INVARIANT: what a call holds, to run it next, stays.
-            for (_, prepared) in self.statements.extract_if(|_, one| Arc::strong_count(one) == 1) {
-                frontend::close(b'S', &prepared.name, &mut self.wire.outbox)?;
-            }
+            // MUTATE(A9-pg-in-use): a session that holds many statements lets go of the one that is about to run
+            let unused = self.statements.extract_if(|_, one| Arc::strong_count(one) == 1);
+            self.forgotten.extend(unused.map(|(_, prepared)| prepared.name.clone()));
+        }
+        for name in self.forgotten.drain(..) {
+            frontend::close(b'S', &name, &mut self.wire.outbox)?;
         }
         self.named = self.named.wrapping_add(1);
         let name = format!("cs_{}", self.named);
@@ -223,12 +229,14 @@ impl Connection {
 
     /// Forgets a statement, so that it is parsed anew.
     pub(super) fn forget(&mut self, sql: &str) {
-        self.statements.remove(sql);
+        // MUTATE(A9-pg-forgotten): statements that failed pile up in the server's memory
+        self.forgotten.extend(self.statements.remove(sql).map(|prepared| prepared.name.clone()));
     }
 
     /// Forgets all: the server has discarded them.
     pub(super) fn forget_all(&mut self) {
         self.statements.clear();
+        self.forgotten.clear();
     }
 
     /// Queues a run of a prepared statement, with parameters and results as text.
