@@ -23,6 +23,7 @@ use std::{
 
 use countersign_redact::Redactor;
 
+pub use admit::NotAdmitted;
 use authorize::{Authorized, authorize};
 use hold::Held;
 pub use permit::{Permit, PreviewPermit};

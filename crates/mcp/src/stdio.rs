@@ -151,8 +151,8 @@ impl Process {
 
     async fn request(&mut self, request: &Request<'_>) -> Result<(), RpcError> {
         let context = self.context(request)?;
-        if let Err(denied) = self.server.pipeline.admit(&self.principal).await {
-            return Err(context.refused(&denied));
+        if let Err(refused) = self.server.pipeline.admit(&self.principal).await {
+            return Err(context.turned_away(&refused));
         }
         if !context.revision.is_modern() && request.method == "initialize" {
             let negotiated = methods::initialize(request.params.as_ref())?;

@@ -219,6 +219,15 @@ impl Desk {
         Ok(keys)
     }
 
+    /// How many keys are stored that count for nothing here, because another seal is on them.
+    ///
+    /// # Errors
+    /// If the state cannot answer.
+    pub async fn foreign_keys(&self) -> Result<usize, StateError> {
+        let keys = self.store.keys().await?;
+        Ok(keys.iter().filter(|row| !self.seal.holds(row)).count())
+    }
+
     fn case(&self, row: RequestRow, keys: &[KeyRow], now: u64) -> Result<Case, StateError> {
         let request: Request = serde_json::from_str(&row.request)
             .map_err(|e| StateError::Damaged(format!("request `{}`: {e}", row.id)))?;

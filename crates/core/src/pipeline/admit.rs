@@ -3,21 +3,49 @@
 use super::Pipeline;
 use crate::{
     denied::{Denied, Subsystem},
+    ids::CallId,
     principal::Principal,
     stops::{Stop, Subject},
 };
 
+/// A request that was turned away before its body was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotAdmitted {
+    /// Why.
+    pub denied: Denied,
+    /// Tells when it happened and names it to an operator; the record has the first of each row of them.
+    pub id: Option<CallId>,
+}
+
+impl NotAdmitted {
+    /// What the caller may know.
+    pub fn public(&self) -> String {
+        let id = self.id.map(|id| format!(" (refusal {id})"));
+        format!("{}{}", self.denied.public(), id.unwrap_or_default())
+    }
+}
+
 impl Pipeline {
     /// After identification and before the body is read: what operators stopped, and the rates of principal, tenant and server.
-    pub async fn admit(&self, principal: &Principal) -> Result<(), Denied> {
+    ///
+    /// # Errors
+    /// Why it does not go on. Where that is not the caller's doing, with an id under which it is on record.
+    pub async fn admit(&self, principal: &Principal) -> Result<(), NotAdmitted> {
         let admitted = match self.going(&Subject { principal, run: None, tool: None }) {
             Ok(()) => self.limits.admit(principal, self.environment.unix_micros()).await,
             stopped => stopped,
         };
-        if let Err(denied) = &admitted {
-            self.aggregate(denied.code(), Some(principal), "");
-        }
-        admitted
+        admitted.map_err(|denied| {
+            let id = match denied {
+                Denied::Unavailable(_) => self.fresh_id().ok(),
+                _ => None,
+            };
+            match id {
+                Some(id) => self.security_detail(denied.code(), Some(principal), &format!("refusal {id}")),
+                None => self.aggregate(denied.code(), Some(principal), ""),
+            }
+            NotAdmitted { denied, id }
+        })
     }
 
     /// Goes on unless an operator stopped it, or nobody can tell.

@@ -66,7 +66,10 @@ async fn calls_are_refused_while_nobody_knows_what_is_stopped() {
     let pipeline = Arc::try_unwrap(pipeline).ok().unwrap().with_stops(Arc::new(NobodyKnows));
     let refused = pipeline.run(probe(GOOD)).await.unwrap_err();
     assert_eq!(refused.denied, Denied::Unavailable(Subsystem::State));
-    assert_eq!(pipeline.admit(&probe(GOOD).principal).await, Err(Denied::Unavailable(Subsystem::State)));
+    let turned_away = pipeline.admit(&probe(GOOD).principal).await.unwrap_err();
+    assert_eq!(turned_away.denied, Denied::Unavailable(Subsystem::State));
+    let id = turned_away.id.unwrap().to_string();
+    assert!(turned_away.public().ends_with(&format!("nothing was executed (refusal {id})")));
     assert!(!journal.lock().unwrap().contains(&"plan".to_owned()));
 }
 

@@ -145,7 +145,8 @@ fn without_its_state_a_fleet_refuses_every_call_and_goes_on_by_itself() {
     thread::sleep(Duration::from_secs(2).saturating_sub(begun.elapsed()));
     for _ in 0..5 {
         for client in &mut clients {
-            assert!(ask(client).starts_with("503 "), "nothing goes on past the bound");
+            let text = ask(client);
+            assert!(text.starts_with("503 ") && text.contains("(refusal "), "past the bound: {text}");
         }
     }
     let start = worlds[0].try_command(&["thaw", "--list"]);
@@ -186,6 +187,16 @@ fn doctor_tells_what_the_state_needs() {
     let world = instance(&cluster, "");
     let said = String::from_utf8(world.try_command(&["doctor"]).stdout).unwrap();
     assert!(said.contains("shared state") && said.contains("`fsync` is off there"), "{said}");
+    world.command(&["thaw", "--list"]);
+    world.command(&["approvals", "list"]);
+    assert!(!said.contains("seal.key"), "{said}");
+    let other = instance(&cluster, "");
+    let key = other.dir.path().join("dana.key");
+    other.command(&["approvals", "enroll", "--name", "dana", "--out", key.to_str().unwrap()]);
+    let said = String::from_utf8(world.try_command(&["doctor"]).stdout).unwrap();
+    assert!(said.contains("sealed with another instance's `seal.key`"), "{said}");
+    std::fs::copy(other.dir.path().join("state/seal.key"), world.dir.path().join("state/seal.key")).unwrap();
+    assert!(world.command(&["approvals", "keys", "list"]).contains("dana"), "the key counts here too");
     cluster.stop();
     let said = String::from_utf8(world.try_command(&["doctor"]).stdout).unwrap();
     assert!(said.contains("every call is refused until it can be used"), "{said}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::{Denied, Principal};
+use countersign_core::{Denied, Principal, pipeline::NotAdmitted};
 use hyper::{
     HeaderMap, Method, Request, Response,
     header::{AUTHORIZATION, HOST, ORIGIN},
@@ -122,7 +122,7 @@ pub(super) async fn identify<B>(
         Ok(principal) => {
             connection.authenticated();
             let admitted = server.pipeline.admit(&principal).await;
-            admitted.map_err(|denied| Box::new(not_now(&server.config, &denied)))?;
+            admitted.map_err(|refused| Box::new(turned_away(&server.config, &refused)))?;
             return Ok(principal);
         }
         Err(refused) => refused,
@@ -181,6 +181,14 @@ fn authorization(headers: &HeaderMap) -> Result<&[u8], Box<Response<Body>>> {
         (None, _) => Ok(b""),
         (Some(value), None) => Ok(value.as_bytes()),
         (Some(_), Some(_)) => Err(Box::new(refuse(400, "send one `Authorization` header"))),
+    }
+}
+
+/// The answer to a request that was not admitted.
+fn turned_away(config: &Config, refused: &NotAdmitted) -> Response<Body> {
+    match refused.id {
+        Some(_) => response::retry(503, refused.public(), std::time::Duration::from_secs(1)),
+        None => not_now(config, &refused.denied),
     }
 }
 

@@ -10,7 +10,7 @@ mod tools;
 
 use std::sync::Arc;
 
-use countersign_core::{Denied, Principal, RunId, Transport, json::Value};
+use countersign_core::{Denied, Principal, RunId, Transport, json::Value, pipeline::NotAdmitted};
 use hyper::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
@@ -144,13 +144,19 @@ impl Context {
 
     /// A refusal outside a call, as an error.
     pub(crate) fn refused(&self, denied: &Denied) -> RpcError {
+        self.turned_away(&NotAdmitted { denied: denied.clone(), id: None })
+    }
+
+    /// The same for one that has an id.
+    pub(crate) fn turned_away(&self, refused: &NotAdmitted) -> RpcError {
+        let denied = &refused.denied;
         let status = match denied {
             Denied::Limited { .. } => 429,
             Denied::Frozen(_) => 403,
             Denied::Unavailable(_) => 503,
             _ => 500,
         };
-        RpcError::new(INTERNAL_ERROR, status, denied.public()).with_data(|data| {
+        RpcError::new(INTERNAL_ERROR, status, refused.public()).with_data(|data| {
             data.text("code", denied.code());
             if let Some(wait) = denied.retry_after() {
                 data.number("retryAfterMs", i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));

@@ -1,9 +1,15 @@
 //! What `doctor` says of the database in which a fleet keeps its state.
 
+use std::sync::Arc;
+
+use countersign_state::StateError;
 use tokio::runtime::Runtime;
 
 use super::Check;
-use crate::{config::Config, state::fleet};
+use crate::{
+    config::Config,
+    state::{self, fleet},
+};
 
 const ABOUT: &str = "shared state";
 
@@ -12,8 +18,24 @@ pub(super) fn checks(config: &Config, runtime: &Runtime) -> Vec<Check> {
     let Some(shared) = &config.state.shared else { return Vec::new() };
     let target = &shared.target;
     let place = format!("{} on {}:{}", target.database, target.host, target.port);
-    let examined = runtime.block_on(async { fleet::open(shared).await?.examine().await });
-    match examined {
+    let examine = async {
+        let store = fleet::open(shared).await?;
+        let mut found: Vec<String> = store.examine().await?.into_iter().map(str::to_owned).collect();
+        // A check makes no seal.
+        let sealed = config.state.dir.join("seal.key").exists();
+        let desk = sealed.then(|| state::on(Arc::new(store), &config.state.dir)).transpose()?;
+        let foreign = match desk {
+            Some(desk) => desk.foreign_keys().await?,
+            None => 0,
+        };
+        if foreign > 0 {
+            found.push(format!(
+                "{foreign} keys of approvers count for nothing here: they are sealed with another instance's `seal.key`; copy that file"
+            ));
+        }
+        Ok::<_, StateError>(found)
+    };
+    match runtime.block_on(examine) {
         Err(error) => vec![Check::bad(
             ABOUT,
             format!("{place}: {error}"),
