@@ -27,7 +27,7 @@ pub use admit::NotAdmitted;
 use authorize::{Authorized, authorize};
 use hold::Held;
 pub use permit::{Permit, PreviewPermit};
-use trail::Trail;
+use trail::{Change, Trail};
 
 use crate::{
     approval::Approvals,
@@ -226,8 +226,10 @@ impl Pipeline {
         self.executing(id, held).await?;
         let approved = held.approved.clone();
         let permit = Permit::mint(id, Arc::clone(&call.principal), plan, granted, approved);
+        trail.changes(Change::Begun);
         let output = self.execute(entry, permit, call).await?;
         held.executed = true;
+        trail.changes(Change::Done);
 
         let reply = self.redact(output)?.of_call(id);
         self.labels.join(&call.run, reply.label()).map_err(unavailable(Subsystem::State))?;

@@ -252,7 +252,7 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
             time: settings.timeout,
             query_chars: QUERY_CHARS,
         };
-        let database = Database::new(name, engine, limits);
+        let database = Database::new(name, engine, limits).of_tenant(settings.tenant.as_deref());
         databases.push(Arc::new(if settings.raw { database } else { database.catalog_only() }));
     }
     let changes = Changes::default();

@@ -14,7 +14,7 @@ use crate::{
     entities::Names,
     error::{PolicyError, PolicyErrors},
     facts::RegistryFacts,
-    mentions::Mentions,
+    mentions::{self, Mentions},
     roles::{ROLES_FILE, Roles},
     schema,
     source::PolicyFile,
@@ -76,6 +76,8 @@ pub(crate) struct Loaded {
     pub(crate) mentions: Mentions,
     /// SHA-256 of what it says, whatever its id, its comments and its layout.
     pub(crate) body: Digest,
+    /// The roles that may hinder a principal who has them: all that a forbid names, and those in the conditions of a permit.
+    pub(crate) hinders: BTreeSet<String>,
 }
 
 impl Loaded {
@@ -83,6 +85,11 @@ impl Loaded {
         let mut mentions = Mentions::default();
         let json = policy.to_json().ok();
         mentions.add(json.as_ref());
+        let mut hinders = BTreeSet::new();
+        let forbids = policy.effect() == cedar_policy::Effect::Forbid;
+        let hindering =
+            json.as_ref().and_then(|json| if forbids { Some(json) } else { json.get("conditions") });
+        hindering.into_iter().for_each(|json| mentions::roles(json, &mut hinders));
         let body = match json {
             Some(serde_json::Value::Object(mut json)) => {
                 json.remove("annotations");
@@ -90,7 +97,7 @@ impl Loaded {
             }
             _ => policy.to_string(),
         };
-        Loaded { policy, mentions, body: Digest::of(body.as_bytes()) }
+        Loaded { policy, mentions, body: Digest::of(body.as_bytes()), hinders }
     }
 }
 

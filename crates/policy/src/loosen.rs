@@ -1,6 +1,6 @@
 //! Does a new set of policies permit anything that the set in force does not? Answered from the texts, simply and on the safe side: a
-//! permit that was not there, a forbid that is gone, a role that includes more. What only tightens, or only moves and renames policies,
-//! does not loosen.
+//! permit that was not there, a forbid that is gone, a role that includes more, or less of what a forbid or a condition names. What only
+//! tightens, or only moves and renames policies, does not loosen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,7 @@ pub(crate) struct Body {
     permits: bool,
     digest: String,
     id: String,
+    hinders: BTreeSet<String>,
 }
 
 impl Body {
@@ -23,6 +24,7 @@ impl Body {
             permits: loaded.policy.effect() == cedar_policy::Effect::Permit,
             digest: loaded.body.to_string(),
             id: loaded.policy.id().to_string(),
+            hinders: loaded.hinders.clone(),
         }
     }
 }
@@ -85,6 +87,19 @@ pub fn loosened(old: &InForce, new: &Policies) -> Vec<String> {
         found.extend(
             includes.difference(before).map(|more| format!("the role `{role}` now includes `{more}`")),
         );
+    }
+    for (role, before) in &old.roles {
+        let itself = BTreeSet::from([role.clone()]);
+        let includes = new.roles().included().get(role).unwrap_or(&itself);
+        for less in before.difference(includes) {
+            // MUTATE(H2-role-lost): a role that sheds what a forbid names passes for harmless
+            if let Some(body) = new.bodies().iter().find(|body| body.hinders.contains(less)) {
+                found.push(format!(
+                    "the role `{role}` no longer includes `{less}`, which `{}` names",
+                    body.id
+                ));
+            }
+        }
     }
     found
 }

@@ -58,6 +58,22 @@ impl Mentions {
     }
 }
 
+/// Adds the roles that a part of a policy names, in Cedar's JSON form: `{"type": "Role", "id": "x"}`.
+pub(crate) fn roles(node: &Value, found: &mut BTreeSet<String>) {
+    match node {
+        Value::Object(object) => {
+            if let (Some("Role"), Some(Value::String(id))) =
+                (object.get("type").and_then(Value::as_str), object.get("id"))
+            {
+                found.insert(id.clone());
+            }
+            object.values().for_each(|value| roles(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| roles(item, found)),
+        _ => {}
+    }
+}
+
 /// `x`, if `node` is the operand of `context.x`, `context has x` or `context has x.y` (whose `attr` is a list).
 fn member_of_context(node: &Value) -> Option<&str> {
     let left = node.get("left")?.as_object()?;

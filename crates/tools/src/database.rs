@@ -34,6 +34,7 @@ pub struct DatabaseLimits {
 /// One configured database.
 pub struct Database {
     name: Arc<str>,
+    tenant: Option<Box<str>>,
     engine: Arc<dyn Engine>,
     limits: DatabaseLimits,
     raw: bool,
@@ -57,6 +58,7 @@ impl Database {
     pub fn new(name: &str, engine: Arc<dyn Engine>, limits: DatabaseLimits) -> Database {
         Database {
             name: name.into(),
+            tenant: None,
             engine,
             limits,
             raw: true,
@@ -69,6 +71,18 @@ impl Database {
     #[must_use]
     pub fn catalog_only(self) -> Database {
         Database { raw: false, ..self }
+    }
+
+    /// Gives the database to one tenant: for callers of others it does not exist, and nothing is asked of it for them.
+    #[must_use]
+    pub fn of_tenant(self, tenant: Option<&str>) -> Database {
+        Database { tenant: tenant.map(Into::into), ..self }
+    }
+
+    /// Whether the database exists for a caller. Policy decides the rest, but only once a statement was judged.
+    pub(crate) fn is_for(&self, principal: &Principal) -> bool {
+        // MUTATE(H7-database): what a statement names is looked up in another tenant's database
+        self.tenant.as_deref().is_none_or(|tenant| tenant == principal.tenant())
     }
 
     /// Whether callers may send statements of their own.
@@ -348,13 +362,16 @@ impl Database {
     }
 }
 
-/// The databases of a tool that takes a `database` argument.
+/// The database that a `database` argument names, of those that exist for the caller.
 pub(crate) fn find<'d>(
     databases: &'d [Arc<Database>],
     name: Option<&str>,
+    principal: &Principal,
 ) -> Result<&'d Arc<Database>, ToolError> {
-    let known = || databases.iter().find(|database| Some(database.name.as_ref()) == name);
-    known().ok_or_else(|| ToolError::invalid("/database", "must name a configured database"))
+    let mut theirs = databases.iter().filter(|database| database.is_for(principal));
+    theirs
+        .find(|database| Some(database.name.as_ref()) == name)
+        .ok_or_else(|| ToolError::invalid("/database", "must name a configured database"))
 }
 
 /// The JSON Schema of a `database` argument. It lists no names: another tenant's databases are nobody's business.

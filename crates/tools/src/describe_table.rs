@@ -59,7 +59,7 @@ impl Tool for DescribeTable {
     }
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
-        let database = Arc::clone(find(&self.databases, arguments.str("database"))?);
+        let database = Arc::clone(find(&self.databases, arguments.str("database"), principal)?);
         let table = database.describe(principal, arguments.str("table").unwrap_or_default()).await?;
         let columns = table.columns.iter().map(|column| database.column(&table.name, &column.name));
         let referenced = table.foreign_keys.iter().map(|key| database.table(&key.table));

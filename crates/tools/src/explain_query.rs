@@ -90,7 +90,7 @@ impl Tool for ExplainQuery {
     }
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
-        let database = Arc::clone(find(&self.databases, arguments.str("database"))?);
+        let database = Arc::clone(find(&self.databases, arguments.str("database"), principal)?);
         let query = arguments.str("query").ok_or_else(|| ToolError::invalid("/query", "is required"))?;
         let explain =
             database.engine().explain().ok_or_else(|| ToolError::invalid("/database", "cannot explain"))?;

@@ -72,7 +72,7 @@ impl Tool for ListTables {
     }
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
-        let database = Arc::clone(find(&self.databases, arguments.str("database"))?);
+        let database = Arc::clone(find(&self.databases, arguments.str("database"), principal)?);
         let tables = database.tables(principal).await?;
         Ok(Planned {
             accesses: tables.iter().map(|t| Access::filter(Action::Read, database.table(&t.name))).collect(),

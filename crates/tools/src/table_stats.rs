@@ -81,7 +81,7 @@ impl Tool for TableStatsTool {
     }
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
-        let database = Arc::clone(find(&self.databases, arguments.str("database"))?);
+        let database = Arc::clone(find(&self.databases, arguments.str("database"), principal)?);
         let (table, stats) = database.stats(principal, arguments.str("table").unwrap_or_default()).await?;
         Ok(Planned {
             // A table that may not be read answers as one that does not exist, so nothing here is required.

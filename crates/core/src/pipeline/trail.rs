@@ -33,7 +33,19 @@ pub(super) struct Trail<'p> {
     approval: Option<record::Approval>,
     replays: Option<String>,
     unsettled: Option<String>,
+    change: Change,
     open: bool,
+}
+
+/// How far a call that changes something came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing was begun, or nothing is changed.
+    None,
+    /// The tool runs: whether it took effect shows only at its end.
+    Begun,
+    /// The tool ended well.
+    Done,
 }
 
 impl<'p> Trail<'p> {
@@ -55,6 +67,7 @@ impl<'p> Trail<'p> {
             approval: None,
             replays: None,
             unsettled: None,
+            change: Change::None,
             open: false,
         }
     }
@@ -168,12 +181,19 @@ impl<'p> Trail<'p> {
         Ok(())
     }
 
+    /// The tool runs, or has ended well.
+    pub(super) fn changes(&mut self, change: Change) {
+        if self.effect.is_some_and(|effect| effect != Effect::Read) {
+            self.change = change;
+        }
+    }
+
     /// Closes a permitted call: durable before the reply leaves.
     pub(super) async fn outcome(&mut self, reply: &Reply) -> Result<(), Denied> {
         let result = if reply.is_error() { "tool-error" } else { "ok" };
         let entry = self.closing(result, reply.rows(), reply.bytes(), reply.truncated(), reply.label());
-        self.open = false;
         let ticket = self.append(entry, EntryClass::Closing)?;
+        self.open = false;
         // MUTATE(L2-outcome): the reply leaves before its record is durable
         self.wait(ticket).await?;
         self.show(result, "", reply.rows(), self.unsettled.as_deref());
@@ -183,8 +203,10 @@ impl<'p> Trail<'p> {
     /// Closes a call that was permitted and failed, or refuses one that was not; durable before the refusal leaves.
     pub(super) async fn refused(&mut self, error: ToolError) -> Refused {
         let ToolError { denied, cause, detail } = error;
-        let message = self.pipeline.redactor().text(&denied.public()).into_owned();
-        let aggregated = matches!(denied, Denied::Limited { .. });
+        let message = self.pipeline.redactor().text(&self.public(&denied)).into_owned();
+        // An announced call has an outcome, whatever stopped it.
+        // MUTATE(L2-limited): a call that is limited after its intent leaves no outcome
+        let aggregated = matches!(denied, Denied::Limited { .. }) && !self.open;
         let entry = if self.open {
             self.closing(denied.code(), 0, 0, None, Label::default())
         } else if let Denied::NotApproved { .. } = denied {
@@ -206,13 +228,34 @@ impl<'p> Trail<'p> {
         let (denied, message, detail) = match recorded {
             Ok(()) => (denied, message, detail),
             Err(unrecorded) => {
-                let message = unrecorded.public();
+                let message = self.public(&unrecorded);
                 (unrecorded, message, None)
             }
         };
         self.show(denied.code(), &message, 0, cause.as_deref());
         let detail = detail.map(|text| self.pipeline.redactor().text(&text).into_owned());
         Refused { call: self.id, denied, message, detail }
+    }
+
+    /// What the caller reads: of a change that has begun nobody says that nothing was executed.
+    fn public(&self, denied: &Denied) -> String {
+        let part = match denied {
+            Denied::Unavailable(part) => Some(part.name()),
+            _ => None,
+        };
+        // MUTATE(L2-took-effect): a change that took effect is said not to have been executed
+        match (self.change, part) {
+            (Change::Begun, Some(part)) => {
+                format!(
+                    "stopped because the {part} is unavailable; whether the call took effect is not known"
+                )
+            }
+            (Change::Done, Some(part)) => {
+                format!("the {part} is unavailable, so the answer is withheld; the call took effect")
+            }
+            (Change::Done, None) => format!("{}; the call took effect", denied.public()),
+            _ => denied.public(),
+        }
     }
 
     fn append(&self, entry: Vec<u8>, class: EntryClass) -> Result<Ticket, Denied> {

@@ -48,6 +48,29 @@ async fn a_log_that_cannot_append_refuses_before_execution() {
     assert!(!world.events().contains(&"execute".to_owned()));
 }
 
+/// What was announced has an outcome, whatever stopped it.
+#[tokio::test]
+async fn a_call_that_is_limited_while_it_runs_leaves_its_outcome() {
+    let world = world();
+    world.tool.busy.store(true, SeqCst);
+    let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
+    assert_eq!(refused.denied.code(), "limited");
+    let kinds: Vec<_> = world.entries().iter().map(|entry| entry["kind"].clone()).collect();
+    assert_eq!(kinds, ["intent", "outcome"]);
+    assert_eq!(world.entries()[1]["result"], "limited");
+}
+
+/// The caller of a change that took effect is never told that nothing was executed: it would try again.
+#[tokio::test]
+async fn a_change_whose_record_fails_is_not_said_not_to_have_happened() {
+    let world = world();
+    *world.tool.effect.lock().unwrap() = Effect::Write;
+    *world.tool.breaks.lock().unwrap() = Some(Arc::clone(&world.log));
+    let refused = world.pipeline.run(probe(GOOD)).await.unwrap_err();
+    assert_eq!(refused.denied, Denied::Unavailable(Subsystem::Audit));
+    assert!(refused.message.ends_with("the call took effect"), "{}", refused.message);
+}
+
 /// A state that does not answer.
 struct NobodyKnows;
 

@@ -166,6 +166,9 @@ pub struct Probe {
     pub text: Mutex<String>,
     pub granted: Mutex<Vec<String>>,
     pub broken: AtomicBool,
+    pub busy: AtomicBool,
+    /// The log that takes no more entries once the tool has run.
+    pub breaks: Mutex<Option<Arc<Log>>>,
 }
 
 pub fn table(name: &str) -> Object {
@@ -190,6 +193,12 @@ impl Tool for Probe {
         *self.granted.lock().unwrap() = permit.granted().iter().map(Access::to_string).collect();
         if self.broken.load(SeqCst) {
             return Err(ToolError::internal("cannot open /etc/passwd"));
+        }
+        if self.busy.load(SeqCst) {
+            return Err(Denied::Limited { limit: "workers", retry_after: Duration::from_secs(1) }.into());
+        }
+        if let Some(log) = self.breaks.lock().unwrap().take() {
+            log.fail_append.store(true, SeqCst);
         }
         let delay = *self.delay.lock().unwrap();
         if !delay.is_zero() {
@@ -267,6 +276,8 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         text: Mutex::new("rows".into()),
         granted: Mutex::default(),
         broken: AtomicBool::new(false),
+        busy: AtomicBool::new(false),
+        breaks: Mutex::new(None),
     });
     let resource = Resource {
         uri: "schema://{text}".into(),

@@ -29,6 +29,9 @@ fn a_tenants_database_is_unknown_to_another_tenant() {
     assert!(!tables.contains("plans"), "{tables}");
     let described = text_of(&bob.call("describe_table", json!({"database": "ledger", "table": "plans"})));
     assert!(!described.contains("\"name\":\"name\""), "{described}");
+    let explained =
+        bob.call("explain_query", json!({"database": "ledger", "query": "SELECT name FROM plans"}));
+    assert!(explained.to_string().contains("must name a configured database"), "{explained}");
     let resources = bob.modern("resources/list", json!({})).body;
     assert!(!resources.contains("schema://ledger"), "{resources}");
     assert!(!listed.contains("ledger"), "{listed}");

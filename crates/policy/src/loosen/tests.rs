@@ -53,6 +53,26 @@ fn a_new_permit_a_lost_forbid_and_a_wider_role_loosen() {
     assert_eq!(found(OLD, roles), ["the role `admin` now includes `reader`"]);
 }
 
+/// Who leaves a role leaves what is forbidden to it, and what a condition denies it.
+#[test]
+fn a_role_that_sheds_what_a_forbid_names_loosens() {
+    let within = "[roles]\nreader = []\nintern = []\nadmin = [\"intern\"]\n";
+    let without = "[roles]\nreader = []\nintern = []\nadmin = []\n";
+    let permit =
+        r#"@id("p") permit (principal in Role::"intern", action == Action::"read", resource is Table);"#;
+    let forbid = r#"@id("f") forbid (principal in Role::"intern", action, resource);"#;
+    let unless = r#"@id("u") permit (principal, action, resource) unless { principal in Role::"intern" };"#;
+    let found = |cedar: &str| loosened(&InForce::of(&set(cedar, within)), &set(cedar, without));
+    assert_eq!(found(permit), Vec::<String>::new());
+    for cedar in [forbid, unless] {
+        let found = found(cedar);
+        assert!(
+            matches!(found.as_slice(), [text] if text.contains("no longer includes `intern`")),
+            "{found:?}"
+        );
+    }
+}
+
 /// What is kept survives being written and read.
 #[test]
 fn what_is_kept_is_what_was() {

@@ -72,7 +72,7 @@ impl Tool for DescribeEntities {
 
     async fn plan(&self, principal: &Principal, _arguments: &Arguments) -> Result<Planned, ToolError> {
         let mut listed = Vec::new();
-        for entity in &self.entities {
+        for entity in self.entities.iter().filter(|late| late.database.is_for(principal)) {
             let Ok(entity) = entity.get().await else { continue };
             if let Ok(accesses) = accesses(entity, principal).await {
                 listed.push((Arc::clone(entity), accesses));
@@ -156,7 +156,8 @@ impl Tool for CountEntities {
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let asked = arguments.str("entity").unwrap_or_default();
         let name = asked.trim().to_lowercase();
-        let known = self.entities.iter().find(|late| {
+        let mut theirs = self.entities.iter().filter(|late| late.database.is_for(principal));
+        let known = theirs.find(|late| {
             let entity = &late.entry;
             *entity.name == *name || entity.aliases.contains(&name)
         });

@@ -78,7 +78,7 @@ impl Tool for ListCatalog {
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let asked = arguments.str("database");
         let mut listed = Vec::new();
-        for query in &self.queries {
+        for query in self.queries.iter().filter(|query| query.database.is_for(principal)) {
             if asked.is_some_and(|database| *query.entry.database != *database) {
                 continue;
             }

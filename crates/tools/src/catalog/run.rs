@@ -59,7 +59,8 @@ impl Tool for RunCatalogQuery {
 
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let name = arguments.str("name").unwrap_or_default();
-        let query = self.queries.iter().find(|query| *query.entry.name == *name);
+        let mut theirs = self.queries.iter().filter(|query| query.database.is_for(principal));
+        let query = theirs.find(|query| *query.entry.name == *name);
         let query =
             query.ok_or_else(|| ToolError::invalid("/name", "must name a query that list_catalog shows"))?;
         let none = Json::Object(Map::new());

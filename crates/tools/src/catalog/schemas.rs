@@ -159,7 +159,16 @@ pub(super) fn bind(
     let rows = match &entry.rows {
         super::RowLimit::Database => None,
         super::RowLimit::Fixed(rows) => Some(*rows),
-        super::RowLimit::Param(name) => named(name).and_then(Json::as_u64),
+        super::RowLimit::Param(name) => {
+            let given = named(name).filter(|rows| !rows.is_null());
+            let rows = given.and_then(Json::as_u64);
+            // MUTATE(A11-row-limit): a limit on rows that is written `5.0` is none
+            if given.is_some() && rows.is_none() {
+                let rule = "must be a whole number, written without a fraction";
+                return Err(ToolError::invalid(format!("{prefix}/{name}"), rule));
+            }
+            rows
+        }
     };
     let echo = entry.result.iter().flat_map(|result| &result.echo);
     let echo = echo.map(|name| (name.clone(), named(name).cloned().unwrap_or_default())).collect();

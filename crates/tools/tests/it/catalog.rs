@@ -11,6 +11,7 @@ use countersign_core::{
 use countersign_tools::{
     Database, DatabaseLimits, PoolConfig, SqlitePool,
     catalog::{Catalog, Prepared},
+    database_tools,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +24,10 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Shop {
+        Shop::open_for(None).await
+    }
+
+    async fn open_for(tenant: Option<&str>) -> Shop {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("shop.db");
         let connection = rusqlite::Connection::open(&file).unwrap();
@@ -38,7 +43,7 @@ impl Shop {
         let pool = SqlitePool::start(config, file).await.unwrap();
         let limits =
             DatabaseLimits { rows: 100, bytes: 1 << 20, time: Duration::from_secs(5), query_chars: 10_000 };
-        let database = Database::new("shop", Arc::new(pool), limits);
+        let database = Database::new("shop", Arc::new(pool), limits).of_tenant(tenant);
         Shop { _folder: folder, databases: vec![Arc::new(database)] }
     }
 
@@ -87,6 +92,46 @@ fn entry(rules: &str) -> String {
     format!(
         "[query.q]\ndescription = \"d\"\ndatabase = \"shop\"\nsql = \"SELECT :x AS x\"\nexpose = true\n[query.q.params.x]\n{rules}\n"
     )
+}
+
+/// Nothing is looked up in another tenant's database: what errors say of a statement would tell what tables and columns it has.
+#[tokio::test]
+async fn another_tenants_database_is_as_unknown_as_one_that_does_not_exist() {
+    let shop = Shop::open_for(Some("acme")).await;
+    let prepared = shop.load(&entry("type = \"integer\"").replace("expose = true\n", "")).await.unwrap();
+    let bob = Principal::new("keys", "bob", PrincipalKind::Person, "globex", AuthMethod::ApiKey);
+    let query = "SELECT name FROM customers";
+    let mut tools = database_tools(&shop.databases);
+    tools.push(tool(&prepared, "run_catalog_query"));
+    for (name, given) in [
+        ("explain_query", json!({"database": "shop", "query": query})),
+        ("list_tables", json!({"database": "shop"})),
+        ("describe_table", json!({"database": "shop", "table": "customers"})),
+        ("table_stats", json!({"database": "shop", "table": "customers"})),
+        ("run_catalog_query", json!({"name": "q", "params": {"x": 1}})),
+    ] {
+        let tool = tools.iter().find(|tool| *tool.spec().name == *name).unwrap();
+        assert!(plan(tool.as_ref(), &ann(), given.clone()).await.is_ok(), "{name}");
+        match plan(tool.as_ref(), &bob, given).await.map(|_| ()) {
+            Err(ToolError { denied: Denied::Invalid { rule, .. }, detail: None, .. }) => {
+                assert!(rule.starts_with("must name a "), "{name}: {rule}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+/// `5.0` is a whole number to a schema; a limit on rows that is not understood would be no limit.
+#[tokio::test]
+async fn a_limit_on_rows_is_understood_or_refused() {
+    let shop = Shop::open().await;
+    let text = "[query.q]\ndescription = \"d\"\ndatabase = \"shop\"\nsql = \"SELECT id FROM customers ORDER BY id\"\n\
+                rows = { param = \"most\" }\nexpose = true\n[query.q.params.most]\ntype = \"integer\"\nmin = 1\nmax = 5\n";
+    let tool = tool(&shop.load(text).await.unwrap(), "q");
+    assert!(plan(tool.as_ref(), &ann(), json!({"most": 1})).await.is_ok());
+    for given in [json!({"most": 1.0}), json!({"most": 2.5}), json!({"most": 6})] {
+        assert_eq!(refused(tool.as_ref(), given).await.0, "/most");
+    }
 }
 
 #[tokio::test]
