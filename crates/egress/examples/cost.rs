@@ -8,11 +8,11 @@
     reason = "a measurement prints, fails loudly, and dials by itself to compare"
 )]
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+#[path = "../tests/it/site.rs"]
+#[allow(dead_code, reason = "the tests ask more of it")]
+mod site;
+
+use std::time::{Duration, Instant};
 
 use countersign_egress::{
     Roots, Tls,
@@ -21,17 +21,10 @@ use countersign_egress::{
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use site::{Site, ok};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::aws_lc_rs,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    },
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
 };
 
 const ROUNDS: usize = 9;
@@ -51,14 +44,19 @@ async fn main() {
     );
     let mut worst = Duration::ZERO;
     for scheme in ["http", "https"] {
-        let acceptor = (scheme == "https").then(|| acceptor(dir.path()));
-        let port = serve(acceptor).await;
+        let body = "x".repeat(BODY);
+        let site = match scheme {
+            "https" => Site::start_tls(dir.path(), move |_| ok(&body)),
+            _ => Site::start(move |_| ok(&body)),
+        };
+        let port = site.port;
         let url = format!("{scheme}://127.0.0.1:{port}/");
         let policy = Policy::operator_named(&url).unwrap();
         let (mut plain, mut guarded) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             plain.push(time(async || naive(port, (scheme == "https").then_some(&tls)).await).await);
             guarded.push(time(async || client.get(&url, &policy).await.unwrap().body.len()).await);
+            site.seen();
         }
         let (plain, guarded) = (median(plain), median(guarded));
         let added = guarded.saturating_sub(plain);
@@ -100,45 +98,4 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, port
     let length = answer.into_body().collect().await.unwrap().to_bytes().len();
     connection.abort();
     length
-}
-
-fn acceptor(dir: &Path) -> TlsAcceptor {
-    let chain = CertificateDer::pem_file_iter(dir.join("server.pem")).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(dir.join("server.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
-}
-
-async fn serve(tls: Option<TlsAcceptor>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let tls = tls.clone();
-            tokio::spawn(async move {
-                match tls {
-                    Some(tls) => answer(tls.accept(stream).await.unwrap()).await,
-                    None => answer(stream).await,
-                }
-            });
-        }
-    });
-    port
-}
-
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {BODY}\r\n\r\n");
-    let _ = stream.write_all(&[head.into_bytes(), vec![b'x'; BODY]].concat()).await;
-    let _ = stream.shutdown().await;
 }

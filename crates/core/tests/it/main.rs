@@ -3,4 +3,5 @@
 
 mod observed;
 mod pipeline;
+mod ports;
 mod support;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -12,14 +12,15 @@ use async_trait::async_trait;
 use countersign_core::{
     decision::PolicySet,
     limits::{LimitConfig, Limits, Rate},
-    pipeline::{Parts, RunLabels},
+    pipeline::Parts,
     ports::*,
     record::Summary,
     registry::{Registry, Resource},
     *,
 };
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+
+use crate::ports::{self, Host, NoLabels};
 
 /// What happened, in order.
 pub type Journal = Arc<Mutex<Vec<String>>>;
@@ -208,38 +209,12 @@ impl Tool for Probe {
     }
 }
 
-struct Host(AtomicU64);
-
-impl Environment for Host {
-    fn unix_micros(&self) -> u64 {
-        1_800_000_000_000_000
-    }
-    fn monotonic_nanos(&self) -> u64 {
-        self.0.fetch_add(1000, SeqCst)
-    }
-    fn random(&self, bytes: &mut [u8]) -> Result<(), String> {
-        bytes.fill(self.0.fetch_add(1, SeqCst) as u8);
-        Ok(())
-    }
-}
-
 struct Watcher(Journal);
 
 impl Observer for Watcher {
     fn decided(&self, summary: &Summary<'_>, cause: Option<&str>) {
         let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
         self.0.lock().unwrap().push(format!("shown {}{cause}", summary.result));
-    }
-}
-
-struct NoLabels;
-
-impl RunLabels for NoLabels {
-    fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
-        Ok(())
-    }
-    fn current(&self, _run: &RunId) -> Result<Label, String> {
-        Ok(Label::default())
     }
 }
 
@@ -304,7 +279,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         policy: Arc::new(Source(Arc::clone(&policy))),
         audit: log.clone(),
         limits: Limits::new(limits, None),
-        environment: Arc::new(Host(AtomicU64::new(1))),
+        environment: Arc::new(Host::default()),
         observer: Arc::new(Watcher(Arc::clone(&journal))),
         labels: Arc::new(NoLabels),
         reply_bytes: 1000,
@@ -314,23 +289,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
 }
 
 pub fn call(target: Target, arguments: &str) -> Call {
-    let parsed = json::parse(arguments.as_bytes(), json::Limits::default()).unwrap();
-    Call {
-        principal: Arc::new(Principal::new("keys", "ann", PrincipalKind::Person, "acme", AuthMethod::ApiKey)),
-        run: RunId::new("run-1"),
-        target,
-        arguments: Arguments::from_json(&parsed).unwrap(),
-        origin: Origin {
-            transport: Transport::Http,
-            protocol: "2026-07-28",
-            client: None,
-            peer: "127.0.0.1:1".into(),
-            session: None,
-            traceparent: None,
-        },
-        cancel: CancellationToken::new(),
-        sink: None,
-    }
+    ports::call("acme", target, arguments)
 }
 
 pub fn probe(arguments: &str) -> Call {

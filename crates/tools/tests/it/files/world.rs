@@ -2,17 +2,14 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use countersign_core::{
     decision::PolicySet,
     limits::{LimitConfig, Limits},
-    pipeline::{Parts, RunLabels},
+    pipeline::Parts,
     ports::*,
     record::Summary,
     registry::Registry,
@@ -20,6 +17,8 @@ use countersign_core::{
 };
 use countersign_tools::files::{Folder, FolderSettings, Globs, Root, file_resources, file_tools};
 use serde_json::Value;
+
+use super::ports::{self, Host, NoLabels};
 
 pub(super) const KIB: u64 = 1 << 10;
 
@@ -80,7 +79,7 @@ impl World {
             policy: Arc::new(Source(Arc::clone(&rules))),
             audit: Arc::new(NoLog),
             limits: Limits::new(LimitConfig::wide(), None),
-            environment: Arc::new(Host(AtomicU64::new(1))),
+            environment: Arc::new(Host::default()),
             observer: Arc::new(Nobody),
             labels: Arc::new(NoLabels),
             reply_bytes: 64 << 20,
@@ -104,25 +103,7 @@ impl World {
         target: Target,
         arguments: Value,
     ) -> Result<Value, Refused> {
-        let text = arguments.to_string();
-        let parsed = json::parse(text.as_bytes(), json::Limits::default()).unwrap();
-        let principal = Principal::new("keys", "ann", PrincipalKind::Person, tenant, AuthMethod::ApiKey);
-        let call = Call {
-            principal: Arc::new(principal),
-            run: RunId::new("run-1"),
-            target,
-            arguments: Arguments::from_json(&parsed).unwrap(),
-            origin: Origin {
-                transport: Transport::Http,
-                protocol: "2026-07-28",
-                client: None,
-                peer: "127.0.0.1:1".into(),
-                session: None,
-                traceparent: None,
-            },
-            cancel: Default::default(),
-            sink: None,
-        };
+        let call = ports::call(tenant, target, &arguments.to_string());
         let reply = self.pipeline.run(call).await?;
         Ok(serde_json::from_str(reply.structured().unwrap()).unwrap())
     }
@@ -184,34 +165,8 @@ impl AuditLog for NoLog {
     }
 }
 
-struct Host(AtomicU64);
-
-impl Environment for Host {
-    fn unix_micros(&self) -> u64 {
-        1_800_000_000_000_000
-    }
-    fn monotonic_nanos(&self) -> u64 {
-        self.0.fetch_add(1000, SeqCst)
-    }
-    fn random(&self, bytes: &mut [u8]) -> Result<(), String> {
-        bytes.fill(self.0.fetch_add(1, SeqCst) as u8);
-        Ok(())
-    }
-}
-
 struct Nobody;
 
 impl Observer for Nobody {
     fn decided(&self, _summary: &Summary<'_>, _cause: Option<&str>) {}
-}
-
-struct NoLabels;
-
-impl RunLabels for NoLabels {
-    fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
-        Ok(())
-    }
-    fn current(&self, _run: &RunId) -> Result<Label, String> {
-        Ok(Label::default())
-    }
 }
