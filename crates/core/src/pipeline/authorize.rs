@@ -61,11 +61,16 @@ fn judge(
     policies.extend(decision.policies.iter().cloned());
     let mut holds = gate(&decision, String::new())?;
     let mut held_by = if holds > 0 { decision.policies } else { Vec::new() };
+    let mut optional = Vec::new();
     for access in plan.accesses() {
         let decision = policy.decide_access(question, access);
         match (decision.verdict, access.need) {
             // MUTATE(I4-policy-allow): an Allow beside an error of policy allows
             (Verdict::Allow, _) if decision.error.is_none() => granted.push(access.clone()),
+            (Verdict::Hold { approvals }, Need::Filter) if decision.error.is_none() => {
+                optional.push((approvals, access));
+                continue;
+            }
             (_, Need::Filter) if decision.error.is_none() => continue,
             (Verdict::Deny, Need::Maskable) if decision.error.is_none() => {
                 let masked = Access { action: Action::Mask, need: Need::Required, ..access.clone() };
@@ -94,6 +99,10 @@ fn judge(
         }
         policies.extend(decision.policies);
     }
+    // INVARIANT: what may be left out asks nobody. It is granted where so many people are asked anyway, who see it in the request.
+    // MUTATE(J1-optional): what may be left out is granted without the people that it takes
+    let covered = optional.into_iter().filter(|(approvals, _)| *approvals <= holds);
+    granted.extend(covered.map(|(_, access)| access.clone()));
     held_by.sort();
     held_by.dedup();
     Ok(Authorized { granted, holds, held_by })
@@ -144,3 +153,6 @@ fn gate(decision: &Decision, object: String) -> Result<u8, ToolError> {
         Verdict::Deny => Err(Denied::Forbidden { object, policies: decision.policies.clone() }.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
