@@ -100,9 +100,8 @@ fn held(result: &Value) -> String {
     text[at..at + 11].to_owned()
 }
 
-/// Two people approve: a list of edits is more than policies can read.
-fn approve(world: &World, id: &str) {
-    for name in ["carol", "dave"] {
+fn approve(world: &World, id: &str, people: &[&str]) {
+    for name in people {
         let key = world.dir.path().join(format!("{name}.operator-key"));
         if !key.exists() {
             world.command(&["approvals", "enroll", "--name", name, "--out", key.to_str().unwrap()]);
@@ -122,7 +121,7 @@ fn a_change_is_shown_as_a_diff_approved_and_made_once() {
     let world = world();
     let _server = world.serve();
     let mut ann = world.client(&world.ann);
-    let edit = json!({"root": "docs", "path": "notes/n.md", "edits": [{"old": "two", "new": "2"}]});
+    let edit = json!({"root": "docs", "path": "notes/n.md", "old": "two", "new": "2"});
     let id = held(&ann.call("edit_file", edit.clone()));
     assert_eq!(note(&world), "one\ntwo\n");
     let shown = world.command(&["approvals", "show", &id]);
@@ -136,7 +135,7 @@ fn a_change_is_shown_as_a_diff_approved_and_made_once() {
     ] {
         assert!(shown.contains(line), "{line}:\n{shown}");
     }
-    approve(&world, &id);
+    approve(&world, &id, &["carol"]);
     let done = ann.call("edit_file", edit.clone());
     assert!(done["structuredContent"]["diff"].as_str().unwrap().contains("+2\n"), "{done}");
     assert_eq!(note(&world), "one\n2\n");
@@ -146,6 +145,26 @@ fn a_change_is_shown_as_a_diff_approved_and_made_once() {
     assert!(!foreign.contains("ap-") && foreign.contains("file plans/p.md"), "{foreign}");
 }
 
+/// A list of edits is more than policies can read.
+#[test]
+fn one_edit_takes_one_persons_word_and_a_list_takes_two() {
+    let world = world();
+    let _server = world.serve();
+    let mut ann = world.client(&world.ann);
+    let one = json!({"root": "docs", "path": "notes/n.md", "old": "one", "new": "1"});
+    let id = held(&ann.call("edit_file", one.clone()));
+    approve(&world, &id, &["carol"]);
+    assert!(ann.call("edit_file", one)["isError"] != true);
+    assert_eq!(note(&world), "1\ntwo\n");
+    let list = json!({"root": "docs", "path": "notes/n.md", "edits": [{"old": "two", "new": "2"}]});
+    let id = held(&ann.call("edit_file", list.clone()));
+    approve(&world, &id, &["carol"]);
+    assert_eq!(held(&ann.call("edit_file", list.clone())), id, "one person is not enough");
+    approve(&world, &id, &["dave"]);
+    assert!(ann.call("edit_file", list)["isError"] != true);
+    assert_eq!(note(&world), "1\n2\n");
+}
+
 #[test]
 fn what_was_approved_is_not_done_to_a_file_that_changed_since() {
     let world = world();
@@ -153,12 +172,12 @@ fn what_was_approved_is_not_done_to_a_file_that_changed_since() {
     let mut ann = world.client(&world.ann);
     for (tool, arguments) in [
         ("write_file", json!({"root": "docs", "path": "notes/n.md", "content": "new"})),
-        ("edit_file", json!({"root": "docs", "path": "notes/n.md", "edits": [{"old": "one", "new": "1"}]})),
+        ("edit_file", json!({"root": "docs", "path": "notes/n.md", "old": "one", "new": "1"})),
         ("delete_file", json!({"root": "docs", "path": "notes/n.md"})),
         ("move_file", json!({"root": "docs", "from": "notes/n.md", "to": "notes/m.md"})),
     ] {
         let id = held(&ann.call(tool, arguments.clone()));
-        approve(&world, &id);
+        approve(&world, &id, &["carol"]);
         let unseen = format!("one\nunseen before {tool}\n");
         fs::write(world.dir.path().join("docs/notes/n.md"), &unseen).unwrap();
         let refused = text(&ann.call(tool, arguments.clone()));

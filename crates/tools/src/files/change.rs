@@ -7,31 +7,44 @@ use std::{
     fs::File,
     io::Write as _,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use countersign_core::Digest;
-use rustix::{fs::Stat, io::Errno};
+use rustix::{
+    fs::Stat,
+    io::Errno,
+    process::{Gid, Uid},
+};
 
 use super::{
+    edit::ABSENT,
     folder::Folder,
     kernel::{self, Open},
-    path::{RelPath, UNFINISHED},
+    path::RelPath,
     read::up_to,
     refusal::Refusal,
     root::regular,
+    unfinished::{Unfinished, aside, sweep_here},
 };
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+
+/// Who may do what with a file.
+pub(super) struct Rights {
+    owner: Uid,
+    group: Gid,
+    mode: u32,
+    /// Its access list (POSIX.1e), as the kernel keeps it; none if it has none.
+    list: Option<Vec<u8>>,
+}
 
 /// What was at a path before a change.
 pub(super) enum Before {
     /// Nothing.
     Absent,
     /// A file with this content.
-    Content(Vec<u8>, Box<Stat>),
+    Content(Vec<u8>, Box<Rights>),
 }
 
 impl Before {
@@ -41,8 +54,9 @@ impl Before {
             Err(Refusal::Missing) => return Ok(Before::Absent),
             found => found?,
         };
+        let rights = Rights::of(&file, &stat)?;
         let content = whole(file, &stat, folder.settings().max_file)?;
-        Ok(Before::Content(content, Box::new(stat)))
+        Ok(Before::Content(content, Box::new(rights)))
     }
 
     /// The content; none if nothing was there.
@@ -61,24 +75,58 @@ impl Before {
 
     /// The SHA-256 that callers know it by; `absent` if nothing was there.
     pub(super) fn name(&self) -> String {
-        self.content().map_or_else(|| "absent".to_owned(), |content| Digest::of(content).to_string())
+        self.content().map_or_else(|| ABSENT.to_owned(), |content| Digest::of(content).to_string())
     }
+}
+
+impl Rights {
+    fn of(file: &File, stat: &Stat) -> Result<Rights, Refusal> {
+        let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        Ok(Rights { owner, group, mode: stat.st_mode, list: kernel::access_list(file)? })
+    }
+
+    /// Gives a new file these rights, as far as this process may; never more.
+    fn give(&self, file: &File) -> Result<(), Refusal> {
+        let fresh = kernel::stat(file)?;
+        if (fresh.st_uid, fresh.st_gid) != (self.owner.as_raw(), self.group.as_raw()) {
+            // Only root gives files away; the owner of a file may give it to a group of his own.
+            if kernel::give(file, Some(self.owner), self.group).is_err() {
+                let _ = kernel::give(file, None, self.group);
+            }
+        }
+        let same_group = kernel::stat(file)?.st_gid == self.group.as_raw();
+        kernel::set_access_list(file, self.list.as_deref().filter(|_| same_group))?;
+        let mode = match same_group {
+            true => self.mode,
+            // MUTATE(C3-group): what a group could read, another can
+            false => common(self.mode, self.list.is_some()),
+        };
+        Ok(kernel::set_mode(file, mode)?)
+    }
+}
+
+/// The permissions of a file whose group is lost: its members are others now, and others its members. Behind an access list the bits of the
+/// group are those of everybody in the list, so that nobody in particular has them.
+fn common(mode: u32, listed: bool) -> u32 {
+    let both = if listed { 0 } else { (mode >> 3) & mode & 0o7 };
+    (mode & 0o700) | (both << 3) | both
 }
 
 /// Puts `content` in the place of what was there.
 pub(super) fn put(folder: &Folder, path: &RelPath, before: &Before, content: &[u8]) -> Result<(), Refusal> {
     let (directory, name) = place(folder, path)?;
     let directory = directory.as_fd();
-    // The new content is never readable to more people than the old.
-    let mode = match before {
-        Before::Absent => 0o666,
-        Before::Content(..) => 0o600,
+    sweep_here(folder, directory);
+    // INVARIANT: the new content is never readable to more people than the old.
+    let (mode, loses) = match before {
+        Before::Absent => (0o666, None),
+        Before::Content(old, _) => (0o600, Some(Digest::of(old))),
     };
-    let unfinished = Unfinished::create(directory, mode)?;
+    let unfinished = Unfinished::create(directory, mode, loses)?;
     let mut file = &unfinished.file;
     file.write_all(content)?;
-    if let Before::Content(_, stat) = before {
-        kernel::set_mode(file, stat.st_mode)?;
+    if let Before::Content(_, rights) = before {
+        rights.give(file)?;
     }
     file.sync_all()?;
     match before {
@@ -107,7 +155,8 @@ pub(super) fn put(folder: &Folder, path: &RelPath, before: &Before, content: &[u
 pub(super) fn remove(folder: &Folder, path: &RelPath, expected: &[u8]) -> Result<(), Refusal> {
     let (directory, name) = place(folder, path)?;
     let directory = directory.as_fd();
-    let aside = unfinished_name();
+    sweep_here(folder, directory);
+    let aside = aside(Digest::of(expected));
     kernel::rename_new((directory, name), (directory, &aside)).map_err(exchange_refused)?;
     // MUTATE(C3-assert-delete): a deletion removes whatever is there by now
     if !holds(folder, directory, &aside, expected) {
@@ -188,43 +237,6 @@ fn whole(file: File, stat: &Stat, limit: u64) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::TooLarge { limit });
     }
     Ok(content)
-}
-
-/// A file that is being written; its name goes with this value.
-struct Unfinished<'d> {
-    directory: BorrowedFd<'d>,
-    name: String,
-    file: File,
-    kept: bool,
-}
-
-impl<'d> Unfinished<'d> {
-    fn create(directory: BorrowedFd<'d>, mode: u32) -> Result<Unfinished<'d>, Refusal> {
-        let name = unfinished_name();
-        let file = File::from(kernel::open(directory, &name, Open::Create { mode })?);
-        Ok(Unfinished { directory, name, file, kept: false })
-    }
-
-    /// The file has its own name by now.
-    fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.kept {
-            // Nobody can be told; what stays behind is invisible to callers.
-            let _ = kernel::remove(self.directory, &self.name);
-        }
-    }
-}
-
-/// A name that nothing has: its file is made exclusively, so that one which exists is never opened.
-fn unfinished_name() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{UNFINISHED}{}-{}-{}", process::id(), now.as_nanos(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn sync(directory: BorrowedFd<'_>) -> Result<(), Refusal> {

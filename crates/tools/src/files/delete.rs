@@ -1,20 +1,21 @@
 //! `delete_file {root?, path, if_match?}`: removes one file.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Action, Arguments, CallIo, Digest, Effect, Output, Part, Permission, Permit, Plan, Planned, PowerClass,
-    Preview, PreviewPermit, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Effect, Output, Part, Permit, Plan, Planned, PowerClass, Preview, PreviewPermit,
+    Principal, Tool, ToolError, ToolSpec,
 };
 use serde_json::json;
 
 use super::{
     change::{self, Before},
     diff::unified,
-    edit::{Expected, changed, if_match_schema, writable},
+    edit::{Expected, changed, changes, if_match_schema, writable},
     folder::{Folders, Target, blocking, path_schema, root_schema},
     refusal::Refusal,
+    spec::changing,
 };
 use crate::write::COUNTED;
 
@@ -34,7 +35,6 @@ impl DeleteFile {
     pub(super) fn new(folders: Folders, power: PowerClass) -> DeleteFile {
         let spec = ToolSpec {
             name: "delete_file".into(),
-            server: "countersign".into(),
             title: "Delete a file".into(),
             description: "Removes one file; directories stay. A person is shown what goes and approves it first: the first call is answered \
                           with the id of a request; once it is approved, repeat exactly the same call. It removes the file only if that \
@@ -52,11 +52,7 @@ impl DeleteFile {
                 "properties": {"root": {"type": "string"}, "path": {"type": "string"}, "deleted": {"const": true}},
                 "required": ["root", "path", "deleted"]
             })),
-            power,
-            permissions: vec![Permission::WriteFiles],
-            sensitivity: Sensitivity::Private,
-            deadline: Duration::from_secs(10),
-            digest: Digest([0; 32]),
+            ..changing(power)
         };
         DeleteFile { spec: Arc::new(spec.pinned()), folders }
     }
@@ -71,7 +67,7 @@ impl Tool for DeleteFile {
     async fn plan(&self, principal: &Principal, arguments: &Arguments) -> Result<Planned, ToolError> {
         let target = Target::of(&self.folders, principal, arguments, "/path").await?;
         Ok(Planned {
-            accesses: vec![target.access(Action::Write)],
+            accesses: changes(&target, arguments.str("if_match")),
             effect: Effect::Write,
             destinations: Vec::new(),
             facts: BTreeMap::from([("operation", "delete".to_owned())]),

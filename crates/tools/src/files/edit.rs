@@ -1,12 +1,15 @@
-//! `edit_file {root?, path, edits, if_match?}`: exact replacements in one file; and what all tools that change files share.
+//! `edit_file {root?, path, old, new, all?, if_match?}`: an exact replacement in one file, or several (`edits`); and what all tools that change
+//! files share.
+//!
+//! Policy reads `old`, `new` and `all` like all plain arguments. It does not read a list of edits, so that one takes the approval of two
+//! people where one replacement takes that of one.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Plan, Planned,
-    PowerClass, Preview, PreviewPermit, Principal, Sensitivity, Tool, ToolError, ToolSpec,
-    approval::Approved,
+    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Plan,
+    Planned, PowerClass, Preview, PreviewPermit, Principal, Tool, ToolError, ToolSpec, approval::Approved,
 };
 use serde_json::{Value, json};
 
@@ -15,6 +18,7 @@ use super::{
     diff::unified,
     folder::{Folders, Target, blocking, path_schema, root_schema},
     refusal::Refusal,
+    spec::changing,
 };
 
 pub(super) struct EditFile {
@@ -26,8 +30,16 @@ pub(super) struct EditFile {
 #[derive(Clone)]
 struct Wanted {
     target: Target,
-    edits: Arc<[Edit]>,
+    edits: Edits,
     if_match: Option<String>,
+}
+
+/// The replacements of a call, in order.
+#[derive(Clone)]
+struct Edits {
+    all: Arc<[Edit]>,
+    /// Whether they came as a list, by which errors name them.
+    listed: bool,
 }
 
 /// One replacement.
@@ -39,15 +51,17 @@ struct Edit {
 
 impl EditFile {
     pub(super) fn new(folders: Folders, power: PowerClass) -> EditFile {
-        let text = json!({"type": "string", "maxLength": 1_000_000});
+        let old = json!({"type": "string", "minLength": 1, "maxLength": 1_000_000, "description": "what stands there now"});
+        let new = json!({"type": "string", "maxLength": 1_000_000, "description": "what is to stand there"});
+        let all = json!({"type": "boolean", "default": false, "description": "replaces every occurrence"});
         let spec = ToolSpec {
             name: "edit_file".into(),
-            server: "countersign".into(),
             title: "Edit a file".into(),
-            description: "Replaces exact pieces of text in a UTF-8 file, one after the other. Each `old` must occur exactly once, unless `all` \
-                          is set; give enough of its surroundings. A person is shown the change as a diff and approves it first: the first \
-                          call is answered with the id of a request; once it is approved, repeat exactly the same call. It changes the file \
-                          only if that still holds what was shown then."
+            description: "Replaces an exact piece of text in a UTF-8 file: `old` by `new`. `old` must occur exactly once, unless `all` is set; give \
+                          enough of its surroundings. Several replacements at once go into `edits` instead, one after the other, and take the \
+                          approval of two people. A person is shown the change as a diff and approves it first: the first call is answered \
+                          with the id of a request; once it is approved, repeat exactly the same call. It changes the file only if that still \
+                          holds what was shown then."
                 .into(),
             purpose: "changes parts of files of a folder, each change seen and approved by a person",
             input_schema: json!({
@@ -55,22 +69,20 @@ impl EditFile {
                 "properties": {
                     "root": root_schema(),
                     "path": path_schema("the file"),
+                    "old": old, "new": new, "all": all,
                     "edits": {
                         "type": "array", "minItems": 1, "maxItems": 100,
+                        "description": "several replacements at once, in place of `old` and `new`",
                         "items": {
                             "type": "object",
-                            "properties": {
-                                "old": {"type": "string", "minLength": 1, "maxLength": 1_000_000},
-                                "new": text,
-                                "all": {"type": "boolean", "default": false, "description": "replaces every occurrence"}
-                            },
+                            "properties": {"old": old, "new": new, "all": all},
                             "required": ["old", "new"],
                             "additionalProperties": false
                         }
                     },
                     "if_match": if_match_schema()
                 },
-                "required": ["path", "edits"],
+                "required": ["path"],
                 "additionalProperties": false
             }),
             output_schema: Some(json!({
@@ -81,11 +93,8 @@ impl EditFile {
                 },
                 "required": ["root", "path", "size", "sha256"]
             })),
-            power,
             permissions: vec![Permission::ReadFiles, Permission::WriteFiles],
-            sensitivity: Sensitivity::Private,
-            deadline: Duration::from_secs(10),
-            digest: Digest([0; 32]),
+            ..changing(power)
         };
         EditFile { spec: Arc::new(spec.pinned()), folders }
     }
@@ -157,18 +166,29 @@ fn wanted(plan: &Plan) -> Result<Wanted, ToolError> {
     plan.detail::<Wanted>().cloned().ok_or_else(|| ToolError::internal("the plan is not of this tool"))
 }
 
-fn edits(arguments: &Arguments) -> Result<Arc<[Edit]>, ToolError> {
-    let list = arguments.value().get("edits").and_then(Value::as_array);
-    let list = list.ok_or_else(|| ToolError::invalid("/edits", "is required"))?;
+/// The replacements: the one that the arguments are themselves, or those of a list.
+fn edits(arguments: &Arguments) -> Result<Edits, ToolError> {
     let one = |edit: &Value| {
         let text = |name: &str| edit.get(name).and_then(Value::as_str).map(str::to_owned);
         let all = edit.get("all").and_then(Value::as_bool).unwrap_or(false);
         Some(Edit { old: text("old").filter(|old| !old.is_empty())?, new: text("new")?, all })
     };
-    let edits: Option<Vec<Edit>> = list.iter().map(one).collect();
-    edits
-        .map(Into::into)
-        .ok_or_else(|| ToolError::invalid("/edits", "each must have `old`, not empty, and `new`"))
+    let value = arguments.value();
+    let plain = ["old", "new", "all"].into_iter().find(|name| value.get(name).is_some());
+    match (plain, value.get("edits").and_then(Value::as_array)) {
+        (Some(name), Some(_)) => {
+            Err(ToolError::invalid(format!("/{name}"), "must not stand beside `edits`: give one of the two"))
+        }
+        (_, None) => {
+            let edit = one(value).ok_or_else(|| ToolError::invalid("/old", "is required, with `new`"))?;
+            Ok(Edits { all: [edit].into(), listed: false })
+        }
+        (None, Some(list)) => {
+            let edits: Option<Vec<Edit>> = list.iter().map(one).collect();
+            let rule = || ToolError::invalid("/edits", "each must have `old`, not empty, and `new`");
+            Ok(Edits { all: edits.ok_or_else(rule)?.into(), listed: true })
+        }
+    }
 }
 
 /// The file as it is, and as it would be.
@@ -187,9 +207,10 @@ fn edited(wanted: &Wanted) -> Result<(Before, String), ToolError> {
         std::str::from_utf8(content).map_err(|_| target.refuse(Refusal::Encoding("is not UTF-8 text")))?;
     let limit = target.folder.settings().max_file;
     let mut after = text.to_owned();
-    for (position, edit) in edits.iter().enumerate() {
+    for (position, edit) in edits.all.iter().enumerate() {
         let occurs = after.matches(&edit.old).count();
-        let refuse = |rule: String| Err(ToolError::invalid(format!("/edits/{position}/old"), rule));
+        let field = if edits.listed { format!("/edits/{position}/old") } else { "/old".to_owned() };
+        let refuse = |rule: String| Err(ToolError::invalid(field, rule));
         match occurs {
             0 => return refuse("does not occur in the file at this point".into()),
             2.. if !edit.all => {
@@ -205,6 +226,15 @@ fn edited(wanted: &Wanted) -> Result<(Before, String), ToolError> {
         after = after.replace(&edit.old, &edit.new);
     }
     Ok((before, after))
+}
+
+/// What a change of a whole file takes: the right to write it and, where the caller says what it must hold, to read it. Whether a guess is
+/// right is an answer about the content.
+pub(super) fn changes(target: &Target, if_match: Option<&str>) -> Vec<Access> {
+    // MUTATE(C1-if-match-read): who may not read a file finds out what it holds, guess by guess
+    let guessed = if_match.is_some_and(|digest| digest != ABSENT);
+    let read = guessed.then(|| target.access(Action::Read));
+    read.into_iter().chain([target.access(Action::Write)]).collect()
 }
 
 /// Whether a target may be changed at all.
@@ -241,10 +271,13 @@ impl Expected {
     }
 }
 
+/// What `if_match` says where there must be no file.
+pub(super) const ABSENT: &str = "absent";
+
 /// The JSON Schema of `if_match`.
 pub(super) fn if_match_schema() -> Value {
     json!({
-        "type": "string", "pattern": "^([0-9a-f]{64}|absent)$",
+        "type": "string", "pattern": format!("^([0-9a-f]{{64}}|{ABSENT})$"),
         "description": "the `sha256` that the file must have, or `absent` if there must be none"
     })
 }

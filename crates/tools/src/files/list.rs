@@ -1,11 +1,11 @@
 //! `list_directory {root?, path?, skip?}`: what is in a directory, or which roots there are.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Planned,
-    PowerClass, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Action, Arguments, CallIo, Effect, Label, Output, Part, Permit, Planned, Principal, Tool,
+    ToolError, ToolSpec,
 };
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ use super::{
     path::RelPath,
     refusal::Refusal,
     root::Kind,
+    spec::reading,
 };
 
 pub(super) struct ListDirectory {
@@ -46,7 +47,6 @@ impl ListDirectory {
     pub(super) fn new(folders: Folders) -> ListDirectory {
         let spec = ToolSpec {
             name: "list_directory".into(),
-            server: "countersign".into(),
             title: "List a directory".into(),
             description: "Lists a directory: names, kinds and sizes of what you may read. Without `root` and `path`, and with several roots, it \
                           lists the roots. What does not fit in one answer is left for the next call: give `next` as `skip`."
@@ -92,11 +92,7 @@ impl ListDirectory {
                     "unreadable": {"type": "integer", "description": "entries whose names are no text, or of forms that are not accepted"}
                 }
             })),
-            power: PowerClass::ReadLow,
-            permissions: vec![Permission::ReadFiles],
-            sensitivity: Sensitivity::Private,
-            deadline: Duration::from_secs(10),
-            digest: Digest([0; 32]),
+            ..reading()
         };
         ListDirectory { spec: Arc::new(spec.pinned()), folders }
     }

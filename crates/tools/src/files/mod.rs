@@ -19,7 +19,9 @@ mod refusal;
 mod resources;
 mod root;
 mod search;
+mod spec;
 mod stat;
+mod unfinished;
 mod write;
 
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub use globs::Globs;
 pub use path::{PathRule, RelPath};
 pub use refusal::Refusal;
 pub use root::{Kind, Resolved, Root, RootError};
+pub use unfinished::{Swept, sweep};
 
 use folder::Folders;
 

@@ -1,11 +1,11 @@
 //! `move_file {root?, from, to}`: gives a file another name in the same root.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_core::{
     Action, Arguments, CallIo, Digest, Effect, Output, Part, Permission, Permit, Plan, Planned, PowerClass,
-    Preview, PreviewPermit, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Preview, PreviewPermit, Principal, Tool, ToolError, ToolSpec,
 };
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use super::{
     edit::{Expected, writable},
     folder::{Folders, Target, blocking, path_schema, root_schema},
     root::{Kind, regular},
+    spec::changing,
 };
 use crate::write::COUNTED;
 
@@ -33,7 +34,6 @@ impl MoveFile {
     pub(super) fn new(folders: Folders, power: PowerClass) -> MoveFile {
         let spec = ToolSpec {
             name: "move_file".into(),
-            server: "countersign".into(),
             title: "Move a file".into(),
             description: "Gives one file another name, in the same directory or another of the same root. The new name must be free. A person \
                           approves it first: the first call is answered with the id of a request; once it is approved, repeat exactly the \
@@ -55,11 +55,8 @@ impl MoveFile {
                 "properties": {"root": {"type": "string"}, "from": {"type": "string"}, "to": {"type": "string"}},
                 "required": ["root", "from", "to"]
             })),
-            power,
             permissions: vec![Permission::ReadFiles, Permission::WriteFiles],
-            sensitivity: Sensitivity::Private,
-            deadline: Duration::from_secs(10),
-            digest: Digest([0; 32]),
+            ..changing(power)
         };
         MoveFile { spec: Arc::new(spec.pinned()), folders }
     }

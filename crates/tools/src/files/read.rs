@@ -5,13 +5,12 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use countersign_core::{
-    Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Planned, PowerClass,
-    Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, Principal, Tool,
+    ToolError, ToolSpec,
 };
 use serde_json::{Value, json};
 
@@ -19,6 +18,7 @@ use super::{
     encoding::Encoding,
     folder::{Folders, Stop, Target, blocking, path_schema, root_schema},
     refusal::Refusal,
+    spec::reading,
 };
 
 pub(super) struct ReadFile {
@@ -50,7 +50,6 @@ impl ReadFile {
     pub(super) fn new(folders: Folders) -> ReadFile {
         let spec = ToolSpec {
             name: "read_file".into(),
-            server: "countersign".into(),
             title: "Read a file".into(),
             description: "Returns the content of a file, or the part that `range` names in bytes or lines. What does not fit in one answer is \
                           left for the next call: `next_offset` or `next_line` says where to go on. `sha256` is there when the answer holds \
@@ -94,11 +93,7 @@ impl ReadFile {
                 },
                 "required": ["root", "path", "size", "encoding", "content"]
             })),
-            power: PowerClass::ReadLow,
-            permissions: vec![Permission::ReadFiles],
-            sensitivity: Sensitivity::Private,
-            deadline: Duration::from_secs(10),
-            digest: Digest([0; 32]),
+            ..reading()
         };
         ReadFile { spec: Arc::new(spec.pinned()), folders }
     }
@@ -175,6 +170,10 @@ fn answer(wanted: &Wanted, stop: &Stop) -> Result<Value, Refusal> {
                 say("sha256", Digest::of(&bytes).to_string().into());
             }
             let (text, held) = encoding.decode(bytes, more).map_err(Refusal::Encoding)?;
+            // MUTATE(C3-read-progress): a part that holds no whole character leads to itself for ever
+            if more && held == 0 {
+                return Err(Refusal::Encoding("begins there with a character that is longer than `length`"));
+            }
             say("content", text.into());
             say("offset", offset.into());
             if more {

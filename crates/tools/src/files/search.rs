@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Access, Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Planned,
-    PowerClass, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Access, Action, Arguments, CallIo, Effect, Label, Output, Part, Permit, Planned, Principal, Tool,
+    ToolError, ToolSpec,
 };
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use super::{
     globs::Globs,
     path::RelPath,
     refusal::Refusal,
+    spec::reading,
 };
 use grep::grep;
 use walk::{Candidates, Scope, walk};
@@ -39,13 +40,12 @@ struct Wanted {
 }
 
 /// Bytes of a compiled pattern.
-const PATTERN_SIZE: usize = 1 << 20;
+const PATTERN_SIZE: usize = 512 << 10;
 
 impl SearchFiles {
     pub(super) fn new(folders: Folders) -> SearchFiles {
         let spec = ToolSpec {
             name: "search_files".into(),
-            server: "countersign".into(),
             title: "Search files".into(),
             description: "Searches the files below a directory for lines that match a regular expression (Rust `regex` syntax: no look-around, \
                           no back-references), or, without `pattern`, lists the files whose paths match `glob`. Binary files and files over \
@@ -88,11 +88,8 @@ impl SearchFiles {
                 },
                 "required": ["root", "matches", "files", "skipped", "truncated"]
             })),
-            power: PowerClass::ReadLow,
-            permissions: vec![Permission::ReadFiles],
-            sensitivity: Sensitivity::Private,
             deadline: Duration::from_secs(30),
-            digest: Digest([0; 32]),
+            ..reading()
         };
         SearchFiles { spec: Arc::new(spec.pinned()), folders }
     }

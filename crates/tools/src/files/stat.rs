@@ -1,11 +1,11 @@
 //! `stat_file {root?, path, hash?}`: what a path names, how large it is and when it changed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permission, Permit, Planned, PowerClass,
-    Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Action, Arguments, CallIo, Digest, Effect, Label, Output, Part, Permit, Planned, Principal, Tool,
+    ToolError, ToolSpec,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use super::{
     read::up_to,
     refusal::Refusal,
     root::Kind,
+    spec::reading,
 };
 
 pub(super) struct StatFile {
@@ -32,7 +33,6 @@ impl StatFile {
     pub(super) fn new(folders: Folders) -> StatFile {
         let spec = ToolSpec {
             name: "stat_file".into(),
-            server: "countersign".into(),
             title: "Look at a file".into(),
             description: "Says whether a path names a file or a directory, its size in bytes, and when it changed. With `hash`, the SHA-256 of \
                           the file as well, for `if_match`."
@@ -61,11 +61,7 @@ impl StatFile {
                 },
                 "required": ["root", "path", "kind", "modified", "mode"]
             })),
-            power: PowerClass::ReadLow,
-            permissions: vec![Permission::ReadFiles],
-            sensitivity: Sensitivity::Private,
-            deadline: Duration::from_secs(10),
-            digest: Digest([0; 32]),
+            ..reading()
         };
         StatFile { spec: Arc::new(spec.pinned()), folders }
     }

@@ -1,21 +1,22 @@
 //! `write_file {root?, path, content, encoding?, if_match?, create_directories?}`: a whole file, new or in place of another.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_core::{
-    Action, Arguments, CallIo, Digest, Effect, Output, Part, Permission, Permit, Plan, Planned, PowerClass,
-    Preview, PreviewPermit, Principal, Sensitivity, Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Digest, Effect, Output, Part, Permit, Plan, Planned, PowerClass, Preview,
+    PreviewPermit, Principal, Tool, ToolError, ToolSpec,
 };
 use serde_json::{Value, json};
 
 use super::{
     change::{self, Before},
     diff::unified,
-    edit::{Expected, changed, if_match_schema, writable},
+    edit::{Expected, changed, changes, if_match_schema, writable},
     encoding::Encoding,
     folder::{Folders, Target, blocking, path_schema, root_schema},
     refusal::Refusal,
+    spec::changing,
 };
 use crate::write::COUNTED;
 
@@ -37,7 +38,6 @@ impl WriteFile {
     pub(super) fn new(folders: Folders, power: PowerClass) -> WriteFile {
         let spec = ToolSpec {
             name: "write_file".into(),
-            server: "countersign".into(),
             title: "Write a file".into(),
             description: "Writes a whole file: a new one, or in place of the old in one step. A person is shown the change as a diff and \
                           approves it first: the first call is answered with the id of a request; once it is approved, repeat exactly the \
@@ -67,11 +67,7 @@ impl WriteFile {
                 },
                 "required": ["root", "path", "created", "size", "sha256"]
             })),
-            power,
-            permissions: vec![Permission::WriteFiles],
-            sensitivity: Sensitivity::Private,
-            deadline: Duration::from_secs(10),
-            digest: Digest([0; 32]),
+            ..changing(power)
         };
         WriteFile { spec: Arc::new(spec.pinned()), folders }
     }
@@ -91,7 +87,7 @@ impl Tool for WriteFile {
             arguments.value().get("create_directories").and_then(Value::as_bool).unwrap_or(false);
         let target = Target::of(&self.folders, principal, arguments, "/path").await?;
         Ok(Planned {
-            accesses: vec![target.access(Action::Write)],
+            accesses: changes(&target, arguments.str("if_match")),
             effect: Effect::Write,
             destinations: Vec::new(),
             facts: BTreeMap::from([("operation", "write".to_owned())]),

@@ -9,6 +9,7 @@ use std::{
 use rustix::{
     fs::{FileType, Stat},
     io::Errno,
+    process::{Gid, Uid},
 };
 
 use super::Open;
@@ -64,5 +65,21 @@ pub(in super::super) fn sync(_: Dir<'_>) -> Result<(), Errno> {
 }
 
 pub(in super::super) fn set_mode(_: &File, _: u32) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
+}
+
+pub(in super::super) fn give(_: &File, _: Option<Uid>, _: Gid) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
+}
+
+pub(in super::super) fn access_list(_: &File) -> Result<Option<Vec<u8>>, Errno> {
+    Err(Errno::NOSYS)
+}
+
+pub(in super::super) fn set_access_list(_: &File, _: Option<&[u8]>) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
+}
+
+pub(in super::super) fn lock(_: &File) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }

@@ -7,8 +7,11 @@ use std::{
 };
 
 use rustix::{
-    fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat},
+    fs::{
+        self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, XattrFlags,
+    },
     io::Errno,
+    process::{Gid, Uid},
 };
 
 use super::Open;
@@ -17,8 +20,19 @@ use super::Open;
 const TRIES: usize = 64;
 
 /// File systems that hold no files but the kernel's own state, and names that lead to other processes.
-const KERNEL_FILE_SYSTEMS: [i64; 12] = [
+const KERNEL_FILE_SYSTEMS: [i64; 23] = [
     0x9fa0,      // proc
+    0x4249_4e4d, // binfmt_misc
+    0x6e73_6673, // nsfs
+    0x5049_5045, // pipefs
+    0x534f_434b, // sockfs
+    0x6573_5543, // fusectl
+    0xde5e_81e4, // efivarfs
+    0xf97c_ff8c, // selinuxfs
+    0x4341_5d53, // smackfs
+    0x0765_5821, // resctrl
+    0x6759_6969, // rpc_pipefs
+    0x6e66_7364, // nfsd
     0x6265_6572, // sysfs
     0x0027_e0eb, // cgroup
     0x6367_7270, // cgroup2
@@ -139,4 +153,44 @@ pub(in super::super) fn sync(dir: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Gives a file the permissions of another, and nothing beyond: no set-user-id.
 pub(in super::super) fn set_mode(file: &File, mode: u32) -> Result<(), Errno> {
     fs::fchmod(file, Mode::from_raw_mode(mode & 0o777))
+}
+
+/// Gives a file to a group, and to a user.
+pub(in super::super) fn give(file: &File, owner: Option<Uid>, group: Gid) -> Result<(), Errno> {
+    fs::fchown(file, owner, Some(group))
+}
+
+/// Where the kernel keeps a file's access list.
+const ACCESS_LIST: &str = "system.posix_acl_access";
+/// Bytes of the longest access list that is carried over.
+const MAX_LIST: usize = 64 << 10;
+
+/// The access list of a file (POSIX.1e); none where there is none.
+pub(in super::super) fn access_list(file: &File) -> Result<Option<Vec<u8>>, Errno> {
+    let mut list = vec![0; MAX_LIST];
+    match fs::fgetxattr(file, ACCESS_LIST, list.as_mut_slice()) {
+        Ok(length) => {
+            list.truncate(length);
+            Ok(Some(list))
+        }
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Gives a file an access list, or takes the one away that its directory gave it.
+pub(in super::super) fn set_access_list(file: &File, list: Option<&[u8]>) -> Result<(), Errno> {
+    let set = match list {
+        Some(list) => return fs::fsetxattr(file, ACCESS_LIST, list, XattrFlags::empty()),
+        None => fs::fremovexattr(file, ACCESS_LIST),
+    };
+    match set {
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        done => done,
+    }
+}
+
+/// Locks a file for as long as it is open; an error if somebody else has.
+pub(in super::super) fn lock(file: &File) -> Result<(), Errno> {
+    fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }

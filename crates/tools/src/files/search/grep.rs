@@ -12,6 +12,9 @@ use crate::files::{
 
 /// Bytes of a line that are shown.
 const SHOWN: usize = 400;
+/// Bytes of a line that are searched at once, and how many of them the next piece begins with: so long may a match across the two be.
+const PIECE: usize = 4 << 10;
+const OVERLAP: usize = 512;
 
 pub(super) fn grep(
     folder: &Folder,
@@ -32,11 +35,8 @@ pub(super) fn grep(
         };
         searched += 1;
         for (number, line) in content.split(|byte| *byte == b'\n').enumerate() {
-            if number.is_multiple_of(4096) {
-                stop.check()?;
-            }
-            let Some(found) = pattern.find(line) else { continue };
-            let text = shown(line, found.start());
+            let Some(at) = find(pattern, line, stop)? else { continue };
+            let text = shown(line, at);
             bytes += text.len() + path.as_str().len() + 32;
             if matches.len() == max || bytes as u64 > settings.max_read {
                 truncated = true;
@@ -46,6 +46,22 @@ pub(super) fn grep(
         }
     }
     Ok(json!({"matches": matches, "files": searched, "skipped": skipped, "truncated": truncated}))
+}
+
+/// Where a line matches. A long one is looked at piece by piece: nothing interrupts a pattern within a piece, and a large pattern takes its
+/// time over each byte.
+fn find(pattern: &Regex, line: &[u8], stop: &Stop) -> Result<Option<usize>, Refusal> {
+    let mut start: usize = 0;
+    loop {
+        stop.check()?;
+        // MUTATE(I2-search-piece): a search cannot be stopped before the end of a line
+        let end = line.len().min(start.saturating_add(PIECE));
+        let found = line.get(..end).and_then(|piece| pattern.find_at(piece, start));
+        if found.is_some() || end == line.len() {
+            return Ok(found.map(|found| found.start()));
+        }
+        start = end.saturating_sub(OVERLAP);
+    }
 }
 
 /// The content of a file that is text, and not too large.

@@ -175,6 +175,34 @@ async fn a_search_is_bounded_in_files_matches_and_pattern() {
 }
 
 #[tokio::test]
+async fn a_part_that_holds_no_whole_character_is_refused() {
+    let world = World::new(settings());
+    fs::write(world.data().join("euro"), "€uro").unwrap();
+    let read = |length: u64| json!({"path": "euro", "range": {"offset": 0, "length": length}});
+    let refused = world.refused("read_file", read(2)).await;
+    assert!(refused.contains("longer than `length`"), "{refused}");
+    assert_eq!(world.call("read_file", read(3)).await.unwrap()["next_offset"], 3);
+}
+
+/// A pattern that is large and slow over a line that has no end: the caller goes, and so does the work.
+#[test]
+fn a_search_stops_within_a_line() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = World::new(FolderSettings { max_file: 1 << 20, ..settings() });
+    fs::write(world.data().join("line"), "a".repeat(512 << 10)).unwrap();
+    let slow = json!({"path": "line", "pattern": "(?:[a-z]{1,50}[a-z]{1,50}){1,8}[0-9A-Z]"});
+    let started = std::time::Instant::now();
+    let call = async {
+        tokio::time::timeout(std::time::Duration::from_millis(300), world.call("search_files", slow)).await
+    };
+    let ended = runtime.block_on(call);
+    assert!(ended.is_err(), "the search is not slow: {ended:?}");
+    // Waits for the work.
+    drop(runtime);
+    assert!(started.elapsed().as_secs() < 40, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn looking_at_a_file_tells_kind_size_and_hash() {
     let world = World::new(settings());
     let stat = world.call("stat_file", json!({"path": "report.txt", "hash": true})).await.unwrap();

@@ -82,6 +82,55 @@ async fn edits_are_exact_and_shown() {
 }
 
 #[tokio::test]
+async fn one_edit_needs_no_list() {
+    let world = World::new(settings());
+    fs::write(world.data().join("e.txt"), "a b a\n").unwrap();
+    let one = json!({"path": "e.txt", "old": "b", "new": "c"});
+    assert_eq!(world.call("edit_file", one).await.unwrap()["size"], 6);
+    assert_eq!(fs::read_to_string(world.data().join("e.txt")).unwrap(), "a c a\n");
+    let twice = world.refused("edit_file", json!({"path": "e.txt", "old": "a", "new": ""})).await;
+    assert!(twice.contains("`/old`: occurs 2 times"), "{twice}");
+    let every = json!({"path": "e.txt", "old": "a", "new": "", "all": true});
+    world.call("edit_file", every).await.unwrap();
+    assert_eq!(fs::read_to_string(world.data().join("e.txt")).unwrap(), " c \n");
+    for (arguments, rule) in [
+        (json!({"path": "e.txt"}), "`/old`: is required"),
+        (json!({"path": "e.txt", "old": "c"}), "`/old`: is required, with `new`"),
+        (
+            json!({"path": "e.txt", "old": "c", "edits": [{"old": "c", "new": "d"}]}),
+            "`/old`: must not stand beside",
+        ),
+        (
+            json!({"path": "e.txt", "all": true, "edits": [{"old": "c", "new": "d"}]}),
+            "`/all`: must not stand beside",
+        ),
+    ] {
+        let refused = world.refused("edit_file", arguments).await;
+        assert!(refused.contains(rule), "{refused}");
+    }
+}
+
+/// A guess at the content of a file is a question about it.
+#[tokio::test]
+async fn a_guess_takes_the_right_to_read() {
+    let world = World::new(settings());
+    let hash = world.call("read_file", json!({"path": "report.txt"})).await.unwrap()["sha256"].clone();
+    world.rules.deny.lock().unwrap().push("read file data/report.txt");
+    for (right, digest) in [(true, hash), (false, json!("0".repeat(64)))] {
+        for (tool, mut arguments) in [
+            ("write_file", json!({"path": "report.txt", "content": "mine"})),
+            ("delete_file", json!({"path": "report.txt"})),
+        ] {
+            arguments["if_match"] = digest.clone();
+            let refused = world.refused(tool, arguments).await;
+            assert!(refused.contains("policy refuses file data/report.txt"), "{tool} {right}: {refused}");
+        }
+    }
+    // Who asks nothing needs no right to read.
+    world.call("write_file", json!({"path": "report.txt", "content": "mine"})).await.unwrap();
+}
+
+#[tokio::test]
 async fn files_are_deleted_and_moved_one_by_one() {
     let world = World::new(settings());
     assert!(world.refused("delete_file", json!({"path": "sub"})).await.contains("a directory"));
