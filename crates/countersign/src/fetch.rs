@@ -39,7 +39,12 @@ pub(crate) fn client(fetch: &Fetch) -> anyhow::Result<Client> {
     let roots = fetch.ca.clone().map_or(Roots::System, Roots::File);
     let client = Client::new(&roots).context("`fetch_url` cannot verify servers; see `fetch.ca`")?;
     let proxy = fetch.proxy.as_ref().and_then(|proxy| {
-        Some(Proxy { host: proxy.host().to_owned(), port: proxy.port()?, resolves: fetch.proxy_resolves })
+        Some(Proxy {
+            host: proxy.host().to_owned(),
+            port: proxy.port()?,
+            resolves: fetch.proxy_resolves,
+            login: fetch.proxy_login.clone(),
+        })
     });
     Ok(match proxy {
         Some(proxy) => client.with_proxy(proxy),

@@ -1,13 +1,22 @@
 //! `[fetch]`: the hosts that `fetch_url` may reach, and what of the inside it may reach under `[danger]`.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use countersign_egress::{
     AddressClass, AddressPolicy, Nat64, Network,
-    http::{HostPattern, NameClass},
+    http::{HostPattern, NameClass, ProxyLogin},
 };
 
-use super::{error::Problem, kind::Form};
+use super::{
+    error::Problem,
+    kind::{Form, Value},
+    raw::Raw,
+    secret::{Environment, Vault},
+};
 
 /// `[fetch]`
 #[derive(Clone, Debug)]
@@ -28,6 +37,8 @@ pub(crate) struct Fetch {
     pub(crate) nat64: Vec<Nat64>,
     /// The proxy that requests leave through.
     pub(crate) proxy: Option<HostPattern>,
+    /// Who we are to the proxy.
+    pub(crate) proxy_login: Option<ProxyLogin>,
     /// `danger.fetch_proxy_resolves`
     pub(crate) proxy_resolves: bool,
     /// `danger.fetch_networks`
@@ -65,6 +76,42 @@ pub(super) const PROXY: Form = Form {
     allowed: "a host and a port such as \"proxy.example.com:3128\"",
     admits: |text| text.parse::<HostPattern>().is_ok_and(|host| host.is_exact() && host.port().is_some()),
 };
+
+pub(super) const PROXY_USER: Form = Form {
+    allowed: "a user name of 1 to 255 visible characters without a colon",
+    admits: |text| {
+        (1..=255).contains(&text.len())
+            && !text.chars().any(|c| c == ':' || c.is_control() || c.is_whitespace())
+    },
+};
+
+/// Who we are to the proxy, from two settings that take each other.
+pub(super) fn proxy_login(
+    raw: &mut Raw,
+    vault: &mut Vault,
+    dir: &Path,
+    environment: Environment<'_>,
+) -> Option<ProxyLogin> {
+    const KEYS: [&str; 3] = ["fetch.proxy", "fetch.proxy_user", "fetch.proxy_password"];
+    let given = KEYS.map(|key| raw.values.contains_key(key));
+    if let [_, true, false] | [_, false, true] | [false, true, true] = given {
+        let message =
+            "`fetch.proxy`, `fetch.proxy_user` and `fetch.proxy_password` take each other".to_owned();
+        let help = "leave user and password away for a proxy that does not ask who we are".to_owned();
+        raw.problems.push(Problem { place: None, message, help: Some(help) });
+    }
+    let password = vault.fetch(raw, "fetch.proxy_password", "fetch.proxy_password", dir, environment)?;
+    let Some(Value::Text(user)) = raw.values.get("fetch.proxy_user").map(|read| &read.value) else {
+        return None;
+    };
+    let login = ProxyLogin::new(user, password.reveal());
+    if login.is_none() {
+        let message =
+            "`fetch.proxy_password` holds a control character, which no header can carry".to_owned();
+        raw.problems.push(Problem { place: None, message, help: None });
+    }
+    login
+}
 
 impl Fetch {
     /// Which addresses may be reached.

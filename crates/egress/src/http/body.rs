@@ -1,6 +1,6 @@
 //! A body, piece by piece, under limits of time, rate and size.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::{
@@ -26,8 +26,9 @@ pub struct Streaming {
     pub headers: HeaderMap,
     /// The URL that answered, after redirects.
     pub url: String,
-    /// The address that answered; none if a proxy resolved the name.
-    pub peer: Option<SocketAddr>,
+    /// Whether it comes from outside: from a public address that is not this machine's own or, where a proxy resolved the name, from a
+    /// name that is none of the inside.
+    pub outside: bool,
     body: Incoming,
     wire: Wire,
     limits: Limits,
@@ -40,18 +41,12 @@ pub struct Streaming {
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Streaming {
-    pub(super) fn new(
-        head: Parts,
-        target: &Target,
-        peer: Option<SocketAddr>,
-        body: Incoming,
-        wire: Wire,
-    ) -> Streaming {
+    pub(super) fn new(head: Parts, target: &Target, outside: bool, body: Incoming, wire: Wire) -> Streaming {
         Streaming {
             status: head.status,
             headers: head.headers,
             url: target.as_str().to_owned(),
-            peer,
+            outside,
             body,
             wire,
             limits: Limits::default(),

@@ -23,11 +23,13 @@ use super::{
     connect::{Dialling, Duplex, connect},
     error::FetchError,
     limits::Clock,
+    names::NameClass,
     policy::{Policy, Proxy},
     request::{Request, Response, content_type},
     target::Target,
 };
 use crate::{
+    address::AddressClass,
     resolve::{Resolver, SystemResolver},
     tls::{Roots, Tls, TlsError},
 };
@@ -95,7 +97,8 @@ impl Client {
             policy.judge(&target)?;
             let hop =
                 Hop { target: &target, method: &request.method, headers: &headers, body: &request.body };
-            let answer = self.exchange(hop, policy, clock).await?;
+            let hop = hop.request()?;
+            let answer = self.exchange(&target, hop, policy, clock).await?;
             let Some(location) = location(&answer.head) else {
                 return finish(answer, &target, policy, clock);
             };
@@ -117,11 +120,17 @@ impl Client {
     }
 
     /// One request on one connection, up to the end of the answer's head.
-    async fn exchange(&self, hop: Hop<'_>, policy: &Policy, clock: Clock) -> Result<Answer, FetchError> {
+    async fn exchange(
+        &self,
+        target: &Target,
+        request: hyper::Request<Full<Bytes>>,
+        policy: &Policy,
+        clock: Clock,
+    ) -> Result<Answer, FetchError> {
         let limits = policy.limits();
         let with =
             Dialling { resolver: self.resolver.as_ref(), tls: &self.tls, proxy: self.proxy.as_deref() };
-        let reached = connect(hop.target, policy, with, clock).await?;
+        let reached = connect(target, policy, with, clock).await?;
         let deadline = clock.limit("the head of the answer", limits.head);
         let exchanging = async {
             let (mut sender, connection) = http1::Builder::new()
@@ -131,7 +140,7 @@ impl Client {
                 .handshake(TokioIo::new(reached.stream))
                 .await?;
             let mut wire = Wire(Some(Box::pin(connection)));
-            let head = wire.drive(sender.send_request(hop.request())).await?;
+            let head = wire.drive(sender.send_request(request)).await?;
             Ok(Answer { head, wire, peer: reached.peer })
         };
         match timeout_at(deadline.at, exchanging).await {
@@ -150,14 +159,15 @@ struct Hop<'r> {
 }
 
 impl Hop<'_> {
-    fn request(&self) -> hyper::Request<Full<Bytes>> {
+    /// The request as it is sent. INVARIANT: it asks for what was judged; a URL that cannot be sent as it is, is not sent otherwise.
+    fn request(&self) -> Result<hyper::Request<Full<Bytes>>, FetchError> {
         let mut request = hyper::Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.version_mut() = Version::HTTP_11;
-        // A judged URL's path and authority are valid; were they not, the request would ask for `/` of nobody.
-        *request.uri_mut() = self.target.path().parse().unwrap_or_default();
-        let host = HeaderValue::from_str(&self.target.authority());
-        request.headers_mut().extend(host.map(|host| (header::HOST, host)));
+        let unsendable = || FetchError::Url(super::UrlRule::Syntax);
+        *request.uri_mut() = self.target.path().parse().map_err(|_| unsendable())?;
+        let host = HeaderValue::from_str(&self.target.authority()).map_err(|_| unsendable())?;
+        request.headers_mut().insert(header::HOST, host);
         request.headers_mut().extend(self.headers.clone());
         let own = request.headers_mut();
         // INVARIANT: a body's size is what comes over the wire; an answer that is encoded all the same is refused.
@@ -165,7 +175,7 @@ impl Hop<'_> {
         own.insert(header::CONNECTION, HeaderValue::from_static("close"));
         own.entry(header::USER_AGENT).or_insert(HeaderValue::from_static("countersign"));
         own.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        request
+        Ok(request)
     }
 }
 
@@ -253,5 +263,10 @@ fn finish(answer: Answer, target: &Target, policy: &Policy, clock: Clock) -> Res
     if length != Some(0) && !policy.takes(&kind) {
         return Err(FetchError::Type(kind));
     }
-    Ok(Streaming::new(head, target, answer.peer, body, answer.wire).under(limits.clone(), clock))
+    let outside = match answer.peer {
+        // MUTATE(M3-outside): a page of this machine or of the inside passes for one of the world
+        Some(peer) => policy.addresses().judge(peer.ip()) == Ok(AddressClass::Public),
+        None => NameClass::of(target.host()) == NameClass::Public,
+    };
+    Ok(Streaming::new(head, target, outside, body, answer.wire).under(limits.clone(), clock))
 }

@@ -7,12 +7,13 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::{Instant, timeout_at},
 };
+use zeroize::Zeroizing;
 
 use super::{
     error::FetchError,
     limits::Clock,
     names::is_platform_port,
-    policy::{Cleartext, Policy, Proxy},
+    policy::{Cleartext, Policy, Proxy, ProxyLogin},
     target::{Target, authority},
 };
 use crate::{
@@ -110,12 +111,20 @@ async fn tunnel(
     let endpoint = Endpoint::Tcp { host: proxy.host.clone(), port: proxy.port };
     let dialed = dial_resolved(resolver, &endpoint, &AddressPolicy::operator_named(), deadline).await?;
     let mut stream = dialed.stream;
-    let ask = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n");
-    stream.write_all(ask.as_bytes()).await.map_err(|_| FetchError::Proxy)?;
+    stream.write_all(ask(&to, proxy.login.as_ref()).as_bytes()).await.map_err(|_| FetchError::Proxy)?;
     match answer(&mut stream).await {
         Some(200..=299) => Ok((stream, peer)),
+        Some(407) => Err(FetchError::ProxyLogin),
         _ => Err(FetchError::Proxy),
     }
+}
+
+/// What the proxy is asked. INVARIANT: the login is in this request alone, which ends at the proxy.
+fn ask(to: &str, login: Option<&ProxyLogin>) -> Zeroizing<String> {
+    let login = login.map_or("", ProxyLogin::header);
+    let name = if login.is_empty() { "" } else { "Proxy-Authorization: " };
+    let end = if login.is_empty() { "" } else { "\r\n" };
+    Zeroizing::new(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{name}{login}{end}\r\n"))
 }
 
 /// The status of the proxy's answer, read to the end of its head and no byte further: what follows is the server's.

@@ -69,6 +69,9 @@ pub enum FetchError {
     /// The proxy refuses or does not answer.
     #[error("the egress proxy refuses the connection")]
     Proxy,
+    /// The proxy wants to know who we are, and was not told, or not by the right name and password.
+    #[error("the egress proxy refuses this server's name and password")]
+    ProxyLogin,
     /// The server did not prove its name.
     #[error("the server does not prove its name by TLS")]
     Tls(#[source] TlsError),
@@ -110,7 +113,7 @@ impl FetchError {
             FetchError::Header(_) => "header",
             FetchError::Resolve(_) => "resolve",
             FetchError::Connect(_) => "connect",
-            FetchError::Proxy => "proxy",
+            FetchError::Proxy | FetchError::ProxyLogin => "proxy",
             FetchError::Tls(_) => "tls",
             FetchError::Time { .. } | FetchError::Slow(_) => "time",
             FetchError::Large(_) => "size",

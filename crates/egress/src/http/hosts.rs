@@ -108,6 +108,10 @@ impl FromStr for HostPattern {
             }
             _ => (rest, None),
         };
+        // Of `host:80:81`, the parser would drop one port unseen.
+        if !is_bare_v6 && host.rsplit_once(']').map_or(host, |(_, after)| after).contains(':') {
+            return Err(refused());
+        }
         let host = if is_bare_v6 { format!("[{host}]") } else { host.to_owned() };
         // What stands in a list is read as what stands in a URL.
         let target = Target::parse(&format!("https://{host}/")).map_err(|_| refused())?;

@@ -26,6 +26,6 @@ pub use hyper::{
 };
 pub use limits::Limits;
 pub use names::NameClass;
-pub use policy::{Cleartext, Policy, Proxy};
+pub use policy::{Cleartext, Policy, Proxy, ProxyLogin};
 pub use request::{Request, Response};
 pub use target::{MAX_CHARS, Target, UrlRule};

@@ -1,6 +1,9 @@
 //! What a request may reach and cost. Every request is made under a policy; there is none that permits everything.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
 
 use super::{
     error::FetchError,
@@ -31,6 +34,32 @@ pub struct Proxy {
     pub port: u16,
     /// Whether the proxy resolves names, instead of being told the address that we judged. Then the proxy alone decides what a name leads to.
     pub resolves: bool,
+    /// Who we are to the proxy, if it asks; no server behind it is told.
+    pub login: Option<ProxyLogin>,
+}
+
+/// A user name and password for a proxy (RFC 7617). Wiped when it is dropped; `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyLogin(Zeroizing<String>);
+
+impl ProxyLogin {
+    /// None if the name holds a colon, or either of the two a control character: no header can carry them.
+    pub fn new(user: &str, password: &str) -> Option<ProxyLogin> {
+        let plain = !user.contains(':') && !user.chars().chain(password.chars()).any(char::is_control);
+        let both = Zeroizing::new(format!("{user}:{password}"));
+        plain.then(|| ProxyLogin(Zeroizing::new(format!("Basic {}", STANDARD.encode(both.as_bytes())))))
+    }
+
+    /// The value of `Proxy-Authorization`.
+    pub(super) fn header(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ProxyLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyLogin(..)")
+    }
 }
 
 /// What a request may reach and cost. Cheap to clone.

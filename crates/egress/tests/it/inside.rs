@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_egress::{
     AddressClass, AddressPolicy, Roots,
-    http::{Client, FetchError, HostPattern, Policy},
+    http::{Client, FetchError, HostPattern, Policy, Request},
 };
 use countersign_testbed::internet::{Names, OWN_ADDRESS, inside};
 
@@ -118,7 +118,11 @@ async fn the_machines_own_addresses_are_not_public() {
     }
     assert!(site.seen().is_empty());
     let listed = Policy::any_public().with_addresses(networks(&[OWN_ADDRESS]));
-    assert_eq!(client.get("http://example.com/", &listed).await.unwrap().status, 200);
+    // A page of this machine is none of the world's, at whatever address.
+    for (url, outside) in [("http://example.com/", false), ("http://93.184.215.14/", true)] {
+        let answer = client.open(Request::get(url), &listed).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.outside), (200, outside), "{url}");
+    }
 }
 
 /// Translated addresses are judged as what they stand for, where the operator lists the prefix.
@@ -131,7 +135,9 @@ async fn nat64_is_judged_by_the_address_inside() {
     let client = client();
     let addresses = AddressPolicy::public_only().with_nat64(["64:ff9b::/96".parse().unwrap()]);
     let policy = Policy::any_public().with_addresses(addresses);
-    assert_eq!(client.get("http://[64:ff9b::101:101]/", &policy).await.unwrap().status, 200);
+    let answer = client.open(Request::get("http://[64:ff9b::101:101]/"), &policy).await.unwrap();
+    assert!(answer.status == 200 && answer.outside, "{}", answer.outside);
+    drop(answer);
     assert_eq!(site.seen()[0].to.ip(), "64:ff9b::101:101".parse::<std::net::IpAddr>().unwrap());
     for url in ["http://[64:ff9b::7f00:1]/", "http://[64:ff9b::a9fe:a9fe]/", "http://[64:ff9b::a00:1]/"] {
         assert!(matches!(client.get(url, &policy).await, Err(FetchError::Address { .. })), "{url}");

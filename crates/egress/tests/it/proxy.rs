@@ -7,7 +7,7 @@ use std::{
 
 use countersign_egress::{
     AddressPolicy, Resolver, Resolving, Roots,
-    http::{Client, FetchError, HostPattern, Policy, Proxy},
+    http::{Client, FetchError, HostPattern, Policy, Proxy, ProxyLogin, Request},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -30,6 +30,8 @@ async fn proxy(to: u16, status: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) 
             }
             let head = String::from_utf8(head).unwrap();
             log.lock().unwrap().push(head.lines().next().unwrap().to_owned());
+            let known = head.contains("\r\nProxy-Authorization: Basic c3ZjOnNlc2FtZQ==\r\n");
+            let status = if status.starts_with("407") && known { "200 OK" } else { status };
             stream.write_all(format!("HTTP/1.1 {status}\r\nvia: x\r\n\r\n").as_bytes()).await.unwrap();
             if !status.starts_with("200") {
                 continue;
@@ -56,6 +58,7 @@ fn client(dir: &std::path::Path, port: u16, resolves: bool, to: &'static str) ->
         host: "127.0.0.1".into(),
         port,
         resolves,
+        login: None,
     })
 }
 
@@ -105,4 +108,46 @@ async fn a_proxy_that_refuses_is_the_end() {
     let refused = closed.get(&format!("https://example.com:{}/", site.port), &local).await;
     assert!(matches!(refused, Err(FetchError::Connect(_))), "{refused:?}");
     assert!(site.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_who_we_are_and_nobody_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    countersign_testbed::certificate(dir.path(), &["DNS:example.com"]);
+    let site = Site::start_tls(dir.path(), |_| ok("reached"));
+    let (port, asked) = proxy(site.port, "407 Proxy Authentication Required").await;
+    let policy = Policy::any_public();
+    let client = |login| {
+        let roots = Roots::File(dir.path().join("ca.pem"));
+        let proxy = Proxy { host: "127.0.0.1".into(), port, resolves: true, login };
+        Client::new(&roots).unwrap().with_proxy(proxy)
+    };
+    for login in [None, ProxyLogin::new("svc", "wrong")] {
+        let refused = client(login).get("https://example.com/", &policy).await;
+        assert!(matches!(refused, Err(FetchError::ProxyLogin)), "{refused:?}");
+    }
+    assert!(site.seen().is_empty());
+    let login = ProxyLogin::new("svc", "sesame").unwrap();
+    assert_eq!(format!("{login:?}"), "ProxyLogin(..)");
+    let answer = client(Some(login)).get("https://example.com/", &policy).await.unwrap();
+    assert_eq!((&answer.body[..], asked.lock().unwrap().len()), (&b"reached"[..], 3));
+    assert!(!site.seen()[0].head.to_ascii_lowercase().contains("proxy-authorization"));
+    for (user, password) in [("a:b", "x"), ("a\r\nX: y", "x"), ("a", "x\n")] {
+        assert_eq!(ProxyLogin::new(user, password), None);
+    }
+}
+
+/// Where the proxy resolves, nobody here sees an address: a name of the inside is what says that its pages are not the world's.
+#[tokio::test]
+async fn pages_of_the_inside_are_inside_behind_a_proxy_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    countersign_testbed::certificate(dir.path(), &["DNS:example.com", "DNS:wiki.corp"]);
+    let site = Site::start_tls(dir.path(), |_| ok("reached"));
+    let (port, _) = proxy(site.port, "200 OK").await;
+    let policy = Policy::any_public().with_inside(["wiki.corp".parse().unwrap()]);
+    for (url, outside) in [("https://example.com/", true), ("https://wiki.corp/", false)] {
+        let answer =
+            client(dir.path(), port, true, "10.0.0.1").open(Request::get(url), &policy).await.unwrap();
+        assert_eq!(answer.outside, outside, "{url}");
+    }
 }

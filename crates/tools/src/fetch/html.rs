@@ -78,8 +78,11 @@ async fn exchange(mut stream: UnixStream, html: &str) -> io::Result<Option<Strin
     stream.write_all(html.as_bytes()).await?;
     stream.shutdown().await?;
     let mut answer = Vec::new();
-    stream.take(MAX_TEXT).read_to_end(&mut answer).await?;
+    stream.take(MAX_TEXT + 1).read_to_end(&mut answer).await?;
     match answer.split_first() {
+        // INVARIANT: a text is whole, or there is none.
+        // MUTATE(F2-html-cut): a text that is too long is cut, and nobody is told
+        _ if answer.len() as u64 > MAX_TEXT => Ok(None),
         Some((&CONVERTED, text)) => Ok(String::from_utf8(text.to_vec()).ok()),
         _ => Ok(None),
     }
@@ -107,3 +110,6 @@ pub fn serve(mut stream: StdStream) -> io::Result<()> {
     }
     stream.shutdown(Shutdown::Both)
 }
+
+#[cfg(test)]
+mod tests;

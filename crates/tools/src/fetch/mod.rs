@@ -15,10 +15,7 @@ use countersign_core::{
     denied::Failure,
     label::{Confidentiality, Integrity},
 };
-use countersign_egress::{
-    AddressClass,
-    http::{Client, FetchError, Policy, Request, Streaming, Target},
-};
+use countersign_egress::http::{Client, FetchError, Policy, Request, Streaming, Target};
 use serde_json::{Value, json};
 
 pub use html::{HtmlWorkers, serve as serve_html};
@@ -115,8 +112,8 @@ impl FetchUrl {
         let response = answer.collect().await.map_err(|error| refusal(&error, wanted.target.host()))?;
         let kind = response.content_type().unwrap_or_default();
         let text = match (wanted.format, page::is_html(&kind)) {
-            (Format::Text, true) => self.config.html.text(&page::decode(&response)).await?,
-            _ => page::decode(&response),
+            (Format::Text, true) => self.config.html.text(&page::decode(&response, &kind)).await?,
+            _ => page::decode(&response, &kind),
         };
         let page = Page::cut(&text, wanted.offset, wanted.limit);
         let output = Output::new(label, vec![Part::Json(page.json(&response, &kind))]);
@@ -171,8 +168,7 @@ fn host_object(host: &str, port: u16) -> Object {
 
 /// What anybody wrote; a page of the inside is as private as the inside.
 fn label(answer: &Streaming) -> Label {
-    let public = answer.peer.is_none_or(|peer| AddressClass::of(peer.ip()) == AddressClass::Public);
-    let confidentiality = if public { Confidentiality::Public } else { Confidentiality::Private };
+    let confidentiality = if answer.outside { Confidentiality::Public } else { Confidentiality::Private };
     Label { integrity: Integrity::Untrusted, confidentiality }
 }
 

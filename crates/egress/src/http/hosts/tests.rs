@@ -47,6 +47,8 @@ fn what_means_no_host_is_refused() {
         "example.com:0",
         "example.com:99999",
         "example.com:",
+        "example.com:80:81",
+        "[::1]:80:81",
         "[::1",
         "a..b",
     ] {

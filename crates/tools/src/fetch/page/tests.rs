@@ -4,10 +4,12 @@ use countersign_egress::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::*;
 
-fn response(content_type: &'static str, body: &'static [u8]) -> Response {
+fn decoded(content_type: &'static str, body: &'static [u8]) -> String {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Response { status: StatusCode::OK, headers, body: body.into(), url: "https://example.com/".into() }
+    let url = "https://example.com/".into();
+    let response = Response { status: StatusCode::OK, headers, body: body.into(), url };
+    decode(&response, &response.content_type().unwrap())
 }
 
 #[test]
@@ -40,7 +42,31 @@ fn encodings_are_what_the_server_says() {
         ("text/plain;CHARSET=windows-1252", b"\x93x\x94", "“x”"),
         ("text/plain; charset=utf-8", b"\xf1x", "\u{fffd}x"),
         ("text/plain; charset=unknown", b"x", "x"),
+        ("text/plain; charset=Shift_JIS", b"\x93\xfa\x96\x7b", "日本"),
+        ("text/plain; charset=gbk", b"\xd6\xd0\xce\xc4", "中文"),
+        ("text/plain; charset=koi8-r", b"\xcd\xc9\xd2", "мир"),
+        ("text/plain; charset=utf-16le", b"h\0i\0", "hi"),
+        // A mark outweighs what the server says.
+        ("text/plain; charset=koi8-r", b"\xff\xfeh\0i\0", "hi"),
     ] {
-        assert_eq!(decode(&response(content_type, body)), text, "{content_type}");
+        assert_eq!(decoded(content_type, body), text, "{content_type}");
+    }
+}
+
+#[test]
+fn a_page_can_name_its_encoding() {
+    for (content_type, body, text) in [
+        ("text/html", &b"<meta charset=windows-1251>\xec"[..], "м"),
+        ("text/html", b"<META content='text/html; CharSet = euc-kr ' http-equiv=x>\xc7\xd1", "한"),
+        ("application/xhtml+xml", b"<meta charset=\"koi8-r\"/>\xcd", "м"),
+        // The server's word outweighs the page's, and other types have none.
+        ("text/html; charset=utf-8", b"<meta charset=koi8-r>\xc3\xb1", "ñ"),
+        ("text/plain", b"<meta charset=koi8-r>\xc3\xb1", "ñ"),
+        ("text/html", b"<meta charset=nonsense><meta charset=koi8-r>\xcd", "м"),
+        ("text/html", b"<meta charset=utf-16><p>ascii", "ascii"),
+        ("text/html", b"<p charset=koi8-r>\xc3\xb1", "ñ"),
+    ] {
+        let found = decoded(content_type, body);
+        assert!(found.ends_with(text), "{content_type}: {found}");
     }
 }
