@@ -98,7 +98,7 @@ pub(crate) struct Base {
     tenants: BTreeMap<String, Arc<str>>,
     names: Vec<String>,
     /// The roots of files.
-    folders: Vec<Arc<Folder>>,
+    pub(crate) folders: Vec<Arc<Folder>>,
     /// The directory of the catalog; it need not exist.
     pub(crate) catalog: PathBuf,
     /// What this machine can contain, and what is absent for want of it.
@@ -373,7 +373,8 @@ pub(crate) fn open_log(config: &Config) -> anyhow::Result<Log> {
     })
 }
 
-fn create_private(dir: &Path) -> anyhow::Result<()> {
+/// Makes a directory that nobody else may enter, if there is none.
+pub(crate) fn create_private(dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("cannot make the directory `{}`", dir.display()))

@@ -22,6 +22,7 @@ mod serve;
 mod state;
 mod tokens;
 mod view;
+mod wall;
 mod worker;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use countersign_identity::{ServerTls, process_uid};
 use countersign_mcp::{Change, serve_http, serve_stdio};
 use countersign_policy::Reload;
 use countersign_redact::Redactor;
+use countersign_tools::files;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ use crate::{
     listen::{self, Bound},
     runtime::unix_micros,
     state::doubt,
+    wall,
 };
 
 /// How often counted events are written out.
@@ -33,12 +35,13 @@ pub(crate) fn http(
     ready: impl FnOnce(),
     notice: impl Fn(&str) + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
+    let wall = prepare(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let tls = config.server.tls.clone().map(ServerTls::open).transpose()?.map(Arc::new);
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Http).await?);
         let server = Arc::new(compose::server(config, &composed)?);
-        announce(&composed, config, "start").await?;
+        announce(&composed, config, "start", wall).await?;
         let doubts = doubts(&composed).await?;
         for text in composed.base.contained.absent.iter().chain(&doubts).chain(&composed.waiting) {
             notice(text);
@@ -46,6 +49,10 @@ pub(crate) fn http(
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
         let notice = Arc::new(notice);
+        tokio::spawn(sweep(Arc::clone(&composed), {
+            let notice = Arc::clone(&notice);
+            move |text: &str| notice(text)
+        }));
         tokio::spawn(keep_stops(Arc::clone(&composed), {
             let notice = Arc::clone(&notice);
             move |text: &str| notice(text)
@@ -56,7 +63,7 @@ pub(crate) fn http(
         let listener = listen::listener(bound, tls.as_ref())?;
         ready();
         serve_http(listener, server, shutdown).await?;
-        close(&composed, config).await
+        close(&composed, config, wall).await
     })
 }
 
@@ -68,12 +75,14 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
         .as_ref()
         .context("stdio needs `[identity.local]` in the configuration: it names who the local user is")?;
     let principal = local.authenticate(process_uid())?;
+    let wall = prepare(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let served = runtime.block_on(async {
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Stdio).await?);
         let server = Arc::new(compose::server(config, &composed)?);
-        announce(&composed, config, "start").await?;
+        announce(&composed, config, "start", wall).await?;
         doubts(&composed).await?;
+        tokio::spawn(sweep(Arc::clone(&composed), |_| {}));
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
         tokio::spawn(keep_stops(Arc::clone(&composed), |_| {}));
@@ -83,16 +92,23 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
             served = serve_stdio(tokio::io::stdin(), tokio::io::stdout(), server, principal) => served?,
             () = shutdown.cancelled() => {}
         }
-        close(&composed, config).await
+        close(&composed, config, wall).await
     });
     // A read of standard input cannot be interrupted; do not wait for it.
     runtime.shutdown_background();
     served
 }
 
-async fn announce(composed: &Composed, config: &Config, event: &str) -> anyhow::Result<()> {
+/// What must be there before the wall goes up, and the wall. The process has one thread.
+fn prepare(config: &Config) -> anyhow::Result<&'static str> {
+    compose::create_private(&config.state.dir)?;
+    compose::create_private(&config.audit.dir)?;
+    wall::enter(config)
+}
+
+async fn announce(composed: &Composed, config: &Config, event: &str, wall: &str) -> anyhow::Result<()> {
     let detail = format!(
-        "version {} config {} policy {} danger {:?} sandbox {}",
+        "version {} config {} policy {} danger {:?} sandbox {} wall {wall}",
         env!("CARGO_PKG_VERSION"),
         config.digest,
         countersign_core::decision::PolicySet::digest(composed.policy.policies().as_ref()),
@@ -114,9 +130,9 @@ async fn doubts(composed: &Composed) -> anyhow::Result<Vec<String>> {
     Ok(texts)
 }
 
-async fn close(composed: &Composed, config: &Config) -> anyhow::Result<()> {
+async fn close(composed: &Composed, config: &Config, wall: &str) -> anyhow::Result<()> {
     composed.pipeline.flush_events();
-    announce(composed, config, "stop").await?;
+    announce(composed, config, "stop", wall).await?;
     match &composed.audit {
         Some(log) => Ok(log.close()?),
         None => Ok(()),
@@ -136,6 +152,27 @@ async fn end_on_signal(shutdown: CancellationToken) {
 async fn keep_stops(composed: Arc<Composed>, notice: impl Fn(&str)) {
     let stops = Arc::clone(&composed.stops);
     stops.keep(|error| notice(&format!("calls are refused: the state cannot be read: {error}"))).await;
+}
+
+/// Clears up what a server that was killed in the middle of a change left in the roots, and names what somebody must look at.
+async fn sweep(composed: Arc<Composed>, notice: impl Fn(&str)) {
+    for folder in composed.base.folders.iter().filter(|folder| folder.settings().write) {
+        let (root, folder) = (Arc::clone(folder.root().name()), Arc::clone(folder));
+        let Ok(swept) = tokio::task::spawn_blocking(move || files::sweep(&folder)).await else { continue };
+        let kept = swept.kept.iter().map(|path| {
+            format!("`{path}` in the root `{root}` was left by a change that was cut off, and holds what nobody let go: move it back, or remove it")
+        });
+        let removed = format!(
+            "{} files of changes that were cut off were removed from the root `{root}`",
+            swept.removed
+        );
+        for text in kept.chain((swept.removed > 0).then_some(removed)) {
+            notice(&text);
+            if let Err(e) = composed.pipeline.event("files-swept", None, "", &text).await {
+                notice(&format!("what was swept could not be recorded: {}", e.cause));
+            }
+        }
+    }
 }
 
 /// What SIGHUP has read again.

@@ -2,6 +2,8 @@
 
 use std::{io, os::fd::AsFd as _, os::unix::net::UnixStream};
 
+use countersign_sandbox::Confinement;
+
 use crate::print::Exit;
 
 /// The hidden command that supervises one jail; see `countersign_sandbox::Launcher`.
@@ -16,8 +18,9 @@ pub(crate) fn run() -> Exit {
     }
 }
 
-/// Turns the page that comes on descriptor 0 into text.
+/// Turns the page that comes on descriptor 0 into text. INVARIANT: whatever a page makes of this process, it has no file and no network.
 pub(crate) fn html() -> Exit {
+    let Ok(_walled) = Confinement::default().enter() else { return Exit::Unavailable };
     let Ok(stream) = io::stdin().as_fd().try_clone_to_owned() else { return Exit::Unavailable };
     match countersign_tools::serve_html(UnixStream::from(stream)) {
         Ok(()) => Exit::Ok,

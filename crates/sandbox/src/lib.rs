@@ -24,6 +24,8 @@ mod capture;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
+mod confine;
+#[cfg(target_os = "linux")]
 mod contain;
 #[cfg(all(target_os = "linux", feature = "container"))]
 mod container;
@@ -148,6 +150,41 @@ pub enum SpawnError {
         #[source]
         source: io::Error,
     },
+}
+
+/// What a process needs; by default nothing. Files, or directories with all below them. What does not exist when the wall goes up is not reached.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Confinement {
+    /// What it reads.
+    pub read: Vec<PathBuf>,
+    /// What it reads, writes, makes and removes.
+    pub write: Vec<PathBuf>,
+    /// Whether it listens and dials by TCP; refused otherwise, where the kernel can (Linux 6.7).
+    pub network: bool,
+}
+
+impl Confinement {
+    /// Keeps this thread, and all threads that it starts from now on, to these files, for good. What is open stays open. Programs that are
+    /// started by [`Spawn`] are not kept to them. `false`: this system has no such wall, and nothing has changed.
+    ///
+    /// Call it while the process has one thread: others go on as they were.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn enter(&self) -> Result<bool, SpawnError> {
+        #[cfg(target_os = "linux")]
+        return confine::confine(self);
+        #[cfg(not(target_os = "linux"))]
+        Ok(false)
+    }
+
+    /// Whether this system has such a wall.
+    pub fn is_possible() -> bool {
+        #[cfg(target_os = "linux")]
+        return confine::can_confine();
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
 }
 
 /// The stream a child was given as descriptor 0, taken by the child itself at the start of its `main`.

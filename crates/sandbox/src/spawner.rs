@@ -28,6 +28,11 @@ pub(crate) fn start(spawn: Spawn) -> Answer {
     answered.recv().map_err(|_| gone())?
 }
 
+/// Has the spawner thread started, with the rights that this thread has now.
+pub(crate) fn ready() -> Result<(), SpawnError> {
+    spawner().map(drop)
+}
+
 fn spawner() -> Result<&'static mpsc::Sender<Job>, SpawnError> {
     if let Some(spawner) = SPAWNER.get() {
         return Ok(spawner);

@@ -24,6 +24,7 @@ mod contained;
 mod databases;
 mod fetch;
 mod fleet;
+mod wall;
 
 /// Keys that expire sooner than this are worth a word.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -57,6 +58,7 @@ pub(crate) fn run(file: &Path, printer: Printer) -> Outcome {
     checks.push(listening(&config));
     checks.extend(fleet::checks(&config, &runtime));
     checks.extend(danger(&config));
+    checks.push(wall::check(&config));
     checks.extend(keys(&config));
     checks.extend(policies(&config, &runtime));
     checks.extend(contained::checks(&config, &runtime));

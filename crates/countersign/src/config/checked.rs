@@ -16,11 +16,11 @@ use super::{
     Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Fetch, Limits, Listen, Policy, Server,
     State, databases,
     error::Problem,
-    files, identity,
+    fetch, files, identity,
     kind::Value,
     programs,
     raw::Raw,
-    secret::{Environment, Vault},
+    secret::{Environment, Reference, Vault},
     secret_set, show, state,
 };
 
@@ -39,6 +39,7 @@ pub(super) fn build(
     let databases = databases::databases(raw, &dir, environment, &mut vault);
     let shared = state::shared(raw, &dir, environment, &mut vault);
     let folders = files::folders(raw, &dir);
+    let proxy_login = fetch::proxy_login(raw, &mut vault, &dir, environment);
     if let Err(refused) = secret_set(&vault.secrets) {
         raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
     }
@@ -50,7 +51,8 @@ pub(super) fn build(
     }
     let config = config.map(|config| {
         let state = State { shared, ..config.state };
-        Config { state, python, commands, folders, ..config }
+        let fetch = Fetch { proxy_login, ..config.fetch };
+        Config { state, python, commands, folders, fetch, ..config }
     });
     if config.is_none() && raw.problems.is_empty() {
         let message = "a setting has no entry on the page of settings".to_owned();
@@ -99,6 +101,7 @@ impl Settings<'_> {
             commands: BTreeMap::new(),
             folders: BTreeMap::new(),
             fetch: self.fetch()?,
+            paths: self.paths(),
             danger: self.danger()?,
             warnings: vault.warnings,
             shown: show::settings(self.raw),
@@ -112,6 +115,7 @@ impl Settings<'_> {
             Listen::Tcp(address) => Listen::Tcp(*address),
         };
         Some(Server {
+            confine: self.flag("server.confine")?,
             listen,
             tls: identity::tls(self)?,
             allowed_hosts: self.texts("server.allowed_hosts")?,
@@ -160,6 +164,7 @@ impl Settings<'_> {
             timeout: self.span("fetch.timeout")?,
             ca: self.path("fetch.ca"),
             proxy: self.text("fetch.proxy").and_then(|proxy| proxy.parse().ok()),
+            proxy_login: None,
             nat64: self.parsed("fetch.nat64")?,
             networks: self.parsed("danger.fetch_networks")?,
             names: self.parsed("danger.fetch_names")?,
@@ -194,6 +199,15 @@ impl Settings<'_> {
             Value::Path(path) => Some(self.dir.join(path)),
             _ => None,
         }
+    }
+
+    /// Every path of the file, whatever it is for.
+    fn paths(&self) -> Vec<PathBuf> {
+        let path = |value: &Value| match value {
+            Value::Path(path) | Value::Reference(Reference::File(path)) => Some(self.dir.join(path)),
+            _ => None,
+        };
+        self.raw.values.values().filter_map(|read| path(&read.value)).collect()
     }
 
     pub(super) fn number(&self, key: &str) -> Option<u64> {

@@ -93,6 +93,8 @@ pub(crate) struct Config {
     pub(crate) fetch: Fetch,
     /// `[danger]`
     pub(crate) danger: Danger,
+    /// Every file and directory that the file names, secrets among them.
+    pub(crate) paths: Vec<PathBuf>,
     /// What works, but should not stay so.
     pub(crate) warnings: Vec<String>,
     /// Every setting as it stands, for `config show`.
@@ -102,6 +104,8 @@ pub(crate) struct Config {
 /// `[server]`: the HTTP transport.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
+    /// Whether the process opens only files that the configuration names.
+    pub(crate) confine: bool,
     /// A loopback address, a unix socket, or, with TLS, any address.
     pub(crate) listen: Listen,
     /// `[server.tls]`

@@ -55,6 +55,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("version", Kind::Version, Required, "The version of this file's format."),
 
     setting("server.listen", Kind::Listen, Is(r#""127.0.0.1:8931""#), "Address and port of the HTTP transport, or `unix:PATH`; beyond this machine only with `[server.tls]`."),
+    setting("server.confine", Kind::Flag, Is("true"), "Keeps the server process to the files that this configuration names and those of the system, where the kernel can (Landlock)."),
     setting("server.allowed_hosts", Kind::Hosts, Is("[]"), "Names that may stand in a Host header, beside the loopback names."),
     setting("server.allowed_origins", Kind::Origins, Is("[]"), "Web origins whose pages may call, beside those of this machine."),
     setting("server.drain", Kind::Span { min_ms: 0, max_ms: 600_000 }, Is(r#""10s""#), "How long calls under way may finish when the server stops."),
@@ -223,6 +224,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("fetch.timeout", Kind::Span { min_ms: 1_000, max_ms: 300_000 }, Is(r#""30s""#), "How long a request may take in all, redirects included."),
     setting("fetch.ca", Kind::Path, Absent, "A PEM file with the authorities that servers are verified with; without it, the system's."),
     setting("fetch.proxy", Kind::Text(&fetch::PROXY), Absent, "The proxy that requests leave through, by CONNECT. The environment is not asked for one."),
+    setting("fetch.proxy_user", Kind::Text(&fetch::PROXY_USER), Absent, "The user name that this server has at the proxy."),
+    setting("fetch.proxy_password", Kind::Secret, Absent, "The password of that user."),
     setting("fetch.nat64", Kind::Texts(&fetch::TRANSLATORS), Is("[]"), "Prefixes under which a translator reaches IPv4; addresses below them are judged as the IPv4 address."),
 
     setting("danger.anonymous", Kind::Flag, Is("false"), "Lets anyone on this machine call without a key."),

@@ -5,9 +5,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "tests fail by panicking"
 )]
 
+mod confine;
 #[cfg(feature = "container")]
 mod container;
 mod jail;
@@ -83,6 +85,7 @@ fn entry() {
             thread::sleep(Duration::from_secs(60));
         }
         "jail-starter" => jail::deaths::starter(),
+        role if role.starts_with("read:") => say(fs::read_to_string(&role["read:".len()..]).unwrap()),
         other => panic!("unknown role {other}"),
     }
 }
