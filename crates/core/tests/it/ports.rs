@@ -10,7 +10,7 @@ use countersign_core::{
     pipeline::RunLabels, ports::Environment,
 };
 
-pub struct Host(AtomicU64);
+pub(crate) struct Host(AtomicU64);
 
 impl Default for Host {
     fn default() -> Host {
@@ -31,7 +31,7 @@ impl Environment for Host {
     }
 }
 
-pub struct NoLabels;
+pub(crate) struct NoLabels;
 
 impl RunLabels for NoLabels {
     fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
@@ -43,7 +43,7 @@ impl RunLabels for NoLabels {
 }
 
 /// A call by somebody of a tenant.
-pub fn call(tenant: &str, target: Target, arguments: &str) -> Call {
+pub(crate) fn call(tenant: &str, target: Target, arguments: &str) -> Call {
     let parsed = json::parse(arguments.as_bytes(), json::Limits::default()).unwrap();
     Call {
         principal: Arc::new(Principal::new("keys", "ann", PrincipalKind::Person, tenant, AuthMethod::ApiKey)),

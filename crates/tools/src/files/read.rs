@@ -43,6 +43,8 @@ enum Range {
     Lines { first: u64, count: u64 },
 }
 
+/// Bytes of the largest file whose hash comes with its content: of a larger one it would cost more than the reading.
+const HASHED: u64 = 256 << 10;
 /// Bytes that are read at once while lines are counted.
 const CHUNK: usize = 64 << 10;
 
@@ -53,7 +55,8 @@ impl ReadFile {
             title: "Read a file".into(),
             description: "Returns the content of a file, or the part that `range` names in bytes or lines. What does not fit in one answer is \
                           left for the next call: `next_offset` or `next_line` says where to go on. `sha256` is there when the answer holds \
-                          the whole file; give it as `if_match` to a tool that changes the file."
+                          the whole file, up to 256 KiB (`stat_file` has it for larger ones); give it as `if_match` to a tool that changes \
+                          the file."
                 .into(),
             purpose: "shows what is in the files of a folder",
             input_schema: json!({
@@ -166,7 +169,7 @@ fn answer(wanted: &Wanted, stop: &Stop) -> Result<Value, Refusal> {
             // The file may have grown or shrunk since its size was taken: what was read decides.
             let more = got == wanted && offset.saturating_add(got) < size;
             let whole = offset == 0 && !more && got == size;
-            if whole {
+            if whole && size <= HASHED {
                 say("sha256", Digest::of(&bytes).to_string().into());
             }
             let (text, held) = encoding.decode(bytes, more).map_err(Refusal::Encoding)?;

@@ -175,6 +175,18 @@ async fn a_search_is_bounded_in_files_matches_and_pattern() {
 }
 
 #[tokio::test]
+async fn the_hash_of_a_large_file_is_computed_on_request() {
+    let world = World::new(FolderSettings { max_read: 1 << 20, max_file: 1 << 20, ..settings() });
+    for (size, comes_along) in [(256 << 10, true), ((256 << 10) + 1, false)] {
+        fs::write(world.data().join("f"), vec![b'a'; size]).unwrap();
+        let read = world.call("read_file", json!({"path": "f"})).await.unwrap();
+        assert_eq!(read.get("sha256").is_some(), comes_along, "{size}");
+        let stat = world.call("stat_file", json!({"path": "f", "hash": true})).await.unwrap();
+        assert_eq!(stat["sha256"].as_str().unwrap().len(), 64);
+    }
+}
+
+#[tokio::test]
 async fn a_part_that_holds_no_whole_character_is_refused() {
     let world = World::new(settings());
     fs::write(world.data().join("euro"), "€uro").unwrap();
