@@ -32,13 +32,13 @@ impl Walk<'_> {
     fn operand(&mut self, expression: &Expr) -> Walked {
         match expression {
             Expr::Identifier(name) => {
-                self.found.columns.insert((Vec::new(), folded(name)));
+                self.column(Vec::new(), folded(name));
                 Ok(())
             }
             Expr::CompoundIdentifier(names) => {
                 let mut names: Vec<String> = names.iter().map(folded).collect();
                 let column = names.pop().unwrap_or_default();
-                self.found.columns.insert((names, column));
+                self.column(names, column);
                 Ok(())
             }
             Expr::QualifiedWildcard(name, _) => {

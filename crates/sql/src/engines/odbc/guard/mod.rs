@@ -11,6 +11,7 @@ mod functions;
 mod lexical;
 mod projection;
 mod resolve;
+mod scope;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -78,7 +79,7 @@ pub(super) fn judge(
 fn decide(sql: &str, dialect: Dialect, write: bool, functions: &BTreeSet<String>) -> Result<Judged, Refusal> {
     let text = text::read(sql, dialect, write)?;
     let statement = parse(&text.parse, dialect)?;
-    let mut walk = Walk { dialect, functions, found: Found::default() };
+    let mut walk = Walk::new(dialect, functions);
     let operation = match (&statement, write) {
         (Statement::Query(query), false) => {
             walk.query(query)?;

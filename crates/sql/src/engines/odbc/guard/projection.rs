@@ -51,7 +51,7 @@ pub(super) fn of(query: &Query, dialect: Dialect, functions: &BTreeSet<String>) 
     let mut rest = query.clone();
     let SetExpr::Select(left) = rest.body.as_mut() else { return None };
     left.projection.retain(|item| item_of(item).is_none() && !matches!(item, SelectItem::Wildcard(_)));
-    let mut walk = Walk { dialect, functions, found: Found::default() };
+    let mut walk = Walk::new(dialect, functions);
     walk.query(&rest).ok()?;
     Some(Projection { items, elsewhere: walk.found })
 }

@@ -3,7 +3,7 @@
 //! INVARIANT: never less than it can reveal. A name that could be a column of several tables counts for all of them; one that is no column of
 //! any table, and that the statement did not define itself, is refused: it could be a function or a hidden column.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, walk::Named};
 use crate::{Access, Refusal, Rule};
@@ -18,7 +18,7 @@ pub(in crate::engines::odbc) struct Table {
 }
 
 /// Names without parentheses that are no columns.
-const PSEUDO: &[&str] = &["default", "rownum", "sysdate", "systimestamp"];
+pub(super) const PSEUDO: &[&str] = &["default", "rownum", "sysdate", "systimestamp"];
 
 /// A table of the statement, and the names it goes by.
 struct Used<'a> {
@@ -27,14 +27,9 @@ struct Used<'a> {
 }
 
 impl Used<'_> {
-    /// Whether a qualifier means it: its alias, or the end of its name.
+    /// Whether a qualifier means it.
     fn is(&self, qualifier: &[String]) -> bool {
-        match (&self.named.alias, qualifier) {
-            (_, []) => true,
-            (Some(alias), [name]) => alias == name,
-            (Some(_), _) => false,
-            (None, qualifier) => self.named.parts.ends_with(qualifier),
-        }
+        self.named.is(qualifier)
     }
 }
 
@@ -96,6 +91,13 @@ pub(in crate::engines::odbc) fn resolve<'t>(
             let message = "the statement names a column that none of its tables has";
             return Err(Refusal::new(Rule::UnknownName, message));
         }
+    }
+    let by_name: BTreeMap<&Named, &Table> = used.iter().map(|used| (used.named, used.table)).collect();
+    let table = |named: &Named| by_name.get(named).copied();
+    // MUTATE(A8-odbc-scope): a name that is a column elsewhere in the statement passes, be it a function where it stands
+    if !found.scopes.hold(found.dialect, table) {
+        let message = "the statement names a column that no table has where it stands";
+        return Err(Refusal::new(Rule::UnknownName, message));
     }
     accesses.extend(found.functions.iter().map(Access::function));
     if let Some((named, columns)) = &found.written {

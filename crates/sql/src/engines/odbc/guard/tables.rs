@@ -7,6 +7,7 @@ use sqlparser::ast::{
 
 use super::{
     functions,
+    scope::Derived,
     walk::{Named, Walk, folded, parts, refuse_if, unsupported},
 };
 use crate::{Refusal, Rule};
@@ -21,7 +22,8 @@ impl Walk<'_> {
         joins.iter().try_for_each(|join| {
             let Join { relation, global, join_operator } = join;
             refuse_if(*global, Rule::UnsupportedSyntax, "`GLOBAL JOIN` is not allowed")?;
-            self.factor(relation)?;
+            let lateral = matches!(join_operator, JoinOperator::CrossApply | JoinOperator::OuterApply);
+            self.part(relation, lateral)?;
             self.join(join_operator)
         })
     }
@@ -54,7 +56,7 @@ impl Walk<'_> {
             JoinConstraint::On(condition) => self.expression(condition),
             JoinConstraint::Using(columns) => columns.iter().try_for_each(|column| {
                 let column = parts(column)?.pop().unwrap_or_default();
-                self.found.columns.insert((Vec::new(), column));
+                self.column(Vec::new(), column);
                 Ok(())
             }),
             // Compares every column that both sides have.
@@ -66,6 +68,11 @@ impl Walk<'_> {
     }
 
     pub(super) fn factor(&mut self, factor: &TableFactor) -> Result<(), Refusal> {
+        self.part(factor, false)
+    }
+
+    /// A part of FROM. A subquery that is `applied`, or `LATERAL`, sees the names beside it.
+    fn part(&mut self, factor: &TableFactor, applied: bool) -> Result<(), Refusal> {
         match factor {
             TableFactor::Table {
                 name,
@@ -95,16 +102,22 @@ impl Walk<'_> {
                 let _: &[TableIndexHints] = index_hints;
                 self.table(name, alias.as_ref())
             }
-            TableFactor::Derived { lateral: _, subquery, alias, sample } => {
+            TableFactor::Derived { lateral, subquery, alias, sample } => {
                 refuse_if(
                     sample.is_some(),
                     Rule::UnsupportedSyntax,
                     "a sample of a subquery is not allowed",
                 )?;
-                if let Some(alias) = alias {
-                    self.alias(alias)?;
+                let renamed = alias.as_ref().map(|alias| self.alias(alias)).transpose()?;
+                let own = self.scope;
+                let outer = self.found.scopes.of(own).and_then(|own| own.outer);
+                let body = self.inner(subquery, if *lateral || applied { own } else { outer })?;
+                let name = alias.as_ref().map(|alias| folded(&alias.name));
+                let derived = Derived { name, renamed: renamed.unwrap_or_default(), body };
+                if let Some(own) = self.found.scopes.of(own) {
+                    own.derived.push(derived);
                 }
-                self.query(subquery)
+                Ok(())
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 refuse_if(alias.is_some(), Rule::UnsupportedSyntax, "a join takes no alias")?;
@@ -128,6 +141,14 @@ impl Walk<'_> {
 
     pub(super) fn table(&mut self, name: &ObjectName, alias: Option<&TableAlias>) -> Result<(), Refusal> {
         let named = self.named(name, alias)?;
+        if let Some(scope) = self.found.scopes.of(self.scope) {
+            let renamed =
+                alias.map(|alias| alias.columns.iter().map(|column| folded(&column.name)).collect());
+            let derived =
+                Derived { name: named.alias.clone(), renamed: renamed.unwrap_or_default(), body: None };
+            scope.derived.extend((!derived.renamed.is_empty()).then_some(derived));
+            scope.tables.insert(named.clone());
+        }
         self.found.tables.insert(named);
         Ok(())
     }

@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    Cte, Distinct, Fetch, GroupByExpr, GroupByWithModifier, Ident, LimitClause, NamedWindowDefinition,
+    Cte, Distinct, Expr, Fetch, GroupByExpr, GroupByWithModifier, Ident, LimitClause, NamedWindowDefinition,
     NamedWindowExpr, ObjectName, ObjectNamePart, Offset, OrderBy, OrderByExpr, OrderByKind, OrderByOptions,
     OrderBySort, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableAlias, Top, TopQuantity, Values, WildcardAdditionalOptions, With,
+    TableAlias, TableAliasColumnDef, Top, TopQuantity, Values, WildcardAdditionalOptions, With,
 };
 
+use super::scope::{Derived, Scopes, Use};
 use crate::{Dialect, Refusal, Rule};
 
 /// A table as the statement names it, folded.
@@ -21,6 +22,18 @@ pub(in crate::engines::odbc) struct Named {
     pub(in crate::engines::odbc) parts: Vec<String>,
     /// What the statement calls it.
     pub(super) alias: Option<String>,
+}
+
+impl Named {
+    /// Whether a qualifier means it: its alias, or the end of its name.
+    pub(super) fn is(&self, qualifier: &[String]) -> bool {
+        match (&self.alias, qualifier) {
+            (_, []) => true,
+            (Some(alias), [name]) => alias == name,
+            (Some(_), _) => false,
+            (None, qualifier) => self.parts.ends_with(qualifier),
+        }
+    }
 }
 
 /// What was found in a statement; all names folded.
@@ -40,6 +53,9 @@ pub(in crate::engines::odbc) struct Found {
     pub(super) functions: BTreeSet<String>,
     /// The table that is written, and its columns.
     pub(super) written: Option<(Named, BTreeSet<String>)>,
+    /// Where each name stands.
+    pub(super) scopes: Scopes,
+    pub(super) dialect: Dialect,
 }
 
 /// The walk's state.
@@ -47,12 +63,46 @@ pub(super) struct Walk<'a> {
     pub(super) dialect: Dialect,
     pub(super) functions: &'a BTreeSet<String>,
     pub(super) found: Found,
+    /// The SELECT that is walked.
+    pub(super) scope: Option<usize>,
+    /// Whether the names of its items count.
+    labelled: bool,
 }
 
 type Walked = Result<(), Refusal>;
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(super) fn new(dialect: Dialect, functions: &'a BTreeSet<String>) -> Walk<'a> {
+        let found = Found { dialect, ..Found::default() };
+        Walk { dialect, functions, found, scope: None, labelled: false }
+    }
+
+    /// A name in the place of a column.
+    pub(super) fn column(&mut self, qualifier: Vec<String>, column: String) {
+        let (scope, labelled) = (self.scope, self.labelled);
+        self.found.scopes.uses.insert(Use {
+            scope,
+            labelled,
+            qualifier: qualifier.clone(),
+            column: column.clone(),
+        });
+        self.found.columns.insert((qualifier, column));
+    }
+
     pub(super) fn query(&mut self, query: &Query) -> Walked {
+        self.inner(query, self.scope).map(drop)
+    }
+
+    /// A query that sees the names of `outer`, and the SELECT whose items are its columns.
+    pub(super) fn inner(&mut self, query: &Query, outer: Option<usize>) -> Result<Option<usize>, Refusal> {
+        let before =
+            (std::mem::replace(&mut self.scope, outer), std::mem::replace(&mut self.labelled, false));
+        let body = self.parts_of(query)?;
+        (self.scope, self.labelled) = before;
+        Ok(body)
+    }
+
+    fn parts_of(&mut self, query: &Query) -> Result<Option<usize>, Refusal> {
         let Query {
             with,
             body,
@@ -78,9 +128,12 @@ impl Walk<'_> {
         if let Some(With { with_token: _, recursive: _, cte_tables }) = with {
             cte_tables.iter().try_for_each(|cte| self.cte(cte))?;
         }
-        self.body(body)?;
+        let body = self.body(body)?;
         if let Some(order_by) = order_by {
+            let outer = self.scope;
+            (self.scope, self.labelled) = (body.or(outer), body.is_some());
             self.order_by(order_by)?;
+            (self.scope, self.labelled) = (outer, false);
         }
         match limit_clause {
             None => {}
@@ -99,18 +152,21 @@ impl Walk<'_> {
         if let Some(Fetch { with_ties: _, percent: _, quantity }) = fetch {
             self.expressions(quantity)?;
         }
-        Ok(())
+        Ok(body)
     }
 
     fn cte(&mut self, cte: &Cte) -> Walked {
         let Cte { alias, query, from, materialized: _, closing_paren_token: _ } = cte;
         refuse_if(from.is_some(), Rule::UnsupportedSyntax, "this form of `WITH` is not allowed")?;
-        self.alias(alias)?;
+        let renamed = self.alias(alias)?;
         self.found.ctes.insert(folded(&alias.name));
-        self.query(query)
+        let body = self.inner(query, self.scope)?;
+        self.found.scopes.ctes.push(Derived { name: Some(folded(&alias.name)), renamed, body });
+        Ok(())
     }
 
-    fn body(&mut self, body: &SetExpr) -> Walked {
+    /// The first SELECT of a chain gives its columns their names.
+    fn body(&mut self, body: &SetExpr) -> Result<Option<usize>, Refusal> {
         // A chain of unions leans to the left: a loop keeps it off the stack.
         let mut body = body;
         loop {
@@ -120,9 +176,10 @@ impl Walk<'_> {
                     body = left;
                 }
                 SetExpr::Select(select) => return self.select(select),
-                SetExpr::Query(query) => return self.query(query),
+                SetExpr::Query(query) => return self.inner(query, self.scope),
                 SetExpr::Values(Values { explicit_row: _, value_keyword: _, rows }) => {
-                    return rows.iter().try_for_each(|row| self.expressions(&row.content));
+                    rows.iter().try_for_each(|row| self.expressions(&row.content))?;
+                    return Ok(None);
                 }
                 SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                     return Err(Refusal::new(Rule::DataModifyingCte, "a part of a query may not write"));
@@ -134,7 +191,14 @@ impl Walk<'_> {
         }
     }
 
-    fn select(&mut self, select: &Select) -> Walked {
+    fn select(&mut self, select: &Select) -> Result<Option<usize>, Refusal> {
+        let outer = self.scope;
+        self.scope = Some(self.found.scopes.open(outer));
+        self.clauses(select)?;
+        Ok(std::mem::replace(&mut self.scope, outer))
+    }
+
+    fn clauses(&mut self, select: &Select) -> Walked {
         let Select {
             select_token: _,
             optimizer_hints,
@@ -189,6 +253,8 @@ impl Walk<'_> {
         projection.iter().try_for_each(|item| self.item(item))?;
         from.iter().try_for_each(|table| self.joined(table))?;
         self.expressions(selection)?;
+        // Oracle looks for the names of items in `ORDER BY` only.
+        self.labelled = self.dialect != Dialect::Oracle;
         match group_by {
             GroupByExpr::All(modifiers) => self.modifiers(modifiers)?,
             GroupByExpr::Expressions(expressions, modifiers) => {
@@ -197,6 +263,7 @@ impl Walk<'_> {
             }
         }
         self.expressions(having)?;
+        self.labelled = false;
         for NamedWindowDefinition(name, window) in named_window {
             self.found.defined.insert(folded(name));
             match window {
@@ -215,6 +282,16 @@ impl Walk<'_> {
     }
 
     pub(super) fn item(&mut self, item: &SelectItem) -> Walked {
+        let label = match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => names.last(),
+            SelectItem::ExprWithAlias { expr: _, alias } => Some(alias),
+            _ => None,
+        };
+        if let Some(scope) = self.found.scopes.of(self.scope) {
+            scope.labels.extend(label.map(folded));
+            scope.star |= matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        }
         match item {
             SelectItem::UnnamedExpr(expression) => self.expression(expression),
             SelectItem::ExprWithAlias { expr, alias } => {
@@ -275,15 +352,16 @@ impl Walk<'_> {
     }
 
     /// The alias of a derived table with the names of its columns.
-    pub(super) fn alias(&mut self, alias: &TableAlias) -> Walked {
+    pub(super) fn alias(&mut self, alias: &TableAlias) -> Result<Vec<String>, Refusal> {
         let TableAlias { explicit: _, name, columns, at } = alias;
         refuse_if(at.is_some(), Rule::UnsupportedSyntax, "this form of an alias is not allowed")?;
         self.define(name);
-        columns.iter().try_for_each(|column| {
+        let rename = |column: &TableAliasColumnDef| {
             refuse_if(column.data_type.is_some(), Rule::UnsupportedSyntax, "an alias may not define types")?;
             self.define(&column.name);
-            Ok(())
-        })
+            Ok(folded(&column.name))
+        };
+        columns.iter().map(rename).collect()
     }
 
     pub(super) fn define(&mut self, name: &Ident) {

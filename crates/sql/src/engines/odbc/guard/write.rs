@@ -99,6 +99,7 @@ impl Walk<'_> {
             || !order_by.is_empty()
             || limit.is_some();
         refuse_if(odd, Rule::UnsupportedSyntax, "only UPDATE table SET … WHERE … is allowed")?;
+        self.scope = Some(self.found.scopes.open(None));
         self.filter(selection.as_ref())?;
         let table = self.single(table)?;
         let mut columns = Vec::new();
@@ -133,6 +134,7 @@ impl Walk<'_> {
             || !order_by.is_empty()
             || limit.is_some();
         refuse_if(odd, Rule::UnsupportedSyntax, "only DELETE FROM table WHERE … is allowed")?;
+        self.scope = Some(self.found.scopes.open(None));
         self.filter(selection.as_ref())?;
         let FromTable::WithFromKeyword(from) = from else { return Err(unsupported("DELETE needs FROM")) };
         let [table] = from.as_slice() else { return Err(unsupported("DELETE takes one table")) };
