@@ -27,30 +27,35 @@ async function authority(issuer, listenOn) {
   const { privateKey } = await jose.generateKeyPair('ES256', { extractable: true });
   const jwk = { ...(await jose.exportJWK(privateKey)), kid: 'one', use: 'sig', alg: 'ES256' };
   const provider = new (Provider ?? Default)(issuer, {
-    clients: [client('nightly'), client('weekly'), client('brief')],
+    clients: [client('nightly'), client('weekly'), client('brief'), client('opaque'), {
+      ...client('countersign'), token_endpoint_auth_method: 'client_secret_basic',
+    }],
     jwks: { keys: [jwk] },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       dPoP: { enabled: true },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (_, resource, { clientId }) => ({
-          scope: 'tools:read other', audience: resource, accessTokenFormat: 'jwt',
+          scope: 'tools:read tools:sql other', audience: resource, accessTokenFormat: clientId === 'opaque' ? 'opaque' : 'jwt',
           accessTokenTTL: clientId === 'brief' ? 2 : 300, jwt: { sign: { alg: 'ES256' } },
         }),
       },
     },
     extraTokenClaims: (_, token) => ({ org: 'north', roles: ['reader', 'admin'], of: token.clientId }),
   });
-  let keysAsked = 0;
+  let [keysAsked, tokensAsked] = [0, 0];
   provider.use(async (ctx, next) => {
     if (ctx.path === '/jwks') keysAsked += 1;
+    if (ctx.path === '/token/introspection') tokensAsked += 1;
     await next();
   });
   const server = provider.listen(listenOn, '127.0.0.1');
   await once(server, 'listening');
-  return { issuer, server, jwk, keysAsked: () => keysAsked };
+  return { issuer, server, jwk, keysAsked: () => keysAsked, tokensAsked: () => tokensAsked };
 }
 
 async function token(issuer, id, { scope = 'tools:read', resource = RESOURCE, proof } = {}) {
@@ -251,6 +256,57 @@ await check('a bound token needs its key, and a proof is good once', async () =>
   expect((await bearer(bound)).status === 401, 'as a bearer token');
   const thief = await show(await prove(RESOURCE, 'POST', { ath: ath(bound) }, mallory, malloryJwk));
   expect(thief.status === 401, `a thief's key: HTTP ${thief.status}`);
+});
+
+const query = (text) => send({ authorization: `Bearer ${text}`, 'mcp-name': 'query_shop' }, 'tools/call', {
+  name: 'query_shop', arguments: { query: 'SELECT 41 + 1 AS answer' },
+});
+await check('a call beyond the token’s scopes is 403, and the token that its challenge asks for does', async () => {
+  const refused = await query(good);
+  const challenge = refused.headers.get('www-authenticate') ?? '';
+  const scope = /scope="([^"]+)"/.exec(challenge)?.[1];
+  expect(refused.status === 403 && challenge.includes('error="insufficient_scope"') && challenge.includes('resource_metadata="'), `${refused.status} ${challenge}`);
+  const answer = await query(await token(ISSUER, 'nightly', { scope }));
+  expect(answer.status === 200 && answer.text.includes('42'), `${scope}: HTTP ${answer.status} ${answer.text}`);
+});
+
+const ask = async (text) => (await fetch(`${ISSUER}/token/introspection`, {
+  method: 'POST', body: new URLSearchParams({ token: text }),
+  headers: { authorization: `Basic ${Buffer.from('countersign:countersign-secret').toString('base64')}` },
+})).json();
+await check('an opaque token is taken, and its issuer is asked once', async () => {
+  const opaque = await token(ISSUER, 'opaque');
+  expect(!opaque.includes('.'), 'the authorization server issued a token that can be read');
+  const before = home.tokensAsked();
+  for (let n = 0; n < 5; n += 1) {
+    const answer = await bearer(opaque);
+    expect(answer.status === 200, `HTTP ${answer.status}: ${answer.text}`);
+  }
+  expect(home.tokensAsked() - before === 1, `${home.tokensAsked() - before} questions`);
+});
+await attack('an opaque token for another audience',
+  async () => (await ask(await token(ISSUER, 'opaque', { resource: OTHER }))).active,
+  async () => bearer(await token(ISSUER, 'opaque', { resource: OTHER })));
+await check('an opaque token that is revoked at its issuer ends with the answer', async () => {
+  const opaque = await token(ISSUER, 'opaque');
+  expect((await bearer(opaque)).status === 200, 'while it is good');
+  await fetch(`${ISSUER}/token/revocation`, {
+    method: 'POST', body: new URLSearchParams({ token: opaque, client_id: 'opaque', client_secret: 'opaque-secret' }),
+  });
+  expect((await ask(opaque)).active === false, 'the authorization server did not revoke it');
+  await new Promise((done) => setTimeout(done, 1500));
+  expect((await bearer(opaque)).status === 401, 'after the answer has gone stale');
+});
+await check('a made-up token costs the issuer one question, however often it is shown', async () => {
+  const [before, madeUp] = [home.tokensAsked(), randomUUID()];
+  for (let n = 0; n < 20; n += 1) expect((await bearer(madeUp)).status === 401, 'it is taken');
+  expect(home.tokensAsked() - before <= 2, `${home.tokensAsked() - before} questions`);
+});
+await check('an opaque token that is bound needs its key', async () => {
+  const bound = await token(ISSUER, 'opaque', { proof: await prove(`${ISSUER}/token`, 'POST') });
+  expect((await bearer(bound)).status === 401, 'as a bearer token');
+  const answer = await send({ authorization: `DPoP ${bound}`, dpop: await prove(RESOURCE, 'POST', { ath: ath(bound) }) });
+  expect(answer.status === 200, `its holder: HTTP ${answer.status} ${answer.text}`);
 });
 
 home.server.close();

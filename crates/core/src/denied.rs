@@ -129,6 +129,11 @@ pub enum Denied {
         /// Ids of the deciding policies.
         policies: Vec<String>,
     },
+    /// The credential lacks a scope. All that the call needs, so that one new token does.
+    InsufficientScope {
+        /// The scopes, sorted.
+        scopes: Vec<String>,
+    },
     /// A limit is reached; try again after `retry_after`.
     Limited {
         /// Which limit: `principal`, `tenant`, `tool`, `run`, `repeat`, `run budget`, `rows per hour`, `bytes per hour`, `breaker`, `server`,
@@ -167,6 +172,7 @@ impl Denied {
             Denied::UnknownTool => "unknown-tool",
             Denied::Invalid { .. } => "invalid",
             Denied::Forbidden { .. } => "forbidden",
+            Denied::InsufficientScope { .. } => "insufficient-scope",
             Denied::Limited { .. } => "limited",
             Denied::NotApproved { .. } => "not-approved",
             Denied::BlockedByLabel => "blocked-by-label",
@@ -193,6 +199,10 @@ impl Denied {
                     some => format!("policy refuses {what} ({})", some.join(", ")),
                 }
             }
+            Denied::InsufficientScope { scopes } => format!(
+                "the token lacks a scope; this call needs `{}`: get a token with it from the authorization server",
+                scopes.join("` and `")
+            ),
             Denied::Limited { limit, retry_after } => limited(limit, *retry_after),
             Denied::NotApproved { approvals, standing } => standing.public(*approvals),
             Denied::BlockedByLabel => "blocked: data from this run may not flow there".into(),

@@ -23,6 +23,7 @@ pub mod proofs;
 pub mod record;
 pub mod registry;
 pub mod schema;
+pub mod scopes;
 pub mod stops;
 pub mod tool;
 

@@ -43,6 +43,7 @@ use crate::{
     ports::{AuditLog, Environment, Observer, PolicySource},
     principal::Principal,
     registry::{Entry, Registry, Resource},
+    scopes::ScopeRules,
     stops::{Stops, Subject},
     tool::{CallIo, ToolError, ToolSpec},
 };
@@ -79,6 +80,7 @@ pub struct Pipeline {
     once: Option<Arc<dyn OnceKeys>>,
     stops: Option<Arc<dyn Stops>>,
     elicitation: bool,
+    scopes: RwLock<Arc<ScopeRules>>,
 }
 
 /// One call on its way from the decision to the reply.
@@ -134,6 +136,7 @@ impl Pipeline {
             once: None,
             stops: None,
             elicitation: false,
+            scopes: RwLock::default(),
         }
     }
 
@@ -184,6 +187,9 @@ impl Pipeline {
         let (entry, arguments) = resolved?;
         let spec = entry.tool.spec();
         let principal = &call.principal;
+        // After the tool was found to be one that the caller may know of: who may not is told of no scope.
+        // MUTATE(H3-scope): a token calls tools whose scope it lacks
+        self.scopes().check(principal, spec).map_err(|scopes| Denied::InsufficientScope { scopes })?;
         self.going(&Subject { principal, run: Some(&call.run), tool: Some(&spec.name) })?;
         self.limits.admit_call(principal, &call.run, &spec.name, arguments.canonical(), now).await?;
         let watch = self.limits.watch(principal.tenant(), &spec.name, now)?;
@@ -284,6 +290,16 @@ impl Pipeline {
     /// Puts other tools in place. Calls that are under way keep theirs, and policy refuses a tool whose pin it was not loaded with.
     pub fn replace_registry(&self, registry: Registry) {
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
+    }
+
+    /// The scopes that tools need of credentials.
+    pub fn scopes(&self) -> Arc<ScopeRules> {
+        self.scopes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Demands other scopes from the next call on.
+    pub fn replace_scopes(&self, rules: ScopeRules) {
+        *self.scopes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// The redactor in force; its secrets are replaced in place when they rotate.

@@ -16,7 +16,7 @@ use countersign_core::{
     ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
     registry::{Registry, RegistryError},
 };
-use countersign_identity::{Certificates, KeyRing, PeerUsers, danger};
+use countersign_identity::KeyRing;
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact};
 use countersign_redact::{Redactor, delimit};
@@ -29,7 +29,7 @@ use countersign_tools::{
 };
 
 use crate::{
-    catalog,
+    callers, catalog,
     config::{self, Config},
     confirm::Confirm,
     contained::{self, Contained},
@@ -157,6 +157,8 @@ pub(crate) async fn build(
     .with_state(Arc::clone(&desk) as _, Arc::clone(&desk) as _)
     .with_stops(Arc::clone(&stops) as _)
     .with_elicitation(config.approval.elicitation);
+    callers::check_scopes(&config.identity.scopes, &pipeline.registry())?;
+    pipeline.replace_scopes(config.identity.scopes.clone());
     Ok(Composed {
         pipeline: Arc::new(pipeline),
         policy,
@@ -186,8 +188,8 @@ fn rates(config: &Config, mode: Mode, store: &Arc<dyn Store>) -> anyhow::Result<
     Ok(Some(Arc::new(rates)))
 }
 
-/// The MCP server in front of a pipeline.
-pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Server> {
+/// The MCP server in front of a pipeline, behind its door.
+pub(crate) fn server(config: &Config, composed: &Composed, door: Arc<Door>) -> anyhow::Result<Server> {
     let settings = &config.server;
     let mcp = countersign_mcp::Config {
         instructions: instructions(),
@@ -201,34 +203,19 @@ pub(crate) fn server(config: &Config, composed: &Composed) -> anyhow::Result<Ser
         connections: settings.max_connections,
         failures_per_minute: config.limits.unauthenticated.per_minute,
         failures_burst: config.limits.unauthenticated.burst,
-        hosts: hosts(config),
+        hosts: callers::hosts(config),
         origins: settings.allowed_origins.clone(),
-        oauth: tokens::metadata(config),
+        oauth: callers::oauth(config),
         resource_updates: config.danger.fixtures,
         ..countersign_mcp::Config::default()
     };
-    let anonymous = config.danger.anonymous.as_ref().map(|a| danger::anonymous(&a.tenant, &a.roles));
-    let door = Door {
-        keys: Arc::clone(&composed.keys),
-        tokens: tokens::server(config, &composed.pipeline)?,
-        certificates: Certificates::new(config.identity.certificates.clone()),
-        users: PeerUsers::new(&config.identity.users),
-        anonymous,
-    };
-    let server = Server::new(mcp, Arc::clone(&composed.pipeline), Arc::new(door), composed.changes.clone())?;
+    let server = Server::new(mcp, Arc::clone(&composed.pipeline), door, composed.changes.clone())?;
     #[cfg(feature = "fixtures")]
     let server = match config.danger.fixtures {
         true => server.with_prompts(countersign_mcp::fixtures::prompts()),
         false => server,
     };
     Ok(server)
-}
-
-/// The names under which this server may be addressed: the listed ones, and that of its own address.
-fn hosts(config: &Config) -> Vec<String> {
-    let own = config.identity.resource.as_deref().and_then(|resource| resource.split("://").nth(1));
-    let own = own.and_then(|rest| rest.split(['/', ':']).next()).map(str::to_ascii_lowercase);
-    config.server.allowed_hosts.iter().cloned().chain(own).collect()
 }
 
 /// The tools of a configuration, with those of its catalog.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::{Pipeline, Principal, Subsystem};
 use countersign_identity::{
-    AuthFailure, Certificates, KeyRing, PeerUsers,
-    oauth::{ResourceServer, Scheme, Shown, TokenRefused, Witness, certificate_hash},
+    AuthFailure, KeyRing,
+    oauth::{Scheme, Shown, TokenRefused, Witness, certificate_hash},
     read_authorization,
 };
 use countersign_mcp::{Authenticator, NotAuthenticated, Presented, Source};
+
+use crate::callers::Live;
 
 #[cfg(test)]
 mod tests;
@@ -20,10 +22,7 @@ mod tests;
 /// Everybody who may come in.
 pub(crate) struct Door {
     pub(crate) keys: Arc<KeyRing>,
-    /// Access tokens; none without issuers.
-    pub(crate) tokens: Option<Arc<ResourceServer>>,
-    pub(crate) certificates: Certificates,
-    pub(crate) users: PeerUsers,
+    pub(crate) callers: Live,
     /// Who callers without any credential are, where there is such a one.
     pub(crate) anonymous: Option<Arc<Principal>>,
 }
@@ -40,7 +39,8 @@ impl Authenticator for Door {
         if presented.authorization.is_empty() {
             return self.by_connection(presented);
         }
-        match (self.credential(presented).map_err(refused)?, &self.tokens) {
+        let tokens = &self.callers.current().tokens;
+        match (credential(presented, tokens.is_some()).map_err(refused)?, tokens) {
             (Credential::Token(scheme, token), Some(tokens)) => {
                 let shown = Shown {
                     scheme,
@@ -61,7 +61,8 @@ impl Authenticator for Door {
         if presented.authorization.is_empty() {
             return self.by_connection(presented).is_ok_and(|found| *found == *principal);
         }
-        match (self.credential(presented), &self.tokens) {
+        let tokens = &self.callers.current().tokens;
+        match (credential(presented, tokens.is_some()), tokens) {
             (Ok(Credential::Token(_, token)), Some(tokens)) => tokens.still_holds(token),
             (Ok(Credential::Key(key)), _) => {
                 self.keys.authenticate_bearer(key).is_ok_and(|found| *found == *principal)
@@ -72,27 +73,25 @@ impl Authenticator for Door {
 }
 
 impl Door {
-    /// INVARIANT: what begins like an API key never goes to the issuers, and what looks like a token is never looked up as a key, unless
-    /// there are no issuers and the answer is no in any case.
-    fn credential<'p>(&self, presented: &Presented<'p>) -> Result<Credential<'p>, AuthFailure> {
-        match read_authorization(presented.authorization)? {
-            (Scheme::Bearer, key) if key.starts_with("cs_") || self.tokens.is_none() => {
-                Ok(Credential::Key(key))
-            }
-            (Scheme::Dpop, _) if self.tokens.is_none() => Err(AuthFailure::BadHeader),
-            (scheme, token) => Ok(Credential::Token(scheme, token)),
-        }
-    }
-
     fn by_connection(&self, presented: &Presented<'_>) -> Result<Arc<Principal>, NotAuthenticated> {
-        let peer = presented.peer;
+        let (peer, callers) = (presented.peer, self.callers.current());
         let (found, code) = match (&peer.certificate, peer.source) {
-            (Some(certificate), _) => (self.certificates.identify(certificate), "certificate-unknown"),
+            (Some(certificate), _) => (callers.certificates.identify(certificate), "certificate-unknown"),
             // MUTATE(G2-socket): any user of the machine is somebody
-            (None, Source::User(uid)) => (self.users.identify(uid), "user-unknown"),
+            (None, Source::User(uid)) => (callers.users.identify(uid), "user-unknown"),
             (None, Source::Address(_)) => (None, "missing"),
         };
         found.or_else(|| self.anonymous.clone()).ok_or(NotAuthenticated::Credential(code))
+    }
+}
+
+/// INVARIANT: what begins like an API key never goes to the issuers, and what looks like a token is never looked up as a key, unless there
+/// are no issuers and the answer is no in any case.
+fn credential<'p>(presented: &Presented<'p>, issuers: bool) -> Result<Credential<'p>, AuthFailure> {
+    match read_authorization(presented.authorization)? {
+        (Scheme::Bearer, key) if key.starts_with("cs_") || !issuers => Ok(Credential::Key(key)),
+        (Scheme::Dpop, _) if !issuers => Err(AuthFailure::BadHeader),
+        (scheme, token) => Ok(Credential::Token(scheme, token)),
     }
 }
 
@@ -125,6 +124,10 @@ impl Witness for OnRecord {
 
     fn keys_unreachable(&self, issuer: &str, cause: &str) {
         self.0.security_detail("issuer-unreachable", None, &format!("{issuer}: {cause}"));
+    }
+
+    fn introspection_failed(&self, issuer: &str, cause: &str) {
+        self.0.security_detail("introspection-failed", None, &format!("{issuer}: {cause}"));
     }
 
     fn claims_dropped(&self, principal: &Principal, count: usize) {

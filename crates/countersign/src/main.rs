@@ -4,6 +4,7 @@
 //! decisions, and only `print` prints.
 #![forbid(unsafe_code)]
 
+mod callers;
 mod catalog;
 mod cli;
 mod commands;
@@ -20,7 +21,6 @@ mod runtime;
 mod sample;
 mod serve;
 mod state;
-mod tokens;
 mod view;
 mod wall;
 mod worker;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use countersign_core::ports::Observer;
 use countersign_identity::{ServerTls, process_uid};
-use countersign_mcp::{Change, serve_http, serve_stdio};
+use countersign_mcp::{Change, Server, serve_http, serve_stdio};
 use countersign_policy::Reload;
 use countersign_redact::Redactor;
 use countersign_tools::files;
@@ -13,10 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog,
+    callers, catalog,
     compose::{self, Composed, Mode},
     config::{self, Config},
     confirm,
+    door::Door,
     listen::{self, Bound},
     runtime::unix_micros,
     state::doubt,
@@ -40,7 +41,8 @@ pub(crate) fn http(
     runtime.block_on(async {
         let tls = config.server.tls.clone().map(ServerTls::open).transpose()?.map(Arc::new);
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Http).await?);
-        let server = Arc::new(compose::server(config, &composed)?);
+        let door = Arc::new(callers::door(config, &composed)?);
+        let server = Arc::new(compose::server(config, &composed, Arc::clone(&door))?);
         announce(&composed, config, "start", wall).await?;
         let doubts = doubts(&composed).await?;
         for text in composed.base.contained.absent.iter().chain(&doubts).chain(&composed.waiting) {
@@ -57,8 +59,13 @@ pub(crate) fn http(
             let notice = Arc::clone(&notice);
             move |text: &str| notice(text)
         }));
-        let reloaded =
-            Reloaded { composed: Arc::clone(&composed), file: config.file.clone(), tls: tls.clone() };
+        let reloaded = Reloaded {
+            composed: Arc::clone(&composed),
+            file: config.file.clone(),
+            tls: tls.clone(),
+            door,
+            server: Arc::clone(&server),
+        };
         tokio::spawn(upkeep(reloaded, move |text: &str| notice(text)));
         let listener = listen::listener(bound, tls.as_ref())?;
         ready();
@@ -79,14 +86,21 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let served = runtime.block_on(async {
         let composed = Arc::new(compose::build(config, redactor, observer, Mode::Stdio).await?);
-        let server = Arc::new(compose::server(config, &composed)?);
+        let door = Arc::new(callers::door(config, &composed)?);
+        let server = Arc::new(compose::server(config, &composed, Arc::clone(&door))?);
         announce(&composed, config, "start", wall).await?;
         doubts(&composed).await?;
         tokio::spawn(sweep(Arc::clone(&composed), |_| {}));
         let shutdown = CancellationToken::new();
         tokio::spawn(end_on_signal(shutdown.clone()));
         tokio::spawn(keep_stops(Arc::clone(&composed), |_| {}));
-        let reloaded = Reloaded { composed: Arc::clone(&composed), file: config.file.clone(), tls: None };
+        let reloaded = Reloaded {
+            composed: Arc::clone(&composed),
+            file: config.file.clone(),
+            tls: None,
+            door,
+            server: Arc::clone(&server),
+        };
         tokio::spawn(upkeep(reloaded, |_| {}));
         tokio::select! {
             served = serve_stdio(tokio::io::stdin(), tokio::io::stdout(), server, principal) => served?,
@@ -180,6 +194,8 @@ struct Reloaded {
     composed: Arc<Composed>,
     file: std::path::PathBuf,
     tls: Option<Arc<ServerTls>>,
+    door: Arc<Door>,
+    server: Arc<Server>,
 }
 
 /// Writes out counted events, and reloads on SIGHUP.
@@ -194,9 +210,9 @@ async fn upkeep(reloaded: Reloaded, notice: impl Fn(&str)) {
     }
 }
 
-/// The catalog, policies, keys, certificates and secrets are read again; what does not validate changes nothing. Everything is recorded.
+/// The catalog, policies, keys, certificates, secrets and callers are read again; what does not validate changes nothing. Everything is recorded.
 async fn reload(reloaded: &Reloaded, notice: &impl Fn(&str)) {
-    let Reloaded { composed, file, tls } = reloaded;
+    let Reloaded { composed, file, tls, door, server } = reloaded;
     let report = async |event: &str, detail: &str| {
         notice(&format!("{event}: {detail}"));
         if let Err(e) = composed.pipeline.event(event, None, "", detail).await {
@@ -266,12 +282,20 @@ async fn reload(reloaded: &Reloaded, notice: &impl Fn(&str)) {
         .and_then(|config| Ok((config.secret_set()?, config)))
     {
         Ok((secrets, config)) => {
+            // Before they are used.
             composed.pipeline.redactor().replace(secrets);
             report("secrets-reload", &format!("config {}", config.digest)).await;
+            match callers::reload(&config, door, server, &composed.pipeline) {
+                Ok(counts) => report("identity-reload", &counts).await,
+                Err(e) => {
+                    notice(&format!("{e:#}"));
+                    report("identity-rejected", "the callers in force stay").await;
+                }
+            }
         }
         Err(e) => {
             notice(&e.to_string());
-            report("config-rejected", "the secrets in force stay").await;
+            report("config-rejected", "the secrets and callers in force stay").await;
         }
     }
 }

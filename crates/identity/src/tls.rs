@@ -16,8 +16,11 @@ use tokio_rustls::rustls::{
 
 use crate::oauth::sha256;
 
+mod facts;
 #[cfg(test)]
 mod tests;
+
+pub use facts::CertificateFacts;
 
 /// Whether clients show a certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What a protected resource publishes of itself (RFC 9728).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct OAuth {
     /// The metadata document.
     pub document: String,

@@ -7,16 +7,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use crate::rpc::{Id, RpcError};
+
 /// A whole answer: a JSON-RPC message, and the HTTP status that goes with it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) text: String,
     pub(crate) status: u16,
+    /// The scopes that a token would need, separated by spaces, if that is why the answer is a refusal.
+    pub(crate) scopes: Option<String>,
 }
 
 impl Answer {
     pub(crate) fn ok(text: String) -> Answer {
-        Answer { text, status: 200 }
+        Answer { text, status: 200, scopes: None }
+    }
+
+    /// An error, as the answer to a request, or to none that could be read.
+    pub(crate) fn error(error: &RpcError, id: Option<&Id>) -> Answer {
+        Answer { text: error.frame(id), status: error.status, scopes: None }
     }
 }
 

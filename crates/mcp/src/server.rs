@@ -1,14 +1,25 @@
 //! What all connections of one server share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use countersign_core::{Denied, Pipeline, Principal, RunId, Subsystem};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    changes::Changes, config::Config, http::Sources, listen::Streams, peer::Presented, prompts::Prompts,
-    request_state::RequestStates, rpc::Object, running::Working, session::Sessions,
+    changes::Changes,
+    config::{Config, OAuth},
+    http::Sources,
+    listen::Streams,
+    peer::Presented,
+    prompts::Prompts,
+    request_state::RequestStates,
+    rpc::Object,
+    running::Working,
+    session::Sessions,
 };
 
 /// Turns a credential into a principal. Called for every request, before its body is read.
@@ -73,6 +84,7 @@ pub struct Server {
     pub(crate) stop: CancellationToken,
     /// `{"name":…,"version":…}`
     pub(crate) identity: String,
+    oauth: RwLock<Option<Arc<OAuth>>>,
 }
 
 impl Server {
@@ -108,6 +120,7 @@ impl Server {
             stop: CancellationToken::new(),
             identity,
             prompts: None,
+            oauth: RwLock::new(config.oauth.clone().map(Arc::new)),
             config,
             pipeline,
             authenticator,
@@ -120,6 +133,16 @@ impl Server {
     pub fn with_prompts(mut self, prompts: Arc<dyn Prompts>) -> Server {
         self.prompts = Some(prompts);
         self
+    }
+
+    /// Publishes other metadata of the protected resource from now on.
+    pub fn replace_oauth(&self, oauth: Option<OAuth>) {
+        *self.oauth.write().unwrap_or_else(PoisonError::into_inner) = oauth.map(Arc::new);
+    }
+
+    /// What clients read to get a token.
+    pub(crate) fn oauth(&self) -> Option<Arc<OAuth>> {
+        self.oauth.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn now(&self) -> u64 {

@@ -25,6 +25,8 @@ const RECORDED: &[&str] = &[
     "token-header",
     "token-unknown-key",
     "token-scope",
+    "token-inactive",
+    "insufficient-scope",
     "proof-replayed",
     "token-unbound",
     "session-of-another-principal",
@@ -37,6 +39,7 @@ pub(crate) fn check(binary: &Path) -> Result<Checks> {
     let issuer = format!("http://127.0.0.1:{}", free_port()?);
     let prepared = prepare(binary, &dir, &[])?;
     let resource = format!("http://{}/mcp", prepared.address);
+    std::fs::write(dir.join("introspection.secret"), "countersign-secret")?;
     prepared.set(&settings(&issuer, &resource))?;
     let server = Server::start(binary, &prepared)?;
     let mut command = setup::node(&workspace::root().join("tests-e2e/oidc.mjs"));
@@ -76,7 +79,13 @@ fn settings(issuer: &str, resource: &str) -> Vec<(&'static str, Toml)> {
         ("limits.unauthenticated.burst", 100_000.into()),
         ("identity.resource", resource.into()),
         ("identity.issuers.corp.url", issuer.into()),
-        ("identity.issuers.corp.services", list(&["nightly", "weekly", "brief"])),
+        ("identity.issuers.corp.services", list(&["nightly", "weekly", "brief", "opaque"])),
+        ("identity.issuers.corp.introspection", format!("{issuer}/token/introspection").into()),
+        ("identity.issuers.corp.introspection_client", "countersign".into()),
+        ("identity.issuers.corp.introspection_secret", "file:introspection.secret".into()),
+        ("identity.issuers.corp.introspection_cache", "1s".into()),
+        ("identity.scopes.databases.scope", "tools:sql".into()),
+        ("identity.scopes.databases.permissions", list(&["read-database"])),
         ("identity.issuers.corp.tenant_claim", "org".into()),
         ("identity.issuers.corp.tenants", list(&["north"])),
         ("identity.issuers.corp.roles", list(&["reader"])),

@@ -24,6 +24,8 @@ mod contained;
 mod databases;
 mod fetch;
 mod fleet;
+mod issuers;
+mod tls;
 mod wall;
 
 /// Keys that expire sooner than this are worth a word.
@@ -64,6 +66,8 @@ pub(crate) fn run(file: &Path, printer: Printer) -> Outcome {
     checks.extend(contained::checks(&config, &runtime));
     checks.extend(databases::checks(&config, &runtime));
     checks.extend(fetch::checks(&config, &runtime));
+    checks.extend(tls::checks(&config));
+    checks.extend(issuers::checks(&config, &runtime));
     checks.push(record(&config));
     checks.extend(space(&config));
     checks.push(same_user(&config));

@@ -13,8 +13,8 @@ use countersign_core::{
 };
 
 use super::{
-    Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Fetch, Limits, Listen, Policy, Server,
-    State, databases,
+    Anonymous, Approval, Audit, Catalog, Config, Danger, Database, Fetch, Limits, Listen, Policy, Secret,
+    Server, State, databases,
     error::Problem,
     fetch, files, identity,
     kind::Value,
@@ -36,6 +36,14 @@ pub(super) fn build(
     for name in raw.names("redact.secrets") {
         vault.fetch(raw, &format!("redact.secrets.{name}"), &name, &dir, environment);
     }
+    let mut issuers = BTreeMap::new();
+    for name in raw.names("identity.issuers") {
+        let key = format!("identity.issuers.{name}.introspection_secret");
+        let stands_for = identity::secret_name(&name);
+        if let Some(secret) = vault.fetch(raw, &key, &stands_for, &dir, environment) {
+            issuers.insert(stands_for, secret);
+        }
+    }
     let databases = databases::databases(raw, &dir, environment, &mut vault);
     let shared = state::shared(raw, &dir, environment, &mut vault);
     let folders = files::folders(raw, &dir);
@@ -45,7 +53,8 @@ pub(super) fn build(
     }
     let python = programs::python(raw, &dir);
     let commands = programs::commands(raw, &dir);
-    let config = Settings { raw, dir: &dir, environment }.config(file, digest, databases, vault);
+    let config =
+        Settings { raw, dir: &dir, environment, secrets: &issuers }.config(file, digest, databases, vault);
     if let Some(config) = &config {
         raw.problems.extend(config.fetch.problems());
     }
@@ -70,6 +79,8 @@ pub(super) struct Settings<'r> {
     pub(super) raw: &'r Raw,
     dir: &'r Path,
     environment: Environment<'r>,
+    /// The secrets that settings of identity refer to.
+    pub(super) secrets: &'r BTreeMap<String, Secret>,
 }
 
 impl Settings<'_> {

@@ -3,15 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    time::Duration,
 };
 
-use countersign_core::PrincipalKind;
+use countersign_core::{PrincipalKind, scopes::ScopeRules};
 use countersign_identity::{
     CertificateMatch, CertificateRule, ClientCertificates, LocalUser, TlsFiles,
     oauth::{Algorithm, ClaimPath, IssuerConfig, TenantRule},
 };
 
-use super::{Config, Listen, checked::Settings, error::Problem, raw::Raw};
+use super::{Config, Listen, Secret, checked::Settings, error::Problem, raw::Raw, scopes};
 
 /// `[identity]`
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Identity {
     pub(crate) resource: Option<String>,
     /// Authorization servers.
     pub(crate) issuers: Vec<Issuer>,
+    /// `[identity.scopes.NAME]`
+    pub(crate) scopes: ScopeRules,
 }
 
 /// `[identity.issuers.NAME]`
@@ -37,6 +40,21 @@ pub(crate) struct Issuer {
     pub(crate) config: IssuerConfig,
     /// Whom to trust for its web server; without it, the system's authorities.
     pub(crate) ca: Option<PathBuf>,
+    /// Where it is asked about tokens that cannot be read.
+    pub(crate) introspection: Option<Introspection>,
+}
+
+/// `introspection` of an issuer, and what belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Introspection {
+    /// The endpoint.
+    pub(crate) url: String,
+    /// Our client id.
+    pub(crate) client: String,
+    /// Our secret.
+    pub(crate) secret: Secret,
+    /// How long an answer holds.
+    pub(crate) fresh: Duration,
 }
 
 /// Reads the table.
@@ -53,6 +71,7 @@ pub(super) fn identity(settings: &Settings<'_>) -> Option<Identity> {
         issuers: names("identity.issuers")
             .map(|name| issuer(settings, &name, resource.as_deref()))
             .collect::<Option<_>>()?,
+        scopes: scopes::rules(settings)?,
         resource,
     })
 }
@@ -143,13 +162,28 @@ fn issuer(settings: &Settings<'_>, name: &str, resource: Option<&str>) -> Option
         roles: texts("roles")?,
         role_names: texts("role_names")?.iter().filter_map(renamed).collect(),
         scopes: texts("scopes")?,
+        scope_includes: texts("scope_includes")?.iter().filter_map(|pair| scopes::include(pair)).collect(),
         claims: texts("claims")?.iter().filter_map(|path| claim(path)).collect(),
         leeway: settings.span(&key("leeway"))?,
         lifetime: settings.span(&key("lifetime"))?,
         bound: settings.flag(&key("bound"))?,
         nonce: settings.flag(&key("nonce"))?,
     };
-    Some(Issuer { config, ca: settings.path(&key("ca")) })
+    let introspection = match (text("introspection"), text("introspection_client")) {
+        (Some(url), Some(client)) => {
+            let fresh = settings.span(&key("introspection_cache"))?;
+            // Without the secret, `problems` says what is missing.
+            let secret = settings.secrets.get(&secret_name(name)).cloned();
+            secret.map(|secret| Introspection { url, client, secret, fresh })
+        }
+        _ => None,
+    };
+    Some(Issuer { config, ca: settings.path(&key("ca")), introspection })
+}
+
+/// Under which name the secret of an issuer's introspection is removed from what leaves.
+pub(super) fn secret_name(issuer: &str) -> String {
+    format!("introspection_{issuer}")
 }
 
 fn kind(word: &str) -> PrincipalKind {
@@ -180,6 +214,7 @@ pub(super) fn problems(config: &Config, raw: &Raw) -> Vec<Problem> {
         }
         found.issuer(issuer);
     }
+    found.introspection(config);
     let known = |name: &String| config.identity.issuers.iter().any(|issuer| issuer.config.name == *name);
     for name in config.danger.untyped_tokens.iter().filter(|name| !known(name)) {
         let message = format!("`danger.untyped_tokens` names `{name}`, which is no issuer");
@@ -249,6 +284,34 @@ impl Found<'_> {
                 &format!("`{key}` is that of another user as well"),
                 "one user id is one principal",
             );
+        }
+    }
+
+    /// A token that cannot be read does not say whose it is: with two endpoints, one of them would be shown the other's tokens.
+    fn introspection(&mut self, config: &Config) {
+        const PARTS: [&str; 3] = ["introspection", "introspection_client", "introspection_secret"];
+        let mut asked = 0;
+        for Issuer { config: issuer, .. } in &config.identity.issuers {
+            let key = |part: &str| format!("identity.issuers.{}.{part}", issuer.name);
+            let said = PARTS.map(|part| self.raw.values.contains_key(&key(part)));
+            let some = said.contains(&true);
+            asked += usize::from(some);
+            for (part, _) in PARTS.iter().zip(said).filter(|(_, said)| some && !said) {
+                let message = format!("`{}` is missing", key(part));
+                self.add(
+                    &key("introspection"),
+                    &message,
+                    "introspection needs its address, a client id and a secret",
+                );
+            }
+            if asked > 1 && some {
+                let message = format!("`{}`: another issuer has introspection already", key("introspection"));
+                self.add(
+                    &key("introspection"),
+                    &message,
+                    "a token that cannot be read does not say whose it is; one issuer may be asked",
+                );
+            }
         }
     }
 

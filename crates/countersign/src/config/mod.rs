@@ -15,6 +15,7 @@ mod overlap;
 mod programs;
 mod raw;
 mod schema;
+mod scopes;
 mod secret;
 pub(crate) mod settings;
 mod show;
@@ -44,7 +45,7 @@ use countersign_tools::{commands::CommandConfig, python::PythonConfig};
 pub(crate) use databases::{Database, Login, Logins, Odbc, Postgres, Source, Tls};
 pub(crate) use error::{ConfigErrors, Problem};
 pub(crate) use fetch::Fetch;
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, Introspection, Issuer};
 pub(crate) use kind::Listen;
 pub(crate) use schema::schema;
 pub(crate) use secret::{Environment, Secret};
@@ -274,6 +275,7 @@ pub(crate) fn load_with(path: &Path, environment: Environment<'_>) -> Result<Con
     if let Some(config) = &built {
         raw.problems.extend(overlap::problems(config, &raw));
         raw.problems.extend(identity::problems(config, &raw));
+        raw.problems.extend(scopes::problems(&raw));
     }
     raw.problems.sort();
     match built {

@@ -4,6 +4,7 @@
 use super::{
     fetch,
     kind::Kind,
+    scopes,
     url::Scheme::{self, Odbc, Postgres, Sqlite},
 };
 
@@ -108,11 +109,20 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("identity.issuers.*.roles", Kind::Names("role"), Is("[]"), "The roles that it may grant; others are dropped."),
     setting("identity.issuers.*.role_names", Kind::Renames, Is("[]"), "What its names of roles mean here, as in `Bank Analysts=analyst`."),
     setting("identity.issuers.*.scopes", Kind::Words("scope"), Is("[]"), "Scopes that every token must carry."),
+    setting("identity.issuers.*.scope_includes", Kind::Texts(&scopes::INCLUDES), Is("[]"), "Broad scopes and what they include, as in `tools:admin=tools:write`; a token with the one passes for one with both."),
+    setting("identity.issuers.*.introspection", Kind::Identifier, Absent, "Where it says what tokens are that cannot be read here (RFC 7662); one issuer may have this."),
+    setting("identity.issuers.*.introspection_client", Kind::Line(255), Absent, "This server's client id there."),
+    setting("identity.issuers.*.introspection_secret", Kind::Secret, Absent, "The secret of that client."),
+    setting("identity.issuers.*.introspection_cache", Kind::Span { min_ms: 1_000, max_ms: 300_000 }, Is(r#""30s""#), "How long an answer holds; a token that is revoked there works for as long here."),
     setting("identity.issuers.*.claims", Kind::ClaimPaths, Is("[]"), "Claims that are passed on to catalog queries and policies."),
     setting("identity.issuers.*.leeway", Kind::Span { min_ms: 0, max_ms: 300_000 }, Is(r#""30s""#), "How far its clock may be from ours."),
     setting("identity.issuers.*.lifetime", Kind::Span { min_ms: 60_000, max_ms: 86_400_000 }, Is(r#""1h""#), "The longest life of a token."),
     setting("identity.issuers.*.bound", Kind::Flag, Is("false"), "Takes only tokens that are bound to a key (DPoP) or a client certificate."),
     setting("identity.issuers.*.nonce", Kind::Flag, Is("false"), "Proofs of possession must carry this server's nonce."),
+
+    setting("identity.scopes.*.scope", Kind::Text(&scopes::SCOPE), Required, "A scope that access tokens need for the tools named here; without it a call gets 403 and a challenge that names it."),
+    setting("identity.scopes.*.tools", Kind::Names("tool"), Is("[]"), "Tools that need it, by name."),
+    setting("identity.scopes.*.permissions", Kind::Texts(&scopes::PERMISSIONS), Is("[]"), "Every tool with one of these permissions needs it."),
 
     setting("policy.dir", Kind::Path, Is(r#""policies""#), "The directory of Cedar policies (`*.cedar`, and `roles.toml`)."),
     setting("policy.observe", Kind::Path, Absent, "A directory of policies that are asked as well and decide nothing: where they differ is put on record."),

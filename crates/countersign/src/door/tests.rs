@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use countersign_identity::{ApiKey, KeyKind, KeyStore, LocalUser, Minted, NewKey, Timestamp};
+use countersign_identity::{
+    ApiKey, Certificates, KeyKind, KeyStore, LocalUser, Minted, NewKey, PeerUsers, Timestamp,
+};
 use countersign_mcp::Peer;
 
 use super::*;
+use crate::callers::Callers;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -42,13 +45,13 @@ async fn code(door: &Door, authorization: &str) -> &'static str {
 
 /// A door for the keys of this file alone.
 fn door(path: &Path) -> Door {
-    Door {
-        keys: Arc::new(KeyRing::open(path).unwrap()),
-        tokens: None,
-        certificates: Certificates::default(),
-        users: PeerUsers::default(),
-        anonymous: None,
-    }
+    door_for(path, PeerUsers::default())
+}
+
+/// A door for the keys of this file, and for these users.
+fn door_for(path: &Path, users: PeerUsers) -> Door {
+    let callers = Callers { tokens: None, certificates: Certificates::default(), users };
+    Door { keys: Arc::new(KeyRing::open(path).unwrap()), callers: Live::new(callers), anonymous: None }
 }
 
 #[tokio::test]
@@ -102,7 +105,7 @@ async fn on_a_socket_the_kernel_says_who_is_there() {
         roles: Vec::new(),
         claims: Default::default(),
     };
-    let door = Door { users: PeerUsers::new(&[ada]), ..door(&path) };
+    let door = door_for(&path, PeerUsers::new(&[ada]));
     let user = |uid| Peer { source: Source::User(uid), certificate: None };
     assert_eq!(ask(&door, "", &user(1000)).await, "in");
     for other in [0, 1001] {

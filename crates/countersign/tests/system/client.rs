@@ -127,7 +127,29 @@ impl Client {
     }
 }
 
-fn read_answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
+/// A whole request of the modern era, whose connection closes after it.
+pub fn request(host: &str, authorization: &str, method: &str, mut params: Value) -> String {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "system-test", "version": "1"}
+    });
+    let name = params.get("name").and_then(Value::as_str);
+    let name = name.map_or(String::new(), |name| format!("Mcp-Name: {name}\r\n"));
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    let credential = match authorization {
+        "" => String::new(),
+        some => format!("Authorization: {some}\r\n"),
+    };
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: {host}\r\n{credential}Content-Type: application/json\r\nConnection: close\r\n\
+         Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {MODERN}\r\nMcp-Method: {method}\r\n{name}\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+pub fn read_answer(reader: &mut impl BufRead) -> std::io::Result<Answer> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Err(std::io::ErrorKind::UnexpectedEof.into());

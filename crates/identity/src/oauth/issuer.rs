@@ -7,6 +7,7 @@ use countersign_core::{AuthMethod, Principal, PrincipalKind, json::Value};
 use super::{
     algorithm::Algorithm,
     claims::{ClaimPath, Claims},
+    introspection::{Introspection, IntrospectionEndpoint},
     jws::Jws,
     keys::{Keys, Timing},
     refused::TokenRefused,
@@ -16,7 +17,7 @@ use super::{
 use crate::names::check_name;
 
 /// `[identity.issuers.NAME]`, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IssuerConfig {
     /// The name in the configuration, for records.
     pub name: String,
@@ -46,6 +47,8 @@ pub struct IssuerConfig {
     pub role_names: BTreeMap<String, String>,
     /// Scopes without which nothing may be done.
     pub scopes: Vec<String>,
+    /// Broad scopes, and the narrower ones that each of them includes.
+    pub scope_includes: Vec<(String, String)>,
     /// Claims that are passed on to policies and catalog queries.
     pub claims: Vec<ClaimPath>,
     /// How far the clocks may be apart.
@@ -70,6 +73,17 @@ pub enum TenantRule {
 pub(super) struct Issuer {
     pub(super) config: IssuerConfig,
     pub(super) keys: Keys,
+    pub(super) introspection: Option<Introspection>,
+}
+
+/// An issuer, and how it is reached.
+pub struct IssuerSetup {
+    /// Its rules.
+    pub config: IssuerConfig,
+    /// What fetches its keys.
+    pub keys: Arc<dyn KeySource>,
+    /// What asks it about tokens that cannot be read, and for how long an answer holds.
+    pub introspection: Option<(Arc<dyn IntrospectionEndpoint>, Duration)>,
 }
 
 /// What a token claimed that its issuer may not grant.
@@ -80,9 +94,35 @@ pub(super) struct Dropped(pub(super) usize);
 const MAX_WORDS: usize = 256;
 
 impl Issuer {
-    pub(super) fn new(config: IssuerConfig, source: Arc<dyn KeySource>, timing: Timing) -> Issuer {
-        let keys = Keys::new(&config.url, config.jwks.clone(), source, timing);
-        Issuer { config, keys }
+    pub(super) fn new(setup: IssuerSetup, timing: Timing) -> Issuer {
+        let IssuerSetup { config, keys, introspection } = setup;
+        let keys = Keys::new(&config.url, config.jwks.clone(), keys, timing);
+        let introspection = introspection.map(|(endpoint, fresh)| Introspection::new(endpoint, fresh));
+        Issuer { config, keys, introspection }
+    }
+
+    /// Takes over the keys of the issuer's former configuration, if they come from the same place: an issuer that is away while the
+    /// configuration is read again is missed no more than before. They are due, so that they are fetched anew the first time they serve.
+    pub(super) fn inherit(&self, former: &Issuer) {
+        if (&self.config.url, &self.config.jwks) == (&former.config.url, &former.config.jwks) {
+            self.keys.inherit(&former.keys);
+        }
+    }
+
+    /// The scopes of a token, with those that they include.
+    fn scopes<'s>(&'s self, carried: &[&'s str]) -> Vec<&'s str> {
+        let mut scopes = carried.to_vec();
+        let mut next = 0;
+        while let Some(broad) = scopes.get(next).copied() {
+            let narrower = self.config.scope_includes.iter().filter(|(one, _)| one == broad);
+            for (_, narrow) in narrower {
+                if !scopes.contains(&narrow.as_str()) {
+                    scopes.push(narrow);
+                }
+            }
+            next += 1;
+        }
+        scopes
     }
 
     /// What can be said of a token before its key is known.
@@ -100,12 +140,13 @@ impl Issuer {
         Ok(())
     }
 
-    /// Who a verified token makes its caller, at `now` (seconds since 1970).
+    /// Who a verified token makes its caller, at `now` (seconds since 1970). `version`: that of the keys that verified it; none if the
+    /// issuer was asked.
     pub(super) fn accept(
-        &self,
+        self: &Arc<Self>,
         value: &Value<'_>,
         now: u64,
-        version: u64,
+        version: Option<u64>,
     ) -> Result<(Verified, Dropped), TokenRefused> {
         let (config, claims) = (&self.config, Claims(value));
         let audience = claims.audience()?;
@@ -131,19 +172,21 @@ impl Issuer {
         if expires.saturating_sub(born) > lifetime {
             return Err(TokenRefused::Claim("exp"));
         }
-        let scopes = claims.words(&self.scope_path(value));
+        let carried = claims.words(&self.scope_path(value));
+        let scopes = self.scopes(carried.get(..MAX_WORDS).unwrap_or(&carried));
         if config.scopes.iter().any(|needed| !scopes.contains(&needed.as_str())) {
             return Err(TokenRefused::Scope);
         }
         let bound = bound(value)?;
-        let (principal, dropped) = self.principal(&claims, &scopes)?;
+        let (principal, dropped) = self.principal(&claims, &scopes, version.is_none())?;
         let verified = Verified {
             principal: Arc::new(principal),
-            issuer: Arc::from(config.name.as_str()),
+            issuer: Arc::clone(self),
             expires,
             bound,
-            version,
+            version: version.unwrap_or_default(),
             nonce: config.nonce,
+            introspected: None,
         };
         if config.bound && verified.bound == Bound::Bearer {
             return Err(TokenRefused::Unbound);
@@ -151,17 +194,24 @@ impl Issuer {
         Ok((verified, dropped))
     }
 
-    fn principal(&self, claims: &Claims<'_>, scopes: &[&str]) -> Result<(Principal, Dropped), TokenRefused> {
+    fn principal(
+        &self,
+        claims: &Claims<'_>,
+        scopes: &[&str],
+        asked: bool,
+    ) -> Result<(Principal, Dropped), TokenRefused> {
         let config = &self.config;
-        let subject = claims.text("sub")?.ok_or(TokenRefused::Claim("sub"))?;
-        let visible = subject.bytes().all(|byte| byte.is_ascii_graphic());
-        if subject.is_empty() || subject.len() > 255 || !visible {
-            return Err(TokenRefused::Claim("sub"));
-        }
         let client = match claims.text("client_id")? {
             Some(client) => Some(client),
             None => claims.text("azp")?,
         };
+        // SPEC: RFC 7662 §2.2: answers about a client's token for itself may name no subject. Only a declared service is one without.
+        let itself = client.filter(|client| asked && config.services.iter().any(|one| one == client));
+        let subject = claims.text("sub")?.or(itself).ok_or(TokenRefused::Claim("sub"))?;
+        let visible = subject.bytes().all(|byte| byte.is_ascii_graphic());
+        if subject.is_empty() || subject.len() > 255 || !visible {
+            return Err(TokenRefused::Claim("sub"));
+        }
         let kind = self.kind(subject, client)?;
         let (tenant, mut dropped) = self.tenant(claims)?;
         let granted = |name: &&str| {
@@ -172,7 +222,7 @@ impl Issuer {
         let named = named.get(..MAX_WORDS).unwrap_or(&named);
         let roles: Vec<String> = named.iter().filter_map(granted).collect();
         dropped.0 += named.iter().filter(|name| granted(name).is_none()).count();
-        let words = scopes.iter().take(MAX_WORDS).map(|word| (*word).to_owned());
+        let words = scopes.iter().map(|word| (*word).to_owned());
         let mut principal = Principal::new(&config.url, subject, kind, tenant, AuthMethod::Token)
             .with_roles(roles)
             .with_scopes(words)

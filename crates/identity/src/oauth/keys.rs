@@ -3,7 +3,10 @@
 //! A flood of tokens with made-up key ids costs the issuer one request in [`Timing::unknown`], whatever its size.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -56,6 +59,8 @@ pub(super) struct Keys {
     set: RwLock<Arc<Set>>,
     fetching: tokio::sync::Mutex<()>,
     last: Mutex<Option<Attempt>>,
+    /// The keys are those of a former configuration.
+    inherited: AtomicBool,
 }
 
 #[derive(Default)]
@@ -95,7 +100,14 @@ impl Keys {
             set: RwLock::default(),
             fetching: tokio::sync::Mutex::default(),
             last: Mutex::default(),
+            inherited: AtomicBool::new(false),
         }
+    }
+
+    /// Takes over other keys, which are due from then on.
+    pub(super) fn inherit(&self, former: &Keys) {
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = former.set();
+        self.inherited.store(true, Ordering::SeqCst);
     }
 
     /// The version of the keys in force; it rises when they change.
@@ -113,7 +125,8 @@ impl Keys {
     pub(super) fn is_due(&self) -> bool {
         let age = self.set().fetched.map(|at| at.elapsed());
         let waiting = self.last().is_some_and(|last| last.at.elapsed() < self.timing.failed);
-        age.is_some_and(|age| age > self.timing.fresh) && !waiting
+        let due = |age| age > self.timing.fresh || self.inherited.load(Ordering::SeqCst);
+        age.is_some_and(due) && !waiting
     }
 
     /// The keys that may have made a signature: the one of this id, or, without an id, those that suit the algorithm.
@@ -168,6 +181,7 @@ impl Keys {
         let changed =
             (is_new && old.fetched.is_some()).then_some(Changed { keys: (old.keys.len(), keys.len()) });
         let version = old.version + u64::from(is_new);
+        self.inherited.store(false, Ordering::SeqCst);
         *self.set.write().unwrap_or_else(PoisonError::into_inner) =
             Arc::new(Set { keys, digest, version, fetched: Some(Instant::now()) });
         Ok(changed)

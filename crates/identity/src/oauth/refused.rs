@@ -27,6 +27,9 @@ pub enum TokenRefused {
     /// The token is for somebody else.
     #[error("the token is for another audience")]
     Audience,
+    /// Its issuer says that it is not, or no longer, good.
+    #[error("the token is not active")]
+    Inactive,
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
@@ -77,6 +80,7 @@ impl TokenRefused {
             TokenRefused::UnknownKey => "token-unknown-key",
             TokenRefused::Signature => "token-signature",
             TokenRefused::Audience => "token-audience",
+            TokenRefused::Inactive => "token-inactive",
             TokenRefused::Expired => "token-expired",
             TokenRefused::NotYet => "token-not-yet",
             TokenRefused::Claim(_) => "token-claim",

@@ -4,4 +4,6 @@ mod attacks;
 mod authority;
 mod bound;
 mod grants;
+mod introspection;
+mod reload;
 mod rotation;

@@ -1,14 +1,17 @@
 //! Tokens that were verified lately, by their hash: a client sends the same token with every call.
 //!
 //! INVARIANT: nothing is remembered of a token that did not verify, so nobody without a valid token can fill the memory; and what is
-//! remembered is checked at every use: its time, the version of the issuer's keys, its binding, its revocation.
+//! remembered is checked at every use: its time, its issuer, the version of the issuer's keys, its binding, its revocation.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use countersign_core::Principal;
+
+use super::issuer::Issuer;
 
 /// What a token is bound to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,11 +25,10 @@ pub(super) enum Bound {
 }
 
 /// What a verified token says.
-#[derive(Debug)]
 pub(super) struct Verified {
     pub(super) principal: Arc<Principal>,
-    /// The issuer's name in the configuration.
-    pub(super) issuer: Arc<str>,
+    /// Its issuer, as it was configured then.
+    pub(super) issuer: Arc<Issuer>,
     /// From this second on it is not valid; the leeway is in it.
     pub(super) expires: u64,
     pub(super) bound: Bound,
@@ -34,34 +36,36 @@ pub(super) struct Verified {
     pub(super) version: u64,
     /// Whether a proof must carry our nonce.
     pub(super) nonce: bool,
+    /// When its issuer was asked about it, if it is one that cannot be read.
+    pub(super) introspected: Option<Instant>,
 }
 
-type Generation = HashMap<[u8; 32], Arc<Verified>>;
+type Generation<V> = HashMap<[u8; 32], V>;
 
-/// The tokens of two generations: when the young one is full, it becomes the old one, and the old one is forgotten.
-pub(super) struct Remembered {
+/// What was found of the tokens of two generations: when the young one is full, it becomes the old one, and the old one is forgotten.
+pub(super) struct Remembered<V = Arc<Verified>> {
     capacity: usize,
-    generations: Mutex<(Generation, Generation)>,
+    generations: Mutex<(Generation<V>, Generation<V>)>,
 }
 
-impl Remembered {
+impl<V: Clone> Remembered<V> {
     /// Room for `capacity` tokens in each generation.
-    pub(super) fn new(capacity: usize) -> Remembered {
+    pub(super) fn new(capacity: usize) -> Remembered<V> {
         Remembered { capacity, generations: Mutex::default() }
     }
 
-    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<Arc<Verified>> {
+    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<V> {
         let mut both = self.both();
         if let Some(found) = both.0.get(hash) {
-            return Some(Arc::clone(found));
+            return Some(found.clone());
         }
         let found = both.1.remove(hash)?;
-        self.put(&mut both, *hash, Arc::clone(&found));
+        self.put(&mut both, *hash, found.clone());
         Some(found)
     }
 
-    pub(super) fn insert(&self, hash: [u8; 32], verified: Arc<Verified>) {
-        self.put(&mut self.both(), hash, verified);
+    pub(super) fn insert(&self, hash: [u8; 32], found: V) {
+        self.put(&mut self.both(), hash, found);
     }
 
     pub(super) fn forget(&self, hash: &[u8; 32]) {
@@ -70,14 +74,14 @@ impl Remembered {
         both.1.remove(hash);
     }
 
-    fn put(&self, both: &mut (Generation, Generation), hash: [u8; 32], verified: Arc<Verified>) {
+    fn put(&self, both: &mut (Generation<V>, Generation<V>), hash: [u8; 32], found: V) {
         if both.0.len() >= self.capacity {
             both.1 = std::mem::take(&mut both.0);
         }
-        both.0.insert(hash, verified);
+        both.0.insert(hash, found);
     }
 
-    fn both(&self) -> MutexGuard<'_, (Generation, Generation)> {
+    fn both(&self) -> MutexGuard<'_, (Generation<V>, Generation<V>)> {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Config, OAuth},
     peer::Presented,
-    server::NotAuthenticated,
+    server::{NotAuthenticated, Server},
 };
 
 /// A refusal of the head.
@@ -112,6 +112,8 @@ pub(super) async fn identify<B>(
     // SPEC: authorization: a token is never in the query string, where logs and histories keep it.
     // MUTATE(G1-query): the query string is ignored
     if request.uri().query().is_some() {
+        // What it holds may be a credential: the record says that there was one, and no more.
+        server.pipeline.unauthenticated("query-refused", "", &connection.peer);
         return Err(Box::new(refuse(
             400,
             "the endpoint takes no query string; send credentials in a header",
@@ -122,15 +124,16 @@ pub(super) async fn identify<B>(
         Ok(principal) => {
             connection.authenticated();
             let admitted = server.pipeline.admit(&principal).await;
-            admitted.map_err(|refused| Box::new(turned_away(&server.config, &refused)))?;
+            admitted.map_err(|refused| Box::new(turned_away(server, &refused)))?;
             return Ok(principal);
         }
         Err(refused) => refused,
     };
-    let oauth = server.config.oauth.as_ref();
+    let oauth = server.oauth();
+    let oauth = oauth.as_deref();
     let (code, answer) = match refused {
         NotAuthenticated::Unavailable(part) => {
-            return Err(Box::new(not_now(&server.config, &Denied::Unavailable(part))));
+            return Err(Box::new(not_now(server, &Denied::Unavailable(part))));
         }
         NotAuthenticated::Scope(code) => {
             server.pipeline.unauthenticated("insufficient-scope", code, &connection.peer);
@@ -185,18 +188,18 @@ fn authorization(headers: &HeaderMap) -> Result<&[u8], Box<Response<Body>>> {
 }
 
 /// The answer to a request that was not admitted.
-fn turned_away(config: &Config, refused: &NotAdmitted) -> Response<Body> {
+fn turned_away(server: &Server, refused: &NotAdmitted) -> Response<Body> {
     match refused.id {
         Some(_) => response::retry(503, refused.public(), std::time::Duration::from_secs(1)),
-        None => not_now(config, &refused.denied),
+        None => not_now(server, &refused.denied),
     }
 }
 
 /// A limit is reached, or a part that must work does not.
-pub(super) fn not_now(config: &Config, denied: &Denied) -> Response<Body> {
+pub(super) fn not_now(server: &Server, denied: &Denied) -> Response<Body> {
     let wait = denied.retry_after().unwrap_or(std::time::Duration::from_secs(1));
     match denied {
-        Denied::Unauthenticated => response::unauthenticated(config.oauth.as_ref(), true),
+        Denied::Unauthenticated => response::unauthenticated(server.oauth().as_deref(), true),
         Denied::Frozen(_) => refuse(403, denied.public()),
         Denied::Limited { .. } => response::retry(429, denied.public(), wait),
         _ => response::retry(503, denied.public(), wait),

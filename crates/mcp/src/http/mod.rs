@@ -177,8 +177,8 @@ async fn serve(connection: &Arc<Connection>, request: Request<Incoming>) -> Resp
             }
         }
         ("/mcp", _) => response::method_not_allowed("POST, GET, DELETE"),
-        (path, &Method::GET) => match &server.config.oauth {
-            Some(oauth) if gate::is_metadata(oauth, path) => response::document(&oauth.document),
+        (path, &Method::GET) => match server.oauth() {
+            Some(oauth) if gate::is_metadata(&oauth, path) => response::document(&oauth.document),
             _ => refuse(404, "not found"),
         },
         _ => refuse(404, "not found"),

@@ -52,7 +52,7 @@ pub(super) async fn post(
         Ok(message) => message,
         Err(malformed) => {
             let error = malformed.error;
-            return response::json(Answer { text: error.frame(malformed.id.as_ref()), status: error.status });
+            return response::json(Answer::error(&error, malformed.id.as_ref()));
         }
     };
     let arrival = Arrival { connection, principal, headers: &head.headers, accept };
@@ -141,9 +141,7 @@ impl Arrival<'_> {
                 }
             }
             Ok(Prepared::Refused(response)) => *response,
-            Err(error) => {
-                response::json(Answer { text: error.frame(Some(&request.id)), status: error.status })
-            }
+            Err(error) => response::json(Answer::error(&error, Some(&request.id))),
         }
     }
 
@@ -157,7 +155,7 @@ impl Arrival<'_> {
             headers::check_name(self.headers, &request.method, params)?;
             let run = match server.runs.of(&self.principal, &server.pipeline) {
                 Ok(run) => run,
-                Err(denied) => return Ok(Prepared::Refused(Box::new(not_now(&server.config, &denied)))),
+                Err(denied) => return Ok(Prepared::Refused(Box::new(not_now(server, &denied)))),
             };
             return Ok(Prepared::Dispatch(Box::new(Context {
                 server: Arc::clone(server),
@@ -180,7 +178,7 @@ impl Arrival<'_> {
                 Ok((id, session)) => {
                     Prepared::Session(Answer::ok(methods::initialized(server, &session, &request.id)), id)
                 }
-                Err(denied) => Prepared::Refused(Box::new(not_now(&server.config, &denied))),
+                Err(denied) => Prepared::Refused(Box::new(not_now(server, &denied))),
             });
         }
         let session = find_session(self.connection, &self.principal, self.headers)?;
@@ -240,6 +238,9 @@ impl Arrival<'_> {
     }
 
     fn whole(&self, answer: Answer) -> Response<Body> {
+        if let Some(scopes) = &answer.scopes {
+            return response::step_up(self.connection.server.oauth().as_deref(), scopes, answer.text);
+        }
         if self.accept.json || answer.status != 200 {
             response::json(answer)
         } else {
@@ -284,10 +285,8 @@ enum Prepared {
 
 /// A task that broke has answered nothing; its call's record says so.
 fn finished(answer: Option<Answer>) -> Answer {
-    answer.unwrap_or_else(|| Answer {
-        text: RpcError::new(crate::rpc::INTERNAL_ERROR, 500, "internal error").frame(None),
-        status: 500,
-    })
+    let broken = || RpcError::new(crate::rpc::INTERNAL_ERROR, 500, "internal error");
+    answer.unwrap_or_else(|| Answer::error(&broken(), None))
 }
 
 /// The session that a request names, for its owner.

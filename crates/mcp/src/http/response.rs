@@ -112,7 +112,7 @@ pub(super) fn refuse(status: u16, message: impl Into<Cow<'static, str>>) -> Resp
 
 /// A refusal with a JSON-RPC error that belongs to no request.
 pub(super) fn rpc(error: &RpcError) -> Response<Body> {
-    json(Answer { text: error.frame(None), status: error.status })
+    json(Answer::error(error, None))
 }
 
 /// A refusal that says when to come back.
@@ -142,6 +142,20 @@ pub(super) fn insufficient_scope(oauth: Option<&OAuth>) -> Response<Body> {
     challenge(refuse(403, "the token lacks a scope"), &bearer(oauth, Some("insufficient_scope")))
 }
 
+/// A call that the token has too few scopes for. What everything here needs stands beside what this call needs: the new token must do.
+pub(super) fn step_up(oauth: Option<&OAuth>, scopes: &str, text: String) -> Response<Body> {
+    let always = oauth.map_or("", |oauth| oauth.scope.as_str());
+    let mut words: Vec<&str> =
+        always.split_ascii_whitespace().chain(scopes.split_ascii_whitespace()).collect();
+    words.sort_unstable();
+    words.dedup();
+    let oauth = OAuth { scope: words.join(" "), ..oauth.cloned().unwrap_or_default() };
+    challenge(
+        json(Answer { text, status: 403, scopes: None }),
+        &bearer(Some(&oauth), Some("insufficient_scope")),
+    )
+}
+
 /// SPEC: RFC 9449 §7.1 and §9.
 pub(super) fn invalid_proof(nonce: Option<&str>) -> Response<Body> {
     let error = if nonce.is_some() { "use_dpop_nonce" } else { "invalid_dpop_proof" };
@@ -166,7 +180,9 @@ fn bearer(oauth: Option<&OAuth>, error: Option<&str>) -> String {
         if !oauth.scope.is_empty() {
             add("scope", &oauth.scope);
         }
-        add("resource_metadata", &oauth.url);
+        if !oauth.url.is_empty() {
+            add("resource_metadata", &oauth.url);
+        }
     }
     text
 }

@@ -37,7 +37,7 @@ pub(super) fn get<B>(
     };
     let place = match server.streams.take(principal) {
         Ok(place) => place,
-        Err(denied) => return not_now(&server.config, &denied),
+        Err(denied) => return not_now(server, &denied),
     };
     let context = context(connection, principal, &session);
     let running = listen::standalone(&context, &session, stream, place);

@@ -14,7 +14,7 @@ use crate::{
     ask::{EVENTS, Exchange, Questions, Rounds, write_open},
     encode,
     request_state::{Answers, Binding},
-    rpc::{INVALID_PARAMS, Id, MISSING_CAPABILITY, RESOURCE_NOT_FOUND, RpcError},
+    rpc::{INVALID_PARAMS, INVALID_REQUEST, Id, MISSING_CAPABILITY, RESOURCE_NOT_FOUND, RpcError},
     running::{Answer, Running, Step},
 };
 
@@ -193,13 +193,18 @@ pub(super) fn unanswered(
             }
         });
     });
-    Some(Answer { text: error.frame(Some(id)), status: error.status })
+    Some(Answer::error(&error, Some(id)))
 }
 
 /// The answer that an outcome becomes.
 ///
 /// Refusals that a model can correct, or should read, are results with `isError`; what does not exist is an error.
 fn encode(context: &Context, id: &Id, shape: &Shape, outcome: Result<Reply, Refused>) -> Answer {
+    if let Err(refused) = &outcome
+        && let Denied::InsufficientScope { scopes } = &refused.denied
+    {
+        return step_up(id, refused, scopes);
+    }
     let text = match (shape, outcome) {
         (Shape::Tool, Ok(reply)) => context.result(
             id,
@@ -240,7 +245,18 @@ fn encode(context: &Context, id: &Id, shape: &Shape, outcome: Result<Reply, Refu
 }
 
 fn error(id: &Id, error: RpcError) -> Answer {
-    Answer { text: error.frame(Some(id)), status: error.status }
+    Answer::error(&error, Some(id))
+}
+
+/// SPEC: RFC 6750 §3.1, MCP 2025-11-25 and 2026-07-28 authorization, Runtime Insufficient Scope Errors: HTTP says it with 403, and the
+/// challenge names every scope that the call needs.
+fn step_up(id: &Id, refused: &Refused, scopes: &[String]) -> Answer {
+    let message = format!("{} (call {})", refused.message, refused.call);
+    let error = RpcError::new(INVALID_REQUEST, 403, message).with_data(|data| {
+        data.text("code", refused.denied.code());
+        data.array("scopes", scopes, |out, scope| encode::string(out, scope));
+    });
+    Answer { scopes: Some(scopes.join(" ")), ..Answer::error(&error, Some(id)) }
 }
 
 /// SPEC: 2026-07-28 resources, Error Handling: -32602 with the URI; before, -32002.

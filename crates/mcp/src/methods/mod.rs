@@ -47,7 +47,7 @@ pub(crate) struct Context {
 pub(crate) fn dispatch(context: Context, request: &Request<'_>, headers: Option<&HeaderMap>) -> Step {
     match step(context, request, headers) {
         Ok(step) => step,
-        Err(error) => Step::Done(Answer { text: error.frame(Some(&request.id)), status: error.status }),
+        Err(error) => Step::Done(Answer::error(&error, Some(&request.id))),
     }
 }
 

@@ -96,7 +96,7 @@ fn encode(context: &Context, id: &Id, got: Result<Vec<PromptMessage>, PromptErro
         }
         Err(PromptError::Unanswered) => RpcError::params("the client did not answer what the prompt asks"),
     };
-    Answer { text: error.frame(Some(id)), status: error.status }
+    Answer::error(&error, Some(id))
 }
 
 /// Takes known secrets out of what a prompt says.

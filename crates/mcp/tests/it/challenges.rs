@@ -88,3 +88,72 @@ async fn proofs_of_possession_have_challenges_of_their_own() {
     twice.headers.extend([("DPoP".into(), "a.b.c".into()), ("DPoP".into(), "d.e.f".into())]);
     assert_eq!(site.send(&twice).await.status, 400);
 }
+
+fn call_tool(who: &str, tool: &str) -> Http {
+    Http::modern(who, 1, "tools/call", json!({"name": tool, "arguments": {}}))
+}
+
+/// SPEC: MCP 2025-11-25 and 2026-07-28 authorization, Runtime Insufficient Scope Errors.
+#[tokio::test]
+async fn item_24_a_call_beyond_the_tokens_scopes_is_403_and_names_them_all() {
+    let site = Site::with(oauth()).await;
+    let challenge = format!(
+        r#"Bearer realm="countersign", error="insufficient_scope", scope="tools:list tools:read tools:wipe tools:write", resource_metadata="{URL}""#
+    );
+    let session = site.session("carol", json!({})).await;
+    let legacy = Http::post("carol").session(&session);
+    let progress = json!({"name": "wipe", "arguments": {}, "_meta": {"progressToken": 1}});
+    for request in [
+        call_tool("carol", "wipe"),
+        legacy.clone().call(2, "tools/call", json!({"name": "wipe", "arguments": {}})),
+        legacy.call(3, "tools/call", progress),
+    ] {
+        let reply = site.send(&request).await;
+        assert_eq!((reply.status, &reply.headers["www-authenticate"]), (403, &challenge), "{}", reply.body);
+        let error = &reply.json()["error"];
+        assert_eq!(error["data"]["code"], "insufficient-scope", "{error}");
+        assert_eq!(error["data"]["scopes"], json!(["tools:wipe", "tools:write"]));
+    }
+    assert_eq!(site.ran(), 0);
+    assert!(site.logged(r#""code":"insufficient-scope""#) && site.logged("`tools:wipe` and `tools:write`"));
+    // With the scopes, and by way of a resource.
+    assert_eq!(site.send(&call_tool("erin", "wipe")).await.status, 200);
+    let read = |who| Http::modern(who, 1, "resources/read", json!({"uri": "note://one"}));
+    assert_eq!(site.send(&read("carol")).await.status, 403);
+    assert_eq!(site.send(&read("erin")).await.status, 200);
+    // A credential without scopes is bounded by policy alone.
+    assert_eq!(site.send(&call_tool("alice", "wipe")).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_may_not_know_of_a_tool_is_told_of_no_scope() {
+    let site = Site::with(oauth()).await;
+    let hidden = site.send(&call_tool("dave", "wipe")).await;
+    let absent = site.send(&call_tool("dave", "wipeout")).await;
+    assert_eq!((hidden.status, &hidden.body), (absent.status, &absent.body));
+    assert!(!hidden.headers.contains_key("www-authenticate"));
+    // Whoever may know of it is shown it, so that a client finds out what it could ask for.
+    let listed = site.send(&Http::modern("carol", 1, "tools/list", json!({}))).await;
+    assert!(listed.body.contains(r#""name":"wipe""#), "{}", listed.body);
+}
+
+#[tokio::test]
+async fn what_is_published_can_be_replaced() {
+    let (server, ..) = crate::site::server(oauth());
+    server.replace_oauth(None);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let served = tokio::spawn(countersign_mcp::serve_http(listener, server.clone(), shutdown.clone()));
+    let ask = async || {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let bytes = Http::get("").path("/.well-known/oauth-protected-resource").bytes();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await.unwrap();
+        crate::site::Reply::read(stream).await.status
+    };
+    assert_eq!(ask().await, 404);
+    server.replace_oauth(oauth().oauth);
+    assert_eq!(ask().await, 200);
+    shutdown.cancel();
+    served.await.unwrap().unwrap();
+}

@@ -58,6 +58,7 @@ async fn item_03_an_unknown_host_is_refused_before_the_credential() {
     for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:1"] {
         assert_eq!(site.send(&call("alice").header("Host", host)).await.status, 200, "{host}");
     }
+    assert!(site.logged(r#""event":"host-refused""#));
     // The target of an absolute-form request counts as well.
     let absolute = call("alice").path("http://evil.example.com/mcp");
     assert_eq!(site.send(&absolute).await.status, 421);
@@ -107,9 +108,10 @@ async fn item_16_and_23_every_request_needs_its_own_credential_before_its_body()
 #[tokio::test]
 async fn the_record_says_why_a_login_failed_and_the_caller_is_not_told() {
     let site = Site::start().await;
-    for (who, code) in [("mallory", "unknown"), ("", "missing")] {
+    for (who, code, event) in [("mallory", "unknown", "wrong-credential"), ("", "missing", "no-credential")] {
         let reply = site.send(&call(who)).await;
         assert_eq!(reply.status, 401);
+        assert!(site.logged(&format!(r#""event":"{event}""#)), "{event}");
         assert!(!format!("{}{:?}", reply.body, reply.headers).contains(code), "{}", reply.body);
         assert!(site.logged(&format!(r#""detail":"{code}""#)), "{code}");
     }
@@ -131,6 +133,7 @@ async fn item_26_a_token_in_the_query_string_is_refused() {
         assert_eq!(site.send(&call("").path(path)).await.status, 400, "{path}");
         assert_eq!(site.send(&call("alice").path(path)).await.status, 400, "{path}");
     }
+    assert!(site.logged(r#""event":"query-refused""#) && !site.logged("access_token"));
 }
 
 #[tokio::test]
@@ -144,6 +147,7 @@ async fn an_address_that_keeps_failing_is_told_when_to_retry_and_valid_callers_s
     assert_eq!(refused, [401, 401, 401, 401, 401, 429, 429, 429]);
     let wait: u64 = statuses[7].headers["retry-after"].parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
+    assert!(site.logged(r#""event":"too-many-failures""#));
     assert_eq!(site.send(&call("alice")).await.status, 200);
 }
 
@@ -160,6 +164,7 @@ async fn connections_without_credentials_are_few_per_address() {
     fourth.read_to_end(&mut answer).await.unwrap();
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("Retry-After"), "{answer}");
+    assert!(site.logged(r#""event":"connections""#));
     // A connection on which somebody authenticates gives its place back.
     silent[0].write_all(&call("alice").without("Connection").bytes()).await.unwrap();
     let mut some = [0; 64];

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use countersign_core::registry::Resource;
+use countersign_core::{
+    registry::Resource,
+    scopes::{ScopeRule, ScopeRules},
+};
 use countersign_mcp::{Authenticator, Changes, Config, Listener, Server, serve_http};
 use serde_json::{Value, json};
 use tokio::{
@@ -18,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     tools::{Seen, tools},
-    world::{MemoryLog, Names, pipeline, principal},
+    world::{MemoryLog, Names, pipeline, principal, scoped},
 };
 
 pub(crate) const MODERN: &str = "2026-07-28";
@@ -54,10 +57,20 @@ pub(crate) fn server(config: Config) -> (Arc<Server>, Arc<Seen>, Arc<MemoryLog>,
     let known = HashMap::from([
         ("alice".to_owned(), principal("alice", "acme")),
         ("bob".to_owned(), principal("bob", "globex")),
+        ("carol".to_owned(), scoped("carol", "acme", &["tools:read", "tools:list"])),
+        ("dave".to_owned(), scoped("dave", "globex", &["tools:read", "tools:list"])),
+        ("erin".to_owned(), scoped("erin", "acme", &["tools:write", "tools:wipe"])),
     ]);
     let changes = Changes::default();
     let names = Arc::new(Names { known: known.into(), anonymous: None, revoked: Default::default() });
     let pipeline = pipeline(tools(&seen), resources, hidden, &log, Arc::clone(&names) as _);
+    let rule = |scope: &str, tools: &[&str]| ScopeRule {
+        scope: scope.into(),
+        tools: tools.iter().map(|name| (*name).to_owned()).collect(),
+        permissions: Vec::new(),
+    };
+    let rules = vec![rule("tools:write", &["wipe", "note"]), rule("tools:wipe", &["wipe"])];
+    pipeline.replace_scopes(ScopeRules::new(rules));
     let server =
         Server::new(config, pipeline, Arc::clone(&names) as Arc<dyn Authenticator>, changes.clone()).unwrap();
     (Arc::new(server), seen, log, changes, names)

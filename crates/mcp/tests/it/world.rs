@@ -147,6 +147,12 @@ pub(crate) fn principal(name: &str, tenant: &str) -> Arc<Principal> {
     )
 }
 
+/// A principal whose token carries these scopes.
+pub(crate) fn scoped(name: &str, tenant: &str, scopes: &[&str]) -> Arc<Principal> {
+    let scopes = scopes.iter().map(|scope| (*scope).to_owned());
+    Arc::new((*principal(name, tenant)).clone().with_scopes(scopes))
+}
+
 /// `Bearer NAME` is the principal of that name; nobody else is anybody, unless anonymous callers are let in.
 pub(crate) struct Names {
     pub(crate) known: Mutex<HashMap<String, Arc<Principal>>>,

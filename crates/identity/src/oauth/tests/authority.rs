@@ -124,6 +124,9 @@ impl Witness for Heard {
     fn keys_unreachable(&self, issuer: &str, cause: &str) {
         self.0.lock().unwrap().push(format!("{issuer}: {cause}"));
     }
+    fn introspection_failed(&self, issuer: &str, cause: &str) {
+        self.0.lock().unwrap().push(format!("{issuer}: not asked: {cause}"));
+    }
     fn claims_dropped(&self, principal: &Principal, count: usize) {
         self.0.lock().unwrap().push(format!("{}: {count} dropped", principal.subject()));
     }
@@ -134,7 +137,7 @@ pub(super) struct World {
     pub(super) pair: Pair,
     pub(super) site: Arc<Site>,
     pub(super) heard: Arc<Heard>,
-    pub(super) server: ResourceServer,
+    pub(super) server: Arc<ResourceServer>,
 }
 
 /// Times short enough to wait for.
@@ -161,6 +164,10 @@ pub(super) fn config() -> IssuerConfig {
         roles: vec!["analyst".into(), "reader".into()],
         role_names: BTreeMap::from([("Bank Analysts".into(), "analyst".into())]),
         scopes: Vec::new(),
+        scope_includes: vec![
+            ("tools:admin".into(), "tools:write".into()),
+            ("tools:write".into(), "tools:read".into()),
+        ],
         claims: vec![ClaimPath::parse("region").unwrap()],
         leeway: Duration::from_secs(30),
         lifetime: Duration::from_secs(3600),
@@ -175,18 +182,37 @@ impl World {
     }
 
     pub(super) fn with(pair: Pair, timing: Timing, change: impl FnOnce(&mut IssuerConfig)) -> World {
+        World::asking(pair, timing, change, None)
+    }
+
+    /// An authority that can be asked about tokens.
+    pub(super) fn asking(
+        pair: Pair,
+        timing: Timing,
+        change: impl FnOnce(&mut IssuerConfig),
+        introspection: Option<(Arc<dyn IntrospectionEndpoint>, Duration)>,
+    ) -> World {
         let mut config = config();
         change(&mut config);
         let site = Arc::new(Site::default());
         let heard = Arc::new(Heard::default());
-        let source = Arc::clone(&site) as Arc<dyn KeySource>;
+        let keys = Arc::clone(&site) as Arc<dyn KeySource>;
         let witness = Arc::clone(&heard) as Arc<dyn Witness>;
-        let server = ResourceServer::new(RESOURCE, vec![(config, source)], timing, witness).unwrap();
+        let setup = IssuerSetup { config, keys, introspection };
+        let server = Arc::new(ResourceServer::new(RESOURCE, vec![setup], timing, witness).unwrap());
         let world = World { pair, site, heard, server };
         let metadata = json!({"issuer": ISSUER, "jwks_uri": format!("{ISSUER}/jwks")});
         world.publish("/.well-known/openid-configuration", &metadata);
         world.publish_keys(&[("one", &world.pair)]);
         world
+    }
+
+    /// Puts another configuration of the issuer in place.
+    pub(super) fn replace(&self, change: impl FnOnce(&mut IssuerConfig)) {
+        let mut config = config();
+        change(&mut config);
+        let keys = Arc::clone(&self.site) as Arc<dyn KeySource>;
+        self.server.replace(RESOURCE, vec![IssuerSetup { config, keys, introspection: None }]);
     }
 
     pub(super) fn publish(&self, path: &str, document: &Value) {

@@ -22,7 +22,7 @@ async fn many_callers_wait_for_one_fetch() {
 }
 
 /// Polls all of them at once.
-async fn join_all<F: Future>(futures: Vec<std::pin::Pin<Box<F>>>) -> Vec<F::Output> {
+pub(super) async fn join_all<F: Future>(futures: Vec<std::pin::Pin<Box<F>>>) -> Vec<F::Output> {
     let mut pending: Vec<_> = futures.into_iter().map(Some).collect();
     let mut done: Vec<Option<F::Output>> = pending.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {
