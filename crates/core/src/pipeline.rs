@@ -187,9 +187,9 @@ impl Pipeline {
         let (entry, arguments) = resolved?;
         let spec = entry.tool.spec();
         let principal = &call.principal;
-        // After the tool was found to be one that the caller may know of: who may not is told of no scope.
+        // Not before the tool was found among those that the caller may know of: nobody else is told of a scope.
         // MUTATE(H3-scope): a token calls tools whose scope it lacks
-        self.scopes().check(principal, spec).map_err(|scopes| Denied::InsufficientScope { scopes })?;
+        self.within_scopes(principal, spec)?;
         self.going(&Subject { principal, run: Some(&call.run), tool: Some(&spec.name) })?;
         self.limits.admit_call(principal, &call.run, &spec.name, arguments.canonical(), now).await?;
         let watch = self.limits.watch(principal.tenant(), &spec.name, now)?;
@@ -290,16 +290,6 @@ impl Pipeline {
     /// Puts other tools in place. Calls that are under way keep theirs, and policy refuses a tool whose pin it was not loaded with.
     pub fn replace_registry(&self, registry: Registry) {
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
-    }
-
-    /// The scopes that tools need of credentials.
-    pub fn scopes(&self) -> Arc<ScopeRules> {
-        self.scopes.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Demands other scopes from the next call on.
-    pub fn replace_scopes(&self, rules: ScopeRules) {
-        *self.scopes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// The redactor in force; its secrets are replaced in place when they rotate.

@@ -3,11 +3,13 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, ensure};
-use countersign_core::{Pipeline, registry::Registry, scopes::ScopeRules};
+use countersign_core::{registry::Registry, scopes::ScopeRules};
 use countersign_egress::Roots;
 use countersign_identity::{
     Certificates, PeerUsers, danger,
-    oauth::{Fetcher, IntrospectionClient, IssuerSetup, Metadata, ResourceServer, Timing},
+    oauth::{
+        Fetcher, IntrospectionClient, IntrospectionEndpoint, IssuerSetup, Metadata, ResourceServer, Timing,
+    },
 };
 use countersign_mcp::{OAuth, Server};
 
@@ -46,7 +48,7 @@ impl Live {
 
 /// The door of a server.
 pub(crate) fn door(config: &Config, composed: &Composed) -> anyhow::Result<Door> {
-    let callers = callers(&config.identity, None, &composed.pipeline)?;
+    let callers = callers(&config.identity, None, composed)?;
     let anonymous = config.danger.anonymous.as_ref().map(|a| danger::anonymous(&a.tenant, &a.roles));
     Ok(Door { keys: Arc::clone(&composed.keys), callers: Live::new(callers), anonymous })
 }
@@ -56,12 +58,12 @@ pub(crate) fn reload(
     config: &Config,
     door: &Door,
     server: &Server,
-    pipeline: &Arc<Pipeline>,
+    composed: &Composed,
 ) -> anyhow::Result<String> {
-    let identity = &config.identity;
+    let (identity, pipeline) = (&config.identity, &composed.pipeline);
     check_scopes(&identity.scopes, &pipeline.registry())?;
     // INVARIANT: nothing below this line fails, so callers, scopes and metadata are all of one configuration.
-    let callers = callers(identity, door.callers.current().tokens.as_ref(), pipeline)?;
+    let callers = callers(identity, door.callers.current().tokens.as_ref(), composed)?;
     door.callers.replace(callers);
     pipeline.replace_scopes(identity.scopes.clone());
     server.replace_oauth(oauth(config));
@@ -73,10 +75,8 @@ pub(crate) fn reload(
 pub(crate) fn check_scopes(rules: &ScopeRules, registry: &Registry) -> anyhow::Result<()> {
     for name in rules.tools() {
         // MUTATE(H3-scope-tools): a scope that is demanded of a misspelt tool is demanded of none
-        ensure!(
-            registry.get(name).is_some(),
-            "`identity.scopes` names the tool `{name}`, which does not exist"
-        );
+        let exists = registry.get(name).is_some();
+        ensure!(exists, "`identity.scopes` names the tool `{name}`, which does not exist");
     }
     Ok(())
 }
@@ -85,11 +85,11 @@ pub(crate) fn check_scopes(rules: &ScopeRules, registry: &Registry) -> anyhow::R
 fn callers(
     identity: &Identity,
     former: Option<&Arc<ResourceServer>>,
-    pipeline: &Arc<Pipeline>,
+    composed: &Composed,
 ) -> anyhow::Result<Callers> {
     let tokens = match identity.resource.as_ref().filter(|_| !identity.issuers.is_empty()) {
         None => None,
-        Some(resource) => Some(tokens(resource, setups(identity)?, former, pipeline)?),
+        Some(resource) => Some(tokens(resource, setups(identity)?, former, composed)?),
     };
     Ok(Callers {
         tokens,
@@ -102,14 +102,18 @@ fn tokens(
     resource: &str,
     issuers: Vec<IssuerSetup>,
     former: Option<&Arc<ResourceServer>>,
-    pipeline: &Arc<Pipeline>,
+    composed: &Composed,
 ) -> anyhow::Result<Arc<ResourceServer>> {
     if let Some(former) = former {
         former.replace(resource, issuers);
         return Ok(Arc::clone(former));
     }
-    let witness = Arc::new(OnRecord(Arc::clone(pipeline)));
-    Ok(Arc::new(ResourceServer::new(resource, issuers, Timing::default(), witness)?))
+    let witness = Arc::new(OnRecord(Arc::clone(&composed.pipeline)));
+    let server = ResourceServer::new(resource, issuers, Timing::default(), witness)?;
+    Ok(Arc::new(match &composed.proofs {
+        Some(shared) => server.with_shared_proofs(Arc::clone(shared)),
+        None => server,
+    }))
 }
 
 fn setups(identity: &Identity) -> anyhow::Result<Vec<IssuerSetup>> {
@@ -123,7 +127,8 @@ fn setups(identity: &Identity) -> anyhow::Result<Vec<IssuerSetup>> {
             Some(asked) => {
                 let endpoint =
                     IntrospectionClient::new(&roots, &asked.url, &asked.client, asked.secret.reveal());
-                Some((Arc::new(endpoint.with_context(unsafe_way)?) as _, asked.fresh))
+                let endpoint: Arc<dyn IntrospectionEndpoint> = Arc::new(endpoint.with_context(unsafe_way)?);
+                Some((endpoint, asked.fresh))
             }
         };
         setups.push(IssuerSetup { config: issuer.config.clone(), keys, introspection });

@@ -16,7 +16,7 @@ use countersign_core::{
     ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
     registry::{Registry, RegistryError},
 };
-use countersign_identity::KeyRing;
+use countersign_identity::{KeyRing, oauth::SharedProofs};
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact};
 use countersign_redact::{Redactor, delimit};
@@ -35,8 +35,8 @@ use crate::{
     contained::{self, Contained},
     door::Door,
     engines, fetch,
-    runtime::{FileRates, Host, MemoryLabels, unix_micros},
-    state, tokens,
+    runtime::{FileRates, FleetProofs, Host, MemoryLabels, unix_micros},
+    state,
 };
 
 /// Characters of a statement.
@@ -60,6 +60,8 @@ pub(crate) struct Composed {
     pub(crate) desk: Arc<Desk>,
     /// What is frozen and revoked; somebody must [keep](StopWatch::keep) it fresh.
     pub(crate) stops: Arc<StopWatch>,
+    /// Proofs of possession that other instances of a fleet have taken.
+    pub(crate) proofs: Option<Arc<dyn SharedProofs>>,
     /// The operator's word on policies that loosen.
     pub(crate) confirm: Confirm,
     pub(crate) audit: Option<Arc<Log>>,
@@ -138,6 +140,7 @@ pub(crate) async fn build(
     };
     let store = state::store(&config.state).await.context("the state cannot be used")?;
     let rates = rates(config, mode, &store)?;
+    let proofs = config.state.shared.is_some().then(|| Arc::new(FleetProofs(Arc::clone(&store))) as _);
     let desk = state::on(Arc::clone(&store), &config.state.dir).context("the state cannot be used")?;
     let stops = StopWatch::open(store, unix_micros).await.context("the state cannot be used")?;
     let stops = Arc::new(stops);
@@ -165,6 +168,7 @@ pub(crate) async fn build(
         keys: Arc::new(keys),
         desk,
         stops,
+        proofs,
         confirm,
         audit: log,
         changes: base.changes.clone(),

@@ -39,7 +39,8 @@ impl Authenticator for Door {
         if presented.authorization.is_empty() {
             return self.by_connection(presented);
         }
-        let tokens = &self.callers.current().tokens;
+        let callers = self.callers.current();
+        let tokens = &callers.tokens;
         match (credential(presented, tokens.is_some()).map_err(refused)?, tokens) {
             (Credential::Token(scheme, token), Some(tokens)) => {
                 let shown = Shown {
@@ -61,7 +62,8 @@ impl Authenticator for Door {
         if presented.authorization.is_empty() {
             return self.by_connection(presented).is_ok_and(|found| *found == *principal);
         }
-        let tokens = &self.callers.current().tokens;
+        let callers = self.callers.current();
+        let tokens = &callers.tokens;
         match (credential(presented, tokens.is_some()), tokens) {
             (Ok(Credential::Token(_, token)), Some(tokens)) => tokens.still_holds(token),
             (Ok(Credential::Key(key)), _) => {
@@ -128,6 +130,10 @@ impl Witness for OnRecord {
 
     fn introspection_failed(&self, issuer: &str, cause: &str) {
         self.0.security_detail("introspection-failed", None, &format!("{issuer}: {cause}"));
+    }
+
+    fn proofs_unknown(&self, cause: &str) {
+        self.0.security_detail("proofs-unknown", None, cause);
     }
 
     fn claims_dropped(&self, principal: &Principal, count: usize) {

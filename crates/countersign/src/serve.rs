@@ -285,7 +285,7 @@ async fn reload(reloaded: &Reloaded, notice: &impl Fn(&str)) {
             // Before they are used.
             composed.pipeline.redactor().replace(secrets);
             report("secrets-reload", &format!("config {}", config.digest)).await;
-            match callers::reload(&config, door, server, &composed.pipeline) {
+            match callers::reload(&config, door, server, composed) {
                 Ok(counts) => report("identity-reload", &counts).await,
                 Err(e) => {
                     notice(&format!("{e:#}"));

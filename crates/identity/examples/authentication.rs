@@ -102,6 +102,7 @@ impl Witness for Deaf {
     fn keys_changed(&self, _: &str, _: usize, _: usize) {}
     fn keys_unreachable(&self, _: &str, _: &str) {}
     fn introspection_failed(&self, _: &str, _: &str) {}
+    fn proofs_unknown(&self, _: &str) {}
     fn claims_dropped(&self, _: &Principal, _: usize) {}
 }
 

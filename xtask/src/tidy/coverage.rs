@@ -139,6 +139,14 @@ fn check_row(id: &str, row: &Row, mutations: &[mutate::Mutation], rust: &[String
     }
 }
 
+/// Names and tests (first and third cells) of the rows of the table whose first heading is this one.
+pub(super) fn table(text: &str, heading: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let rows = text.lines().skip_while(|line| cell(line, 0).as_deref() != Some(heading)).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| (cell_list(line, 0), cell_list(line, 2)))
+        .collect()
+}
+
 /// The text of a table cell, counted from 0, without white space.
 fn cell(line: &str, index: usize) -> Option<String> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;

@@ -3,6 +3,7 @@
 mod conformance;
 mod coverage;
 mod edges;
+mod events;
 mod files;
 mod modules;
 mod words;
@@ -60,6 +61,7 @@ const RULES: &[(&str, Rule)] = &[
     ("words", words::check),
     ("coverage", coverage::check),
     ("conformance", conformance::check),
+    ("events", events::check),
 ];
 
 /// Runs every rule and prints what they found.

@@ -1,11 +1,15 @@
-//! Before anything is decided: is it stopped, and is it too often?
+//! Before anything is decided: is it stopped, is it too often, and is it within the scopes of the credential?
+
+use std::sync::{Arc, PoisonError};
 
 use super::Pipeline;
 use crate::{
     denied::{Denied, Subsystem},
     ids::CallId,
     principal::Principal,
+    scopes::ScopeRules,
     stops::{Stop, Subject},
+    tool::ToolSpec,
 };
 
 /// A request that was turned away before its body was read.
@@ -60,5 +64,16 @@ impl Pipeline {
             // MUTATE(I4-stops): calls go on although nobody knows what is revoked
             Err(_) => Err(Denied::Unavailable(Subsystem::State)),
         }
+    }
+
+    /// Demands other scopes from the next call on.
+    pub fn replace_scopes(&self, rules: ScopeRules) {
+        *self.scopes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    /// Goes on if the credential carries all scopes that the tool needs.
+    pub(super) fn within_scopes(&self, principal: &Principal, spec: &ToolSpec) -> Result<(), Denied> {
+        let rules = Arc::clone(&self.scopes.read().unwrap_or_else(PoisonError::into_inner));
+        rules.check(principal, spec).map_err(|scopes| Denied::InsufficientScope { scopes })
     }
 }

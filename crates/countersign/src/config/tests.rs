@@ -273,6 +273,65 @@ fn an_issuer_says_what_it_may_grant() {
 }
 
 #[test]
+fn one_issuer_may_be_asked_about_tokens() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("secret"), "introspection-secret").unwrap();
+    let issuer = |name: &str, more: &str| {
+        format!(
+            "[identity.issuers.{name}]\nurl = \"https://{name}.bank.example\"\ntenant = \"north\"\n{more}"
+        )
+    };
+    let endpoint = "introspection = \"https://login.bank.example/introspect\"\n";
+    let client = "introspection_client = \"countersign\"\nintrospection_secret = \"file:secret\"\n";
+    let head = "version = 1\n[identity]\nresource = \"https://mcp.bank.example/mcp\"\n";
+    let whole = format!("{endpoint}{client}");
+    let config = fixture.load(&format!("{head}{}{}", issuer("corp", &whole), issuer("other", ""))).unwrap();
+    let asked = config.identity.issuers[0].introspection.as_ref().unwrap();
+    assert_eq!((asked.client.as_str(), asked.fresh.as_secs()), ("countersign", 30));
+    assert_eq!(asked.secret.reveal(), "introspection-secret");
+    assert!(!format!("{config:?}").contains("introspection-secret"));
+    assert!(
+        config.secrets.iter().any(|secret| secret.name == "introspection_corp"),
+        "it is removed from what leaves"
+    );
+    for (text, problem) in [
+        (issuer("corp", endpoint), "`identity.issuers.corp.introspection_secret` is missing"),
+        (issuer("corp", client), "`identity.issuers.corp.introspection` is missing"),
+        (issuer("corp", &whole) + &issuer("two", &whole), "another issuer has introspection already"),
+        (issuer("corp", &whole.replace("https://login", "http://login")), "must be an `https` address"),
+        (issuer("corp", &whole.replace("file:secret", "hunter2")), "must be a reference to the secret"),
+        (issuer("corp", &whole.replace("file:secret", "file:absent")), "cannot read the secret file"),
+    ] {
+        let message = fixture.refused(&format!("{head}{text}"));
+        assert!(message.contains(problem), "{text}\n{message}");
+    }
+}
+
+#[test]
+fn a_scope_is_demanded_of_something() {
+    let fixture = Fixture::new();
+    let table = |more: &str| format!("version = 1\n[identity.scopes.writing]\n{more}\n");
+    let good = table("scope = \"tools:write\"\npermissions = [\"write-files\"]\ntools = [\"query_shop\"]");
+    assert_eq!(fixture.load(&good).unwrap().identity.scopes.tools().collect::<Vec<_>>(), ["query_shop"]);
+    for (more, problem) in [
+        ("scope = \"tools:write\"", "`identity.scopes.writing` names nothing that needs its scope"),
+        ("tools = [\"x\"]", "`identity.scopes.writing.scope` is missing"),
+        ("scope = \"two words\"\ntools = [\"x\"]", "must be a scope such as"),
+        ("scope = \"a\\\"b\"\ntools = [\"x\"]", "must be a scope such as"),
+        ("scope = \"s\"\npermissions = [\"write-everything\"]", "must be a list of permissions"),
+    ] {
+        let message = fixture.refused(&table(more));
+        assert!(message.contains(problem), "{more}\n{message}");
+    }
+    let issuer = "version = 1\n[identity]\nresource = \"https://mcp.bank.example/mcp\"\n[identity.issuers.corp]\n\
+                  url = \"https://login.bank.example\"\ntenant = \"north\"\n";
+    for bad in ["a", "=a", "a=", "a=b=c", "a b=c"] {
+        let message = fixture.refused(&format!("{issuer}scope_includes = [\"{bad}\"]\n"));
+        assert!(message.contains("a broad scope, and one that it includes"), "{bad}\n{message}");
+    }
+}
+
+#[test]
 fn a_quoted_key_is_no_path() {
     let fixture = Fixture::new();
     let message = fixture.refused("version = 1\n\"server.listen\" = \"127.0.0.1:1\"\n");

@@ -1,11 +1,13 @@
-//! What the pipeline needs from the operating system: clock, entropy, labels in memory, rates that outlive a process.
+//! What the pipeline needs from the operating system: clock, entropy, labels in memory, rates that outlive a process, proofs that a fleet has seen.
 
 mod environment;
 mod labels;
+mod proofs;
 mod rates;
 
 pub(crate) use environment::{Host, unix_micros};
 pub(crate) use labels::MemoryLabels;
+pub(crate) use proofs::FleetProofs;
 pub(crate) use rates::FileRates;
 
 #[cfg(test)]

@@ -393,3 +393,13 @@ fn what_a_model_writes_cannot_pass_for_ours() {
     let forged: Vec<&str> = shown.lines().filter(|line| line.contains("ap-aaaaaaaa")).collect();
     assert!(!forged.is_empty() && forged.iter().all(|line| line.starts_with("  |")), "{shown}");
 }
+
+#[test]
+fn whose_key_was_taken_away_is_on_record() {
+    let world = world();
+    world.enroll("bob");
+    let keys: Value = serde_json::from_str(&world.command(&["approvals", "keys", "list", "--json"])).unwrap();
+    let id = keys[0]["id"].as_str().unwrap();
+    world.command(&["approvals", "keys", "revoke", id]);
+    assert!(world.command(&["audit", "search", "operator-revoke", "--json"]).contains(id));
+}

@@ -1,7 +1,7 @@
 //! Clients of a served world: HTTP of the modern era, stdio of the legacy one, and what their answers say.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpStream,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -125,6 +125,14 @@ impl Client {
         }
         answer
     }
+}
+
+/// Sends the text of a request on a connection of its own.
+pub fn exchange(port: u16, text: &str) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    read_answer(&mut BufReader::new(stream)).unwrap()
 }
 
 /// A whole request of the modern era, whose connection closes after it.

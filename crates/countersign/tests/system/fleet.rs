@@ -22,7 +22,7 @@ const BURST: u32 = 100;
 const LEASE: u32 = 10;
 
 /// What an operator runs on the server, from the page that says so.
-fn init(cluster: &Postgres) {
+pub fn init(cluster: &Postgres) {
     let text = include_str!("../../../../examples/fleet/state.sql").replace("CHANGE-ME", PASSWORD);
     let (server, database) = text.split_once("-- In the new database:").unwrap();
     cluster.run("postgres", server);
@@ -30,7 +30,7 @@ fn init(cluster: &Postgres) {
 }
 
 /// An instance of the fleet in a directory of its own.
-fn instance(cluster: &Postgres, more: &str) -> World {
+pub fn instance(cluster: &Postgres, more: &str) -> World {
     let url = format!("postgres://countersign_state@127.0.0.1:{}/countersign_state", cluster.port());
     let extra = format!("[state]\nurl = \"{url}\"\npassword = \"file:state.password\"\n{more}\n");
     let world = World::new_with(Shape { extra, ..Shape::default() }, |dir| {

@@ -6,7 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -30,13 +30,14 @@ struct Shared {
     documents: Mutex<BTreeMap<String, String>>,
     /// How far its clock is ahead, in seconds.
     ahead: AtomicI64,
+    asked: AtomicUsize,
 }
 
 impl Issuer {
     pub fn start() -> Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let pair = key_pair();
         let key = jwk("one", &pair);
         let shared = Arc::new(Shared::default());
         let issuer = Issuer { url, pair, shared: Arc::clone(&shared) };
@@ -58,7 +59,7 @@ impl Issuer {
 
     /// Publishes a second key beside the one that signs.
     pub fn add_key(&self) {
-        let second = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let second = key_pair();
         self.publish("/jwks", &json!({"keys": [jwk("one", &self.pair), jwk("two", &second)]}));
     }
 
@@ -74,17 +75,29 @@ impl Issuer {
 
     /// A token for `resource`, with the claims of a good one, changed.
     pub fn token(&self, resource: &str, change: impl FnOnce(&mut Value)) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.forged(resource, |_, claims| change(claims))
+    }
+
+    /// As [`Issuer::token`], with the header changed as well.
+    pub fn forged(&self, resource: &str, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+        let now = now();
         let mut claims = json!({
             "iss": self.url, "sub": "ada", "aud": resource, "client_id": "desk", "jti": format!("t{now}"),
             "iat": now - 5, "exp": now + 300, "scope": "tools:read", "org": "acme", "roles": ["operator"],
         });
-        change(&mut claims);
-        let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "one"});
-        let signed =
-            format!("{}.{}", BASE64URL.encode(header.to_string()), BASE64URL.encode(claims.to_string()));
-        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        format!("{signed}.{}", BASE64URL.encode(signature.as_ref()))
+        let mut header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "one"});
+        change(&mut header, &mut claims);
+        sign(&self.pair, &header, &claims)
+    }
+
+    /// What everybody can read of its key.
+    pub fn public_key(&self) -> String {
+        jwk("one", &self.pair).to_string()
+    }
+
+    /// How often somebody asked it for something.
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
     }
 
     /// The configuration that trusts it.
@@ -97,7 +110,23 @@ impl Issuer {
     }
 }
 
-fn jwk(id: &str, pair: &EcdsaKeyPair) -> Value {
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+pub fn key_pair() -> EcdsaKeyPair {
+    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()
+}
+
+/// A compact token with exactly this header and these claims.
+pub fn sign(pair: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
+    let signed = format!("{}.{}", BASE64URL.encode(header.to_string()), BASE64URL.encode(claims.to_string()));
+    let signature = pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+    format!("{signed}.{}", BASE64URL.encode(signature.as_ref()))
+}
+
+pub fn jwk(id: &str, pair: &EcdsaKeyPair) -> Value {
     let point = pair.public_key().as_ref();
     json!({
         "kty": "EC", "crv": "P-256", "kid": id, "use": "sig", "alg": "ES256",
@@ -123,6 +152,7 @@ fn answer(mut stream: &TcpStream, shared: &Shared) {
     }
     let mut body = vec![0; length];
     let _ = reader.read_exact(&mut body);
+    shared.asked.fetch_add(1, Ordering::SeqCst);
     let found = shared.documents.lock().unwrap().get(&path).cloned();
     let (status, text) = found.map_or(("404 Not Found", String::new()), |text| ("200 OK", text));
     let _ = write!(
@@ -135,8 +165,7 @@ fn answer(mut stream: &TcpStream, shared: &Shared) {
 
 /// SPEC: RFC 9110 §5.6.7.
 fn http_date(ahead: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let at = now.saturating_add_signed(ahead);
+    let at = now().saturating_add_signed(ahead);
     let text = countersign_identity::Timestamp::from_unix(at).to_string();
     let day = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][usize::try_from(at / 86_400 % 7).unwrap()];
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -13,6 +13,7 @@
 
 mod absent;
 mod approvals;
+mod attacks;
 mod cancel;
 mod catalog;
 mod catalog_postgres;

@@ -45,7 +45,7 @@ pub fn write_server(dir: &Path, by: &Authority, params: CertificateParams) {
     let key = KeyPair::generate().unwrap();
     std::fs::write(dir.join("server.pem"), params.signed_by(&key, by).unwrap().pem()).unwrap();
     std::fs::write(dir.join("server.key"), key.serialize_pem()).unwrap();
-    std::fs::set_permissions(dir.join("server.key"), PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(dir.join("server.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 pub fn localhost() -> CertificateParams {
@@ -113,6 +113,8 @@ impl Caller<'_> {
 }
 
 const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
+const ONLY_12: &[&SupportedProtocolVersion] = &[&TLS12];
+const ONLY_13: &[&SupportedProtocolVersion] = &[&TLS13];
 
 const FILES: &str = "[server.tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n";
 
@@ -121,12 +123,26 @@ fn world(own: &Authority, extra: &str) -> World {
     World::new_with(Shape { extra, ..Shape::default() }, |dir| write_server(dir, own, localhost()))
 }
 
-/// Waits until the log holds an event of this kind, and returns it.
+/// The last record with this text, if there is one. The configuration is not read for it.
+pub fn recorded(world: &World, text: &str) -> Option<String> {
+    let dir = world.audit();
+    let found =
+        world.try_command(&["audit", "search", text, "-n", "1", "--json", "--dir", dir.to_str().unwrap()]);
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    found.contains(text).then_some(found)
+}
+
+/// Waits until the log holds a record with this text, and returns it.
 pub fn event(world: &World, text: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    event_of(world, text, || {})
+}
+
+/// As [`event`], for something that `provoke` brings about in the end.
+pub fn event_of(world: &World, text: &str, mut provoke: impl FnMut()) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let found = world.command(&["audit", "search", "-n", "1", "--json", "--", text]);
-        if found.contains(text) {
+        provoke();
+        if let Some(found) = recorded(world, text) {
             return found;
         }
         assert!(Instant::now() < deadline, "the log does not say `{text}`");
@@ -158,7 +174,7 @@ fn a_certificate_is_replaced_while_the_server_runs() {
 
     // What cannot be used changes nothing: a key that others can read, and then no certificate at all.
     let key = world.dir.path().join("server.key");
-    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     server.signal("-HUP");
     event(&world, "certificate-rejected");
     std::fs::write(world.dir.path().join("server.pem"), "no certificate").unwrap();
@@ -176,7 +192,7 @@ fn versions_before_1_2_and_plain_http_get_no_answer() {
     let _server = world.start();
     let caller = Caller { port: world.port, trusted: &own, held: None, versions: BOTH };
     caller.wait();
-    for versions in [&[&TLS12][..], &[&TLS13][..]] {
+    for versions in [ONLY_12, ONLY_13] {
         let bearer = format!("Bearer {}", world.ann);
         assert_eq!(Caller { versions, ..caller }.list(&bearer).unwrap().status, 200);
     }
@@ -184,26 +200,37 @@ fn versions_before_1_2_and_plain_http_get_no_answer() {
         let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(bytes).unwrap();
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        answer
+        let mut answer = vec![0; 7];
+        let read = stream.read_exact(&mut answer);
+        read.map_or_else(|_| Vec::new(), |()| answer)
     };
-    // RFC 5246 §7.2: an alert (21), fatal (2), `protocol_version` (70).
-    for version in [0x01, 0x02] {
-        let answer = ask(&hello(version));
-        assert_eq!((answer[0], &answer[5..7]), (21, &[2, 70][..]), "{answer:?}");
+    // A handshake (22) with 1.2, and with what came before it a fatal (2) alert (21).
+    assert_eq!(ask(&hello(3))[0], 22);
+    for minor in [1, 2] {
+        let answer = ask(&hello(minor));
+        assert_eq!((answer[0], answer[5]), (21, 2), "{answer:?}");
     }
     let plain = ask(request("localhost", "", "tools/list", json!({})).as_bytes());
     assert!(!plain.starts_with(b"HTTP"), "{plain:?}");
     assert!(event(&world, "tls-refused").contains("handshake"));
 }
 
-/// SPEC: RFC 4346 §7.4.1.2: the first message of a client that knows TLS 1.0 (`minor` 1) or 1.1 (2) and nothing later.
+/// SPEC: RFC 5246 §7.4.1.2: the first message of a client that knows TLS 1.0 (`minor` 1), 1.1 (2) or 1.2 (3) and nothing later.
 fn hello(minor: u8) -> Vec<u8> {
     let mut body = vec![3, minor];
     body.extend([7; 32]);
-    // No session, two suites (ECDHE with AES-128-CBC), no compression.
-    body.extend([0, 0, 4, 0xc0, 0x13, 0xc0, 0x09, 1, 0]);
+    // No session; ECDHE and ECDSA with AES-128, as GCM and as CBC; no compression.
+    body.extend([0, 0, 4, 0xc0, 0x2b, 0xc0, 0x09, 1, 0]);
+    // Groups (P-256), point formats (uncompressed), signatures (ECDSA with P-256 and SHA-256), extended master secret.
+    let extensions = [
+        [0, 10, 0, 4, 0, 2, 0, 23].as_slice(),
+        &[0, 11, 0, 2, 1, 0],
+        &[0, 13, 0, 4, 0, 2, 4, 3],
+        &[0, 23, 0, 0],
+    ]
+    .concat();
+    body.extend([0, u8::try_from(extensions.len()).unwrap()]);
+    body.extend(extensions);
     let length = u8::try_from(body.len()).unwrap();
     let head = [22, 3, 1, 0, length + 4, 1, 0, 0, length];
     [&head[..], &body].concat()

@@ -7,6 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 
@@ -32,6 +33,25 @@ pub(super) struct Target<'r> {
     /// Our own address, without query and fragment.
     pub(super) url: &'r str,
     pub(super) token: &'r str,
+}
+
+/// Remembers proofs for several processes behind one address.
+#[async_trait]
+pub trait SharedProofs: Send + Sync {
+    /// Whether nobody has used this proof before. It need not be remembered after `until`, in seconds since 1970.
+    ///
+    /// # Errors
+    /// When nobody can tell; the text is for the operator.
+    async fn is_first(&self, proof: [u8; 32], until: u64) -> Result<bool, String>;
+}
+
+/// A proof that fits, and that this process has not seen before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fresh {
+    /// What it is known by.
+    pub(super) id: [u8; 32],
+    /// From this second on it fits no more.
+    pub(super) until: u64,
 }
 
 /// Checks proofs and remembers them for as long as they could be used again.
@@ -71,7 +91,7 @@ impl Proofs {
         thumbprint: &[u8; 32],
         nonce: bool,
         now: u64,
-    ) -> Result<(), TokenRefused> {
+    ) -> Result<Fresh, TokenRefused> {
         let jws = Jws::read_proof(proof).map_err(|_| TokenRefused::Proof)?;
         if jws.kind != "dpop+jwt" || !ALGORITHMS.contains(&jws.algorithm) {
             return Err(TokenRefused::Proof);
@@ -101,7 +121,9 @@ impl Proofs {
             return Err(TokenRefused::Nonce(self.nonce(now / NONCE_SECONDS)));
         }
         let id = text("jti").filter(|id| (1..=MAX_ID).contains(&id.len())).ok_or(TokenRefused::Proof)?;
-        self.remember(sha256(&[thumbprint, id.as_bytes()].concat()), now)
+        let id = sha256(&[thumbprint, id.as_bytes()].concat());
+        self.remember(id, now)?;
+        Ok(Fresh { id, until: issued.saturating_add(WINDOW + 1) })
     }
 
     /// INVARIANT: a proof is remembered for longer than its window: an entry lives for one to two periods, each as long as two windows.

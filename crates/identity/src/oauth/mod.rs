@@ -32,6 +32,7 @@ mod verified;
 pub use algorithm::Algorithm;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 pub use claims::{ClaimPath, NotAClaim};
+pub use dpop::SharedProofs;
 pub use endpoint::IntrospectionClient;
 pub use fetch::Fetcher;
 pub use introspection::{IntrospectionEndpoint, MAX_ANSWER};

@@ -15,7 +15,7 @@ use countersign_core::Principal;
 use zeroize::Zeroizing;
 
 use super::{
-    dpop::{Proofs, Target},
+    dpop::{Fresh, Proofs, SharedProofs, Target},
     introspection::{Answered, is_readable},
     issuer::{Dropped, Issuer, IssuerSetup},
     jwk::sha256,
@@ -58,6 +58,8 @@ pub trait Witness: Send + Sync {
     fn keys_unreachable(&self, issuer: &str, cause: &str);
     /// An issuer cannot be asked about a token that only it can read.
     fn introspection_failed(&self, issuer: &str, cause: &str);
+    /// Whether a proof of possession was used elsewhere cannot be found out.
+    fn proofs_unknown(&self, cause: &str);
     /// A token claimed this many tenants and roles that its issuer may not grant; they are left out.
     fn claims_dropped(&self, principal: &Principal, count: usize);
 }
@@ -68,6 +70,7 @@ pub struct ResourceServer {
     timing: Timing,
     remembered: Arc<Remembered>,
     proofs: Proofs,
+    shared: Option<Arc<dyn SharedProofs>>,
     witness: Arc<dyn Witness>,
 }
 
@@ -113,8 +116,15 @@ impl ResourceServer {
             timing,
             remembered: Arc::new(Remembered::new(REMEMBERED)),
             proofs: Proofs::new()?,
+            shared: None,
             witness,
         })
+    }
+
+    /// The same, where other processes behind this address take proofs as well.
+    #[must_use]
+    pub fn with_shared_proofs(self, shared: Arc<dyn SharedProofs>) -> ResourceServer {
+        ResourceServer { shared: Some(shared), ..self }
     }
 
     /// Puts other issuers in place, from the next token on. Tokens that were verified are verified anew, by the new rules; the keys of
@@ -151,7 +161,9 @@ impl ResourceServer {
         now: u64,
     ) -> Result<Arc<Principal>, TokenRefused> {
         let verified = self.verified(shown.token, now).await?;
-        self.check_binding(&verified, shown, now)?;
+        if let Some(proof) = self.check_binding(&verified, shown, now)? {
+            self.check_elsewhere(proof).await?;
+        }
         Ok(Arc::clone(&verified.principal))
     }
 
@@ -305,15 +317,34 @@ impl ResourceServer {
         }
     }
 
-    /// Whether the caller holds what the token is bound to.
-    fn check_binding(&self, verified: &Verified, shown: &Shown<'_>, now: u64) -> Result<(), TokenRefused> {
+    /// Whether a proof that is new to this process is new to all others.
+    async fn check_elsewhere(&self, proof: Fresh) -> Result<(), TokenRefused> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        match shared.is_first(proof.id, proof.until).await {
+            Ok(true) => Ok(()),
+            // MUTATE(G1-dpop-fleet): a proof that another process has taken is taken again
+            Ok(false) => Err(TokenRefused::Replay),
+            Err(cause) => {
+                self.witness.proofs_unknown(&cause);
+                Err(TokenRefused::Unavailable)
+            }
+        }
+    }
+
+    /// Whether the caller holds what the token is bound to; the proof, if it showed one.
+    fn check_binding(
+        &self,
+        verified: &Verified,
+        shown: &Shown<'_>,
+        now: u64,
+    ) -> Result<Option<Fresh>, TokenRefused> {
         match (verified.bound, shown.scheme) {
-            (Bound::Bearer, Scheme::Bearer) => Ok(()),
+            (Bound::Bearer, Scheme::Bearer) => Ok(None),
             // SPEC: RFC 9449 §7.1: the DPoP scheme is for bound tokens alone.
             (Bound::Bearer | Bound::Certificate(_), Scheme::Dpop) => Err(TokenRefused::Unbound),
             (Bound::Certificate(hash), Scheme::Bearer) => {
                 // MUTATE(G1-certificate-bound): a bound token is taken over any connection
-                if shown.certificate == Some(hash) { Ok(()) } else { Err(TokenRefused::Unbound) }
+                if shown.certificate == Some(hash) { Ok(None) } else { Err(TokenRefused::Unbound) }
             }
             // SPEC: RFC 9449 §7.2: a bound token must not be taken as a bearer token.
             // MUTATE(G1-dpop-downgrade): a bound token is taken without proof
@@ -322,7 +353,7 @@ impl ResourceServer {
                 let proof = shown.proof.ok_or(TokenRefused::Proof)?;
                 let live = self.live();
                 let target = Target { method: shown.method, url: &live.resource, token: shown.token };
-                self.proofs.check(proof, target, &thumbprint, verified.nonce, now)
+                self.proofs.check(proof, target, &thumbprint, verified.nonce, now).map(Some)
             }
         }
     }

@@ -255,15 +255,16 @@ impl Arrival<'_> {
         let mut guard = CancelOnDrop(modern.then(|| running.cancel.clone()));
         let keep_alive = self.connection.server.config.keep_alive;
         let first = match &mut running.events {
-            Some(events) if self.accept.json => tokio::select! {
+            Some(events) => tokio::select! {
                 biased;
                 Some(first) = events.recv() => Some(first),
                 answer = &mut running.answer => {
                     guard.0 = None;
                     return self.whole(finished(answer.ok()));
                 }
+                // Who takes nothing but a stream gets one in time; until then, a refusal still has its status.
+                () = tokio::time::sleep(keep_alive), if !self.accept.json => None,
             },
-            Some(_) => None,
             None => {
                 let answer = (&mut running.answer).await;
                 guard.0 = None;

@@ -106,7 +106,8 @@ async fn item_24_a_call_beyond_the_tokens_scopes_is_403_and_names_them_all() {
     for request in [
         call_tool("carol", "wipe"),
         legacy.clone().call(2, "tools/call", json!({"name": "wipe", "arguments": {}})),
-        legacy.call(3, "tools/call", progress),
+        legacy.clone().call(3, "tools/call", progress.clone()),
+        legacy.header("Accept", "text/event-stream").call(4, "tools/call", progress),
     ] {
         let reply = site.send(&request).await;
         assert_eq!((reply.status, &reply.headers["www-authenticate"]), (403, &challenge), "{}", reply.body);

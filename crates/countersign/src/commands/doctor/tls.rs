@@ -27,18 +27,17 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
 
 fn validity(facts: &CertificateFacts, now: Timestamp) -> Check {
     let renew = "put the new files in place of the old ones, then `systemctl reload countersign`";
-    match () {
-        () if now < facts.from => Check::bad(
-            ABOUT,
-            format!("it is not valid before {}", facts.from),
-            "check the clock of this machine",
-        ),
-        () if now >= facts.until => Check::bad(ABOUT, format!("it expired on {}", facts.until), renew),
-        () if facts.until.since(now) < SOON => {
-            Check::warning(ABOUT, format!("it expires on {}", facts.until), renew)
-        }
-        () => Check::good(ABOUT, format!("for {}, until {}", list(facts), facts.until.date())),
+    if now < facts.from {
+        let found = format!("it is not valid before {}", facts.from);
+        return Check::bad(ABOUT, found, "check the clock of this machine");
     }
+    if now >= facts.until {
+        return Check::bad(ABOUT, format!("it expired on {}", facts.until), renew);
+    }
+    if facts.until.since(now) < SOON {
+        return Check::warning(ABOUT, format!("it expires on {}", facts.until), renew);
+    }
+    Check::good(ABOUT, format!("for {}, until {}", list(facts), facts.until.date()))
 }
 
 fn list(facts: &CertificateFacts) -> String {

@@ -28,7 +28,7 @@ pub(super) fn configuration(user: &str, uid: u32, port: u16) -> String {
 version = 1
 
 [server]
-# HTTP, for clients that send an API key. Loopback only: this version has no TLS of its own.
+# HTTP, for clients that send an API key. Loopback only; beyond this machine it takes `[server.tls]`.
 listen = "127.0.0.1:{port}"
 
 [identity]

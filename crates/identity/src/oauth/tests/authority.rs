@@ -127,6 +127,9 @@ impl Witness for Heard {
     fn introspection_failed(&self, issuer: &str, cause: &str) {
         self.0.lock().unwrap().push(format!("{issuer}: not asked: {cause}"));
     }
+    fn proofs_unknown(&self, cause: &str) {
+        self.0.lock().unwrap().push(format!("proofs: {cause}"));
+    }
     fn claims_dropped(&self, principal: &Principal, count: usize) {
         self.0.lock().unwrap().push(format!("{}: {count} dropped", principal.subject()));
     }
@@ -205,6 +208,18 @@ impl World {
         world.publish("/.well-known/openid-configuration", &metadata);
         world.publish_keys(&[("one", &world.pair)]);
         world
+    }
+
+    /// Another process of the same server.
+    pub(super) fn sibling(&self, shared: Option<Arc<dyn SharedProofs>>) -> ResourceServer {
+        let keys = Arc::clone(&self.site) as Arc<dyn KeySource>;
+        let witness = Arc::clone(&self.heard) as Arc<dyn Witness>;
+        let setup = IssuerSetup { config: config(), keys, introspection: None };
+        let server = ResourceServer::new(RESOURCE, vec![setup], Timing::default(), witness).unwrap();
+        match shared {
+            Some(shared) => server.with_shared_proofs(shared),
+            None => server,
+        }
     }
 
     /// Puts another configuration of the issuer in place.

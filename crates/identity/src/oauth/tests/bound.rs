@@ -1,12 +1,18 @@
 //! Tokens that are bound to a key or to a certificate of their holder.
 
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use countersign_core::json;
 use serde_json::{Value, json};
 
 use super::{
     super::{
-        Scheme, Shown, Timing, TokenRefused,
+        Scheme, SharedProofs, Shown, Timing, TokenRefused,
         jwk::{PublicKey, sha256},
     },
     authority::{NOW, Pair, RESOURCE, World, bearer},
@@ -76,6 +82,39 @@ async fn a_proof_is_good_once() {
         assert_eq!(refused, TokenRefused::Replay, "{later} s later");
     }
     assert_eq!(world.server.authenticate_at(&shown, NOW + 61).await.unwrap_err(), TokenRefused::Proof);
+}
+
+/// What processes of a fleet remember together; `None` while it is away.
+struct Together(Mutex<Option<HashSet<[u8; 32]>>>);
+
+#[async_trait]
+impl SharedProofs for Together {
+    async fn is_first(&self, proof: [u8; 32], until: u64) -> Result<bool, String> {
+        assert!((NOW..=NOW + 122).contains(&until), "for as long as it could be used");
+        self.0.lock().unwrap().as_mut().map(|seen| seen.insert(proof)).ok_or("away".into())
+    }
+}
+
+#[tokio::test]
+async fn a_proof_is_good_once_in_all_processes_together() {
+    let (world, holder) = (World::new(), Pair::p256());
+    let token = bound(&world, &holder);
+    let replay = proof(&holder, &token, "1", |_, _| {});
+    let shown = Shown { scheme: Scheme::Dpop, proof: Some(&replay), ..bearer(&token) };
+    // The attack works between processes that do not know of each other.
+    show(&world, &token, &replay).await.expect("the first process");
+    let second = world.sibling(None);
+    second.authenticate_at(&shown, NOW).await.expect("the second process has not seen it");
+
+    let together = Arc::new(Together(Mutex::new(Some(HashSet::new()))));
+    let [one, other] = [(), ()].map(|()| world.sibling(Some(Arc::clone(&together) as _)));
+    one.authenticate_at(&shown, NOW).await.expect("the first time");
+    assert_eq!(other.authenticate_at(&shown, NOW).await.unwrap_err(), TokenRefused::Replay);
+    *together.0.lock().unwrap() = None;
+    let fresh = proof(&holder, &token, "2", |_, _| {});
+    let shown = Shown { proof: Some(&fresh), ..shown };
+    assert_eq!(one.authenticate_at(&shown, NOW).await.unwrap_err(), TokenRefused::Unavailable);
+    assert!(world.heard().contains(&"proofs: away".to_owned()));
 }
 
 #[tokio::test]
