@@ -3,7 +3,10 @@
 //! INVARIANT: for each key a process holds one lease at a time, for [`LIFETIME`] at most. Whatever its processes do, a fleet exceeds a
 //! rate by no more than what lies unused in their leases.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
 
 use tokio::sync::Mutex as Turn;
 
@@ -18,7 +21,14 @@ const LIFETIME: u64 = 1_000_000;
 /// The leases of all keys.
 pub(super) struct Leases {
     store: Arc<dyn RateStore>,
-    held: Mutex<Table<Arc<Turn<Held>>>>,
+    keys: Mutex<Table<Arc<Key>>>,
+}
+
+#[derive(Default)]
+struct Key {
+    held: Turn<Held>,
+    /// How often the store did not answer.
+    failures: AtomicU64,
 }
 
 #[derive(Default)]
@@ -34,7 +44,7 @@ struct Held {
 
 impl Leases {
     pub(super) fn new(store: Arc<dyn RateStore>) -> Leases {
-        Leases { store, held: Mutex::default() }
+        Leases { store, keys: Mutex::default() }
     }
 
     /// One call, or how long to wait.
@@ -45,12 +55,16 @@ impl Leases {
         rate: Rate,
         now: u64,
     ) -> Result<Lease, String> {
-        let held = {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(held.entry(key(limit, &parts), |held| lives(held, now)))
+        let entry = {
+            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(keys.entry(key(limit, &parts), |entry| lives(entry, now)))
         };
-        // Callers of one key queue here, so that one of them asks for all.
-        let mut held = held.lock().await;
+        let failures = entry.failures.load(SeqCst);
+        // Callers of one key queue here, so that one of them asks for all; and if it gets no answer, that is the answer to all.
+        let mut held = entry.held.lock().await;
+        if entry.failures.load(SeqCst) != failures {
+            return Err("the store did not answer".to_owned());
+        }
         if now >= held.until {
             (held.left, held.asked) = (0, 0);
         }
@@ -62,7 +76,8 @@ impl Leases {
             let want = held.asked.saturating_mul(2).clamp(1, self.store.block(rate).max(1));
             let [first, second] = parts;
             let name = format!("{limit}\u{0}{first}\u{0}{second}");
-            match self.store.lease(&name, rate, want, now).await? {
+            let leased = self.store.lease(&name, rate, want, now).await;
+            match leased.inspect_err(|_| _ = entry.failures.fetch_add(1, SeqCst))? {
                 Lease::Granted(granted) => {
                     (held.left, held.asked) = (granted, want);
                     // MUTATE(I1-lease): what was leased is used whenever
@@ -80,8 +95,8 @@ impl Leases {
 }
 
 /// Whether a lease still matters: somebody uses it at this moment, or it says something of the next call.
-fn lives(held: &Arc<Turn<Held>>, now: u64) -> bool {
-    held.try_lock().map_or(true, |held| now < held.until.max(held.dry))
+fn lives(entry: &Arc<Key>, now: u64) -> bool {
+    entry.held.try_lock().map_or(true, |held| now < held.until.max(held.dry))
 }
 
 #[cfg(test)]

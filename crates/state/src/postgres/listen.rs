@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, task::AbortHandle, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
 use tokio_postgres::AsyncMessage;
 
 use super::{pool::Pool, session};
@@ -15,6 +19,9 @@ use crate::error::StateError;
 pub(super) const CHANNEL: &str = "countersign_stops";
 /// After the session was lost.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a silent connection is tried.
+const CHECK: Duration = Duration::from_secs(10);
 
 /// A session of its own that listens for as long as this lives.
 pub(super) struct Listener {
@@ -57,8 +64,12 @@ async fn listen(pool: &Pool, heard: &Notify) -> Result<(), StateError> {
         listening.map_err(session::failed)?;
         // Something may have changed while nobody listened.
         heard.notify_one();
-        // INVARIANT: the client lives as long as the wire is read; without it the connection would end.
-        std::future::pending::<Result<(), StateError>>().await
+        // A connection that died without a word is noticed here; the client that asks also keeps the connection open.
+        loop {
+            sleep(CHECK).await;
+            let alive = timeout(pool.settings.patience, client.batch_execute("")).await;
+            alive.map_err(|_| StateError::Late)?.map_err(session::failed)?;
+        }
     };
     let hear = async {
         while let Some(Ok(message)) = session::next(&mut wire).await {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::timeout};
 use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls, Row, Statement,
     config::{ChannelBinding, SslMode},
@@ -122,7 +122,6 @@ pub(super) async fn connect(
     dial: &dyn Dial,
     settings: &PostgresSettings,
 ) -> Result<(Client, Wire), StateError> {
-    let stream = dial.dial().await.map_err(StateError::Unreachable)?;
     let mut config = Config::new();
     config
         .user(&*settings.user)
@@ -135,7 +134,13 @@ pub(super) async fn connect(
     if let Some(password) = &settings.password {
         config.password(password.as_bytes());
     }
-    config.connect_raw(stream, NoTls).await.map_err(failed)
+    let connecting = async {
+        let stream = dial.dial().await.map_err(StateError::Unreachable)?;
+        config.connect_raw(stream, NoTls).await.map_err(failed)
+    };
+    // INVARIANT: a server that takes the connection and says nothing holds nobody up.
+    let connected = timeout(settings.patience, connecting).await;
+    connected.unwrap_or_else(|_| Err(StateError::Unreachable("it says nothing".into())))
 }
 
 /// What every session starts with. INVARIANT: no statement outlives the patience of its caller, and no lock that of others.

@@ -192,6 +192,17 @@ async fn a_server_that_hangs_is_given_up() {
     assert_eq!(store.stops().await.unwrap().len(), 1, "and then it answers again");
 }
 
+/// Something that takes connections and never says a word.
+#[tokio::test]
+async fn a_server_that_says_nothing_holds_nobody_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let fleet = Fleet::at(silent.local_addr().unwrap().port(), "state").hasty();
+    let begun = Instant::now();
+    let Err(refused) = fleet.open().await else { panic!("nobody answered") };
+    assert!(matches!(refused, StateError::Unreachable(_)), "{refused}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn connections_are_few_and_all_end() {
     let cluster = Postgres::start_with(&Options::default());

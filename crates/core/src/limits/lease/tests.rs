@@ -127,3 +127,23 @@ async fn a_store_that_does_not_answer_refuses() {
     store.gone.store(false, SeqCst);
     limits.admit(&ann, NOW + LIFETIME).await.unwrap();
 }
+
+/// A store that hangs keeps each caller waiting once, not once for everybody before it.
+#[tokio::test]
+async fn callers_who_waited_for_a_failure_do_not_try_it_each() {
+    let store = Arc::new(Shared::default());
+    store.gone.store(true, SeqCst);
+    let leases = Arc::new(Leases::new(Arc::clone(&store) as _));
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let leases = Arc::clone(&leases);
+            tokio::spawn(async move { leases.take("principal", ["ann", ""], RATE, NOW).await })
+        })
+        .collect();
+    for caller in callers {
+        assert!(caller.await.unwrap().is_err());
+    }
+    assert_eq!(store.trips.load(SeqCst), 1);
+    assert!(!take(&leases, NOW).await);
+    assert_eq!(store.trips.load(SeqCst), 2, "who comes later tries again");
+}
