@@ -1,6 +1,7 @@
 #!/bin/sh
 # Moves the settings of the CONNX servers into countersign.toml: `./configure.sh vsam` or `./configure.sh adabas`. The CONNX_… variables come
-# from the environment, else from a file .env in the current directory. CONNX_PASS is not touched: Countersign reads it from the environment.
+# from the environment, else from a file .env in the current directory. CONNX_PASS and CONNX_ALLOW_WRITES are not touched: Countersign reads them
+# from its environment at each start.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 case ${1-} in
@@ -41,15 +42,11 @@ number() {
 }
 setting CONNX_TIMEOUT; number 30; timeout=$value
 setting CONNX_MAX_ROWS; number 1000; rows=$value
-setting CONNX_ALLOW_WRITES
-writes=false
-[ "$(printf %s "$value" | tr A-Z a-z)" = true ] && writes=true
 
 file=$here/$1/countersign.toml
 sed -e "s|^url = \"[^\"]*\"|url = \"odbc:DSN=$dsn;UID=$user\"|" \
     -e "s|^uid = [0-9]*|uid = $(id -u)|" \
     -e "s|^timeout = \"[^\"]*\"|timeout = \"${timeout}s\"|" \
-    -e "s|^rows = [0-9]*|rows = $rows|" \
-    -e "s|^allow_writes = [a-z]*|allow_writes = $writes|" "$file" > "$file.new"
+    -e "s|^rows = [0-9]*|rows = $rows|" "$file" > "$file.new"
 mv "$file.new" "$file"
 echo "$file: DSN $dsn as $user, for user id $(id -u)"

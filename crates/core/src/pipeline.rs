@@ -319,8 +319,8 @@ fn resolve<'r>(
     now: u64,
 ) -> Result<(&'r Entry, Arguments), Denied> {
     let shown = |spec: &ToolSpec| visible(policy, &call.principal, spec, now);
-    let (name, arguments) = match &call.target {
-        Target::Tool(name) => (name.as_str(), call.arguments.clone()),
+    let (entry, arguments) = match &call.target {
+        Target::Tool(name) => (registry.get(name).ok_or(Denied::UnknownTool)?, call.arguments.clone()),
         Target::Resource(uri) => {
             let found = registry.resource(uri).filter(|(resource, _)| is_for(resource, &call.principal));
             let (resource, variable) = found.ok_or(Denied::UnknownTool)?;
@@ -328,10 +328,10 @@ fn resolve<'r>(
             if resource.also.is_some() && !also.is_some_and(|entry| shown(entry.tool.spec())) {
                 return Err(Denied::UnknownTool);
             }
-            (resource.tool.as_ref(), resource_arguments(resource, variable.as_deref())?)
+            let entry = registry.get(&resource.tool).ok_or(Denied::UnknownTool)?;
+            (entry, resource_arguments(entry, resource, variable.as_deref())?)
         }
     };
-    let entry = registry.get(name).ok_or(Denied::UnknownTool)?;
     // MUTATE(H1-hidden): a hidden tool can be called by its name
     if !shown(entry.tool.spec()) {
         return Err(Denied::UnknownTool);
@@ -377,18 +377,20 @@ fn unavailable(part: Subsystem) -> impl Fn(String) -> ToolError {
     move |cause| ToolError { denied: Denied::Unavailable(part), cause: Some(cause), detail: None }
 }
 
-fn resource_arguments(resource: &Resource, variable: Option<&str>) -> Result<Arguments, Denied> {
-    let mut text = String::from("{");
-    let fixed = resource.fixed.iter().map(|(name, value)| (*name, value.as_str()));
-    for (position, (name, value)) in fixed.chain(resource.variable.zip(variable)).enumerate() {
-        if position > 0 {
-            text.push(',');
-        }
-        crate::json::push_string(&mut text, name);
-        text.push(':');
-        crate::json::push_string(&mut text, value);
+/// The arguments that a resource stands for. The value of its variable is a number where its tool takes nothing else.
+fn resource_arguments(
+    entry: &Entry,
+    resource: &Resource,
+    variable: Option<&str>,
+) -> Result<Arguments, Denied> {
+    let mut members = resource.fixed.clone();
+    if let Some((name, text)) = resource.variable.clone().zip(variable) {
+        let kind = entry.tool.spec().input_schema.pointer(&format!("/properties/{name}/type"));
+        let number = text.parse::<i64>().ok().filter(|_| kind.is_some_and(|kind| kind == "integer"));
+        members.insert(name, number.map_or_else(|| text.into(), Into::into));
     }
-    text.push('}');
+    let text = serde_json::Value::from_iter(members.iter().map(|(name, value)| (&**name, value.clone())))
+        .to_string();
     let parsed = crate::json::parse(text.as_bytes(), crate::json::Limits::default());
     let value = parsed.map_err(|_| Denied::UnknownTool)?;
     Arguments::from_json(&value)

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+use serde_json::Value;
+
 use crate::{schema::Validator, tool::Tool};
 
 /// A tool with its compiled schema.
@@ -30,9 +32,9 @@ pub struct Resource {
     /// The only tenant that it exists for, if it belongs to one.
     pub tenant: Option<Arc<str>>,
     /// Fixed arguments of that tool.
-    pub fixed: BTreeMap<&'static str, String>,
+    pub fixed: BTreeMap<Arc<str>, Value>,
     /// The argument that the template's variable fills, if `uri` is a template.
-    pub variable: Option<&'static str>,
+    pub variable: Option<Arc<str>>,
 }
 
 /// Why a registry could not be built.
@@ -47,6 +49,9 @@ pub enum RegistryError {
     /// A schema does not compile.
     #[error("the input schema of `{0}` is not a valid JSON Schema: {1}")]
     Schema(String, String),
+    /// A URI would name two resources.
+    #[error("the resources `{0}` and `{1}` share a URI")]
+    Uri(String, String),
 }
 
 /// All tools by name, and all resources.
@@ -74,6 +79,13 @@ impl Registry {
                 return Err(RegistryError::Duplicate(name.to_string()));
             }
         }
+        for (position, one) in resources.iter().enumerate() {
+            // MUTATE(A22-shared): a URI names the first of two resources, and hides the other
+            let shared = resources.iter().skip(position + 1).find(|other| one.overlaps(other));
+            if let Some(other) = shared {
+                return Err(RegistryError::Uri(one.uri.clone(), other.uri.clone()));
+            }
+        }
         Ok(Registry { tools: map, resources })
     }
 
@@ -97,16 +109,39 @@ impl Registry {
     /// The variable `{name}` is one path segment of `[A-Za-z0-9_.-]`, percent-decoding not applied; `{+name}` is a path, percent-decoded
     /// once. Anything else is no resource.
     pub fn resource<'u>(&self, uri: &'u str) -> Option<(&Resource, Option<Cow<'u, str>>)> {
-        self.resources.iter().find_map(|resource| match resource.variable {
-            None => (resource.uri == uri).then_some((resource, None)),
-            Some(_) => {
-                let (prefix, rest) = resource.uri.split_once('{')?;
-                let (name, suffix) = rest.split_once('}')?;
-                let value = uri.strip_prefix(prefix)?.strip_suffix(suffix)?;
-                let value = if name.starts_with('+') { decoded_path(value)? } else { segment(value)?.into() };
-                Some((resource, Some(value)))
-            }
-        })
+        self.resources.iter().find_map(|resource| Some((resource, resource.matches(uri)?)))
+    }
+}
+
+impl Resource {
+    /// The value of the variable in a concrete URI that names this resource; the inner value is none if there is no variable.
+    fn matches<'u>(&self, uri: &'u str) -> Option<Option<Cow<'u, str>>> {
+        if self.variable.is_none() {
+            return (self.uri == uri).then_some(None);
+        }
+        let (prefix, name, suffix) = self.template()?;
+        let value = uri.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        Some(Some(if name.starts_with('+') { decoded_path(value)? } else { segment(value)?.into() }))
+    }
+
+    /// Whether a URI of one could name the other: each is tried with an example of the other. This finds all templates whose variable ends
+    /// the URI, which is what operators may write.
+    fn overlaps(&self, other: &Resource) -> bool {
+        self.matches(&other.example()).is_some() || other.matches(&self.example()).is_some()
+    }
+
+    fn example(&self) -> String {
+        match self.variable.as_ref().and_then(|_| self.template()) {
+            Some((prefix, _, suffix)) => format!("{prefix}x{suffix}"),
+            None => self.uri.clone(),
+        }
+    }
+
+    /// What stands before, in and behind the braces.
+    fn template(&self) -> Option<(&str, &str, &str)> {
+        let (prefix, rest) = self.uri.split_once('{')?;
+        let (name, suffix) = rest.split_once('}')?;
+        Some((prefix, name, suffix))
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn reload(composed: &Composed, confirmed: Option<&str>) -> anyh
     if composed.is_in_force(digest, &toolset.tools) {
         return Ok(None);
     }
-    let registry = composed.base.registry(toolset.tools)?;
+    let registry = composed.base.registry(toolset.tools, catalog.as_ref())?;
     // INVARIANT: nothing is put in force before everything is valid. Between the two steps policy refuses tools that it does not know.
     match composed.policy.reload_for(toolset.facts, confirmed) {
         Reload::Rejected { errors, .. } => Err(errors).context("the policies do not fit the catalog"),

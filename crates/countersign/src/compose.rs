@@ -147,7 +147,7 @@ pub(crate) async fn build(
     let confirm = Confirm::new(&config.state.dir, Arc::clone(&desk));
     confirm.start(&policy.policies()).await?;
     let pipeline = Pipeline::new(Parts {
-        registry: base.registry(toolset.tools)?,
+        registry: base.registry(toolset.tools, catalog.as_ref())?,
         policy: Arc::clone(&policy) as _,
         audit,
         limits: Limits::new(config.limits.calls, rates),
@@ -311,15 +311,21 @@ impl Base {
         Toolset { tools: tools.into_iter().map(|(tool, _)| tool).collect(), facts }
     }
 
-    /// The registry of these tools and of all resources.
+    /// The registry of these tools and of all resources, with those of a catalog.
     ///
     /// # Errors
-    /// If two tools share a name.
-    pub(crate) fn registry(&self, tools: Vec<Arc<dyn Tool>>) -> Result<Registry, RegistryError> {
+    /// If two tools share a name, or two resources a URI.
+    pub(crate) fn registry(
+        &self,
+        tools: Vec<Arc<dyn Tool>>,
+        catalog: Option<&Prepared>,
+    ) -> Result<Registry, RegistryError> {
         let mut resources = database_resources(&self.databases);
+        resources.extend(catalog.into_iter().flat_map(Prepared::resources).cloned());
+        let owner = |database: &serde_json::Value| self.tenants.get(database.as_str()?).cloned();
         for resource in &mut resources {
             // MUTATE(H7-resource-database): the schema of a tenant's database is named to other tenants
-            resource.tenant = resource.fixed.get("database").and_then(|name| self.tenants.get(name)).cloned();
+            resource.tenant = resource.fixed.get("database").and_then(owner);
         }
         resources.extend(file_resources(&self.folders));
         #[cfg(feature = "fixtures")]

@@ -85,6 +85,8 @@ pub(crate) async fn postgres(
         cost_limit: Some(settings.max_cost as f64),
         statement_timeout: database.timeout,
         writes: database.allow_writes,
+        // MUTATE(A5-writer): writes take the login that reads
+        write_logins: database.allow_writes.then(|| write_logins(&settings.logins)).flatten(),
         unfiltered_writes: database.allow_unfiltered_writes,
         connections: settings.pool,
         ..PostgresConfig::new(
@@ -105,10 +107,23 @@ pub(crate) fn endpoint(host: &Host, port: u16) -> Endpoint {
     }
 }
 
+fn login(login: &Login) -> PostgresLogin {
+    PostgresLogin::new(&*login.user, login.password.as_ref().map_or("", |password| password.reveal()))
+}
+
+/// Who logs in to write, of those who have a login for that.
+fn write_logins(logins: &Logins) -> Option<PostgresLogins> {
+    match logins {
+        Logins::One(one) => one.writer.as_deref().map(login).map(PostgresLogins::Shared),
+        Logins::Tenants(tenants) => {
+            let writer =
+                |(tenant, one): (&String, &Login)| Some((tenant.clone(), login(one.writer.as_deref()?)));
+            Some(PostgresLogins::PerTenant(tenants.iter().filter_map(writer).collect()))
+        }
+    }
+}
+
 fn logins(logins: &Logins) -> PostgresLogins {
-    let login = |login: &Login| {
-        PostgresLogin::new(&*login.user, login.password.as_ref().map_or("", |password| password.reveal()))
-    };
     match logins {
         Logins::One(one) => PostgresLogins::Shared(login(one)),
         Logins::Tenants(tenants) => PostgresLogins::PerTenant(

@@ -12,9 +12,8 @@ const MIME: &str = "application/json";
 pub(crate) fn schema(databases: &[Arc<Database>]) -> Vec<Resource> {
     let both = |database: &Arc<Database>| {
         let name = database.name();
-        // Whoever may see the tool that asks may see the schema; without such a tool, whoever may list tables: policy then hides each table.
-        let also: Option<Arc<str>> = database.is_raw().then(|| format!("query_{name}").into());
-        let fixed = BTreeMap::from([("database", name.to_string())]);
+        let also = shown_by(database);
+        let fixed = BTreeMap::from([("database".into(), name.as_ref().into())]);
         [
             Resource {
                 uri: format!("schema://{name}"),
@@ -36,9 +35,15 @@ pub(crate) fn schema(databases: &[Arc<Database>]) -> Vec<Resource> {
                 also: also.clone(),
                 tenant: None,
                 fixed,
-                variable: Some("table"),
+                variable: Some("table".into()),
             },
         ]
     };
     databases.iter().flat_map(both).collect()
+}
+
+/// The tool without which the schema of a database does not exist for a caller: the one that asks it. Where there is none, whoever may list tables
+/// may see the schema; policy then hides each table.
+pub(crate) fn shown_by(database: &Database) -> Option<Arc<str>> {
+    database.is_raw().then(|| format!("query_{}", database.name()).into())
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn registry() -> Registry {
-    let one = |uri: &str, variable| Resource {
-        uri: uri.into(),
+fn registry(uris: &[&str]) -> Result<Registry, RegistryError> {
+    let one = |uri: &&str| Resource {
+        uri: (*uri).into(),
         name: String::new(),
         description: String::new(),
         mime: "text/plain",
@@ -12,19 +12,34 @@ fn registry() -> Registry {
         also: None,
         tenant: None,
         fixed: BTreeMap::new(),
-        variable,
+        variable: uri.contains('{').then(|| "value".into()),
     };
-    let resources = vec![
-        one("schema://shop", None),
-        one("schema://shop/{table}", Some("table")),
-        one("file://docs/{+path}", Some("path")),
-    ];
-    Registry::new(Vec::new(), resources).unwrap()
+    Registry::new(Vec::new(), uris.iter().map(one).collect())
+}
+
+#[test]
+fn no_uri_names_two_resources() {
+    for (one, other, shared) in [
+        ("a://x", "a://x", true),
+        ("a://x", "a://y", false),
+        ("a://x/y", "a://x/{v}", true),
+        ("a://x/{v}", "a://x/{w}", true),
+        ("a://x", "a://x/{v}", false),
+        ("a://x/y/z", "a://x/{v}", false),
+        ("a://x/{+v}", "a://x/y/z", true),
+        ("a://x/{+v}", "a://x/y/{w}", true),
+        ("a://x/{+v}", "b://x/{v}", false),
+    ] {
+        for pair in [[one, other], [other, one]] {
+            let refused = matches!(registry(&pair), Err(RegistryError::Uri(..)));
+            assert_eq!(refused, shared, "{pair:?}");
+        }
+    }
 }
 
 #[test]
 fn a_path_is_decoded_once_and_a_segment_never() {
-    let registry = registry();
+    let registry = registry(&["schema://shop", "schema://shop/{table}", "file://docs/{+path}"]).ok().unwrap();
     let value = |uri: &str| registry.resource(uri).map(|(_, value)| value.unwrap_or_default().into_owned());
     assert_eq!(value("schema://shop").as_deref(), Some(""));
     assert_eq!(value("schema://shop/public.orders").as_deref(), Some("public.orders"));

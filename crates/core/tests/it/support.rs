@@ -263,7 +263,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         also: None,
         tenant: None,
         fixed: Default::default(),
-        variable: Some("text"),
+        variable: Some("text".into()),
     };
     let rate = Rate { per_minute, burst };
     let limits = LimitConfig {

@@ -40,8 +40,9 @@ pub(crate) fn run(command: &CatalogCommand, file: &Path, printer: Printer) -> Ou
                 Ok(prepared) => prepared,
                 Err(errors) => return Ok(problems(&errors, printer)),
             };
-            // Names that another tool has, which only the whole set of tools shows.
-            base.registry(base.toolset(prepared.as_ref()).tools).map_err(Failure::config)?;
+            // Names and URIs that something else has, which only the whole set of tools shows.
+            let tools = base.toolset(prepared.as_ref()).tools;
+            base.registry(tools, prepared.as_ref()).map_err(Failure::config)?;
             let queries: Vec<&PreparedQuery> =
                 prepared.iter().flat_map(|catalog| catalog.queries()).collect();
             if printer.json {

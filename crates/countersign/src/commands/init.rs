@@ -45,7 +45,7 @@ pub(crate) fn run(command: &InitPostgres, file: &Path, printer: Printer) -> Outc
     notices.iter().for_each(|notice| printer.say(&line(notice)));
     let without: Vec<&str> = postgres
         .logins
-        .iter()
+        .all()
         .filter(|(_, login)| login.password.is_none())
         .map(|(_, login)| login.user.as_str())
         .collect();
@@ -129,7 +129,7 @@ fn plan(
             .help(format!("set `allow_writes = true` in `[databases.{name}]` first")));
     }
     let mut logins = Vec::new();
-    for (tenant, login) in postgres.logins.iter() {
+    for (tenant, login) in postgres.logins.all() {
         if login.user.len() > MAX_ROLE {
             return Err(Failure::usage(format!(
                 "the role `{}` has more than {MAX_ROLE} bytes",
@@ -137,10 +137,12 @@ fn plan(
             )));
         }
         let tenant =
-            tenant.map(|tenant| (tenant.to_owned(), values.remove(tenant).unwrap_or(tenant).to_owned()));
-        logins.push(PlannedLogin { role: login.user.clone(), tenant, verifier: None });
+            tenant.map(|tenant| (tenant.to_owned(), (*values.get(tenant).unwrap_or(&tenant)).to_owned()));
+        let writes = login.writer.is_none();
+        logins.push(PlannedLogin { role: login.user.clone(), tenant, verifier: None, writes });
     }
-    if let Some(unknown) = values.keys().next() {
+    let known = |tenant: &str| postgres.logins.iter().any(|(one, _)| one == Some(tenant));
+    if let Some(unknown) = values.keys().find(|tenant| !known(tenant)) {
         return Err(Failure::usage(format!(
             "`--tenant {}` has no login in the configuration",
             line(unknown)
@@ -165,7 +167,7 @@ fn plan(
 
 /// The passwords of the configuration, as the server keeps them. In the clear they would stand in its log.
 fn set_verifiers(plan: &mut Plan, postgres: &Postgres) {
-    for (planned, (_, login)) in plan.logins.iter_mut().zip(postgres.logins.iter()) {
+    for (planned, (_, login)) in plan.logins.iter_mut().zip(postgres.logins.all()) {
         // SPEC: RFC 5803: the verifier tells the server whether a client knows the password, and tells nobody the password.
         planned.verifier = login
             .password
@@ -183,7 +185,7 @@ fn print(plan: &Plan, access: &str, postgres: &Postgres, printer: Printer) {
     }
     printer.say(&sql);
     printer.say("-- ---- Passwords: not printed. With psql, as the administrator:");
-    for (_, login) in postgres.logins.iter() {
+    for (_, login) in postgres.logins.all() {
         let role = login.user.replace('"', "\"\"");
         printer.say(&format!("--   \\password \"{}\"", line(&role)));
     }

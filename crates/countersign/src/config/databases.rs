@@ -1,5 +1,7 @@
 //! `[databases.NAME]`: what a database is, who logs in to it, and the rules that concern more than one setting of it.
 
+mod logins;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -8,6 +10,7 @@ use std::{
 
 use countersign_sql::Dialect;
 
+pub(crate) use self::logins::{Login, Logins};
 use super::{
     kind::Value,
     raw::Raw,
@@ -84,36 +87,6 @@ pub(crate) struct Postgres {
     pub(crate) pool: usize,
     /// Whether the server must prove who it is.
     pub(crate) tls: Tls,
-}
-
-/// Who logs in to a PostgreSQL database.
-#[derive(Clone, Debug)]
-pub(crate) enum Logins {
-    /// One login for all callers.
-    One(Login),
-    /// A login for each tenant; nobody else is served.
-    Tenants(BTreeMap<String, Login>),
-}
-
-impl Logins {
-    /// Each login, with its tenant if it is one's own.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<&str>, &Login)> {
-        let (one, tenants) = match self {
-            Logins::One(login) => (Some((None, login)), None),
-            Logins::Tenants(logins) => (None, Some(logins)),
-        };
-        let tenants = tenants.into_iter().flatten().map(|(tenant, login)| (Some(tenant.as_str()), login));
-        one.into_iter().chain(tenants)
-    }
-}
-
-/// A role and its password.
-#[derive(Clone, Debug)]
-pub(crate) struct Login {
-    /// The role.
-    pub(crate) user: String,
-    /// Its password; none where the server asks for none.
-    pub(crate) password: Option<Secret>,
 }
 
 /// How a connection is protected.
@@ -199,54 +172,6 @@ impl Reader<'_> {
             pool: self.count("pool")?,
             tls: tls?,
         })
-    }
-
-    fn logins(&mut self, target: &PostgresTarget) -> Option<Logins> {
-        let tenants = self.raw.names(&self.key("tenants"));
-        if tenants.is_empty() {
-            let Some(user) = target.user.clone() else {
-                self.problem("url", "names no login", "write `postgres://user@host:port/database`, or add `[databases.NAME.tenants.TENANT]` with a login for each tenant");
-                return None;
-            };
-            return Some(Logins::One(Login { user, password: self.secret("password") }));
-        }
-        // INVARIANT: beside logins for tenants there is none that a caller of another tenant could fall back to.
-        if target.user.is_some() {
-            self.problem(
-                "url",
-                "names a login, although tenants have logins of their own",
-                "take `user@` out of the url; `tenants` says who logs in for whom",
-            );
-        }
-        if self.text("tenant").is_some() {
-            self.problem(
-                "tenant",
-                "contradicts the logins for tenants",
-                "leave it out: only the tenants with a login are served",
-            );
-        }
-        if self.value("password").is_some() {
-            self.problem(
-                "password",
-                "belongs to no login",
-                "write it into the `tenants.TENANT` that it is for",
-            );
-        }
-        let mut logins = BTreeMap::new();
-        for tenant in tenants {
-            let Some(user) = self.text(&format!("tenants.{tenant}.user")) else { continue };
-            let password = self.secret(&format!("tenants.{tenant}.password"));
-            // MUTATE(A14-login): two tenants may share a login, and so a view of the rows
-            if logins.values().any(|login: &Login| login.user == user) {
-                self.problem(
-                    &format!("tenants.{tenant}.user"),
-                    "is the login of another tenant as well",
-                    "each tenant needs a role of its own: row security tells tenants apart by it",
-                );
-            }
-            logins.insert(tenant, Login { user, password });
-        }
-        Some(Logins::Tenants(logins))
     }
 
     fn schemas(&mut self) -> Option<Vec<String>> {

@@ -175,8 +175,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
     only(&[Postgres], setting("databases.*.tls", Kind::OneOf(&["auto", "verify", "off"]), Is(r#""auto""#), "Whether TLS with a verified certificate is demanded; `auto`: yes, but for this machine.")),
     only(&[Postgres], setting("databases.*.ca", Kind::Path, Absent, "A PEM file with the authority that signed the server's certificate; without it, the system's.")),
     only(&[Postgres, Odbc], setting("databases.*.password", Kind::Secret, Absent, "The password of the login in the url.")),
+    only(&[Postgres], setting("databases.*.write_user", Kind::Login, Absent, "The login for writes, so that the one in the url needs no right to write; without it, that one writes.")),
+    only(&[Postgres], setting("databases.*.write_password", Kind::Secret, Absent, "The password of the login for writes.")),
     only(&[Postgres], setting("databases.*.tenants.*.user", Kind::Login, Required, "The login of this tenant; callers of tenants that are not listed are refused.")),
     only(&[Postgres], setting("databases.*.tenants.*.password", Kind::Secret, Absent, "The password of that login.")),
+    only(&[Postgres], setting("databases.*.tenants.*.write_user", Kind::Login, Absent, "The login for this tenant's writes; without it, `user` writes.")),
+    only(&[Postgres], setting("databases.*.tenants.*.write_password", Kind::Secret, Absent, "The password of the tenant's login for writes.")),
 
     setting("files.*.root", Kind::Path, Required, "A directory whose files callers may reach; nothing outside it."),
     setting("files.*.tenant", Kind::Name("tenant"), Absent, "The only tenant that may reach it; without it, policy alone decides."),

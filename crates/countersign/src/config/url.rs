@@ -244,6 +244,19 @@ fn odbc(connection: &str) -> Result<String, Broken> {
     Ok(connection.to_owned())
 }
 
+/// What a connection string names, for people: its data source, or else its driver.
+pub(crate) fn odbc_name(connection: &str) -> String {
+    let attributes = attributes(connection).unwrap_or_default();
+    let value = |wanted: &str| {
+        attributes.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted)).map(|(_, value)| *value)
+    };
+    match (value("DSN"), value("DRIVER")) {
+        (Some(source), _) => format!("the data source `{source}`"),
+        (None, Some(driver)) => format!("the driver `{driver}`"),
+        (None, None) => "the ODBC source".to_owned(),
+    }
+}
+
 /// The attributes of a connection string; none when it is not well formed.
 fn attributes(connection: &str) -> Option<Vec<(&str, &str)>> {
     if connection.chars().any(char::is_control) {

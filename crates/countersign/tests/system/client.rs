@@ -208,14 +208,14 @@ impl StdioClient {
 
     /// With the capabilities that it declares.
     pub fn start_with(config: &Path, capabilities: Value) -> StdioClient {
-        let mut child = Command::new(BINARY)
-            .args(["stdio", "--config"])
-            .arg(config)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(BINARY);
+        command.args(["stdio", "--config"]).arg(config).stderr(Stdio::null());
+        StdioClient::spawn(command, capabilities)
+    }
+
+    /// Of a command that is ready but for its pipes.
+    pub fn spawn(mut command: Command, capabilities: Value) -> StdioClient {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut client = StdioClient { child, stdin, stdout, next: 1 };
@@ -288,4 +288,11 @@ pub fn affected(result: &Value) -> u64 {
 pub fn text_of(result: &Value) -> String {
     let blocks = result["content"].as_array().cloned().unwrap_or_default();
     blocks.iter().filter_map(|b| b["text"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// The JSON in a text that is marked as retrieved.
+pub fn undelimited(text: &str) -> Value {
+    let (start, end) =
+        (text.find('{').unwrap_or_default(), text.rfind('}').map_or(text.len(), |end| end + 1));
+    serde_json::from_str(&text[start..end]).unwrap_or_else(|e| panic!("{e}: {text}"))
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use countersign_testbed::{Login, Options, Postgres};
 use serde_json::{Value, json};
 
-use crate::world::*;
+use crate::{approvals::Office as _, world::*};
 
 /// What an application did before Countersign came: everybody's rows, and a policy that hangs on a setting.
 const LEGACY_APPLICATION: &str = "
@@ -228,6 +228,61 @@ fn writes_are_granted_only_where_they_are_asked_for() {
     );
     assert!(init(&cluster, &off, &["--apply", "--as", "postgres"]).status.success());
     assert_eq!(complaints(&off), Vec::<String>::new());
+}
+
+#[test]
+fn where_logins_are_for_writes_the_others_only_read() {
+    let cluster = Postgres::start();
+    cluster.shop("t1");
+    let world = world(&cluster, ["shop_acme", "shop_globex"], "allow_writes = true");
+    let mut settings = std::fs::read_to_string(world.config()).unwrap();
+    for reader in ["shop_acme", "shop_globex"] {
+        let (writer, user) = (format!("{reader}_w"), format!("user = \"{reader}\"\n"));
+        let more = format!("{user}write_user = \"{writer}\"\nwrite_password = \"file:{writer}.password\"\n");
+        settings = settings.replace(&user, &more);
+        let file = world.dir.path().join(format!("{writer}.password"));
+        std::fs::write(&file, password(&writer)).unwrap();
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    std::fs::write(world.config(), settings).unwrap();
+    let made = init(&cluster, &world, &["--apply", "--as", "postgres", "--writable", "customers"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert!(text(&made.stdout).contains("shop_acme,shop_acme_w,shop_globex,shop_globex_w"));
+    assert_eq!(complaints(&world), Vec::<String>::new());
+    // Its transactions are read-only unless somebody says otherwise, which anybody may.
+    let change = |user: &str| {
+        let sql = "BEGIN READ WRITE; UPDATE customers SET phone = '1'; COMMIT";
+        cluster.psql_as(&login(user), "shop", sql)
+    };
+    assert!(change("shop_acme").unwrap_err().contains("permission denied"));
+    assert!(change("shop_acme_w").is_ok());
+    assert_eq!(
+        cluster.run("shop", "SELECT count(*), max(tenant_id) FROM customers WHERE phone = '1'"),
+        "100|1"
+    );
+
+    // Through Countersign a write takes the one login, and a query the other.
+    let policy = "@id(\"w\") permit (principal in Role::\"operator\", action in Action::\"call\", resource in PowerClass::\"write-high\");\n\
+                  @id(\"t\") permit (principal in Role::\"operator\", action == Action::\"write\", resource in Table::\"pg.public.customers\");\n";
+    std::fs::write(world.dir.path().join("policies/writes.cedar"), policy).unwrap();
+    let bob = world.enroll("bob");
+    let _server = world.serve();
+    let mut ann = world.client(&world.ann);
+    let write = json!({"statement": "UPDATE customers SET phone = $1 WHERE id = 3", "params": ["2"]});
+    let id = held(&ann.call("write_pg", write.clone()));
+    assert!(world.approve(&id, &bob).status.success());
+    assert_eq!(affected(&ann.call("write_pg", write)), 1);
+    assert_eq!(cluster.run("shop", "SELECT phone FROM customers WHERE id = 3"), "2");
+    assert_eq!(*count(&ann.call("query_pg", json!({"query": "SELECT count(*) FROM customers"}))), 100);
+    assert!(cluster.connections("shop_acme") > 0);
+    assert_eq!(cluster.connections("shop_acme_w"), 0, "a session that may write is not kept");
+
+    // A login that reads and may write after all is told.
+    cluster.run("shop", "GRANT UPDATE ON customers TO shop_acme");
+    assert_eq!(
+        complaints(&world),
+        ["warning: pg: `shop_acme` may write `public.customers`, although another login is for writes"]
+    );
 }
 
 #[test]

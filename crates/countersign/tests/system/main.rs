@@ -17,9 +17,12 @@ mod attacks;
 mod cancel;
 mod catalog;
 mod catalog_postgres;
+mod catalog_resources;
 mod claims;
 mod client;
 mod commands;
+#[cfg(feature = "odbc")]
+mod connx;
 mod corpus;
 mod corpus_postgres;
 mod crash;

@@ -58,6 +58,7 @@ const SENSITIVE_ENDS: &[&str] = &[
 const HARMLESS_KEYS: &[&str] = &[
     "primary",
     "foreign",
+    "join",
     "public",
     "sort",
     "partition",

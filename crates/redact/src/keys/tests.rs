@@ -57,6 +57,7 @@ fn names_that_only_sound_alike_are_not() {
         "monkey",
         "primary_key",
         "foreignKey",
+        "join_key",
         "public_key",
         "keynote",
         "hockey",

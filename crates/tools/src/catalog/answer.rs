@@ -9,7 +9,24 @@ use countersign_core::{
 };
 use serde_json::{Value as Json, json};
 
-use super::entry::Answer;
+use super::{
+    entry::Answer,
+    keys::{Keys, title_of},
+    problem::Problem,
+    read::DESCRIPTION,
+};
+
+/// Reads one entry.
+pub(super) fn read(name: &str, keys: &Keys<'_>, problems: &mut Vec<Problem>) -> Option<Answer> {
+    let description = keys.required("description", DESCRIPTION, problems);
+    let title = keys.text("title", 100, problems).unwrap_or_else(|| title_of(name));
+    let value = keys.json("value", problems);
+    if !value.as_ref().is_some_and(|value| value.is_object() || value.is_string()) {
+        problems.push(keys.wrong("value", "must be a table or a text: the answer", None));
+        return None;
+    }
+    Some(Answer { name: name.into(), title, description: description?, value: value? })
+}
 
 pub(super) struct FixedAnswer {
     spec: Arc<ToolSpec>,
@@ -25,7 +42,7 @@ impl FixedAnswer {
             description: answer.description,
             purpose: "gives an answer that the operator wrote down",
             input_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
-            output_schema: Some(json!({"type": "object"})),
+            output_schema: answer.value.is_object().then(|| json!({"type": "object"})),
             power: PowerClass::ReadLow,
             permissions: vec![Permission::ReadDatabase],
             sensitivity: Sensitivity::Internal,
@@ -48,6 +65,10 @@ impl Tool for FixedAnswer {
 
     async fn execute(&self, _permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
         let label = Label { integrity: Integrity::Trusted, confidentiality: Confidentiality::Internal };
-        Ok(Output::new(label, vec![Part::Json(self.value.clone())]))
+        let part = match &self.value {
+            Json::String(text) => Part::Text(text.clone()),
+            value => Part::Json(value.clone()),
+        };
+        Ok(Output::new(label, vec![part]))
     }
 }

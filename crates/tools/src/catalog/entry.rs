@@ -16,6 +16,8 @@ pub struct Catalog {
     pub entities: Vec<Entity>,
     /// The fixed answers, by name.
     pub answers: Vec<Answer>,
+    /// The resources, by name.
+    pub resources: Vec<View>,
     /// SHA-256 over the names and texts of all files: recorded at every start and reload.
     pub digest: Digest,
 }
@@ -212,6 +214,26 @@ pub struct Answer {
     pub title: String,
     /// What it answers, for the model.
     pub description: String,
-    /// The answer, an object.
+    /// The answer: an object or a text.
     pub value: Json,
+}
+
+/// `[resource.NAME]`: a tool that reads, under a URI.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The entry's name.
+    pub name: Arc<str>,
+    /// A URI, or one that ends with `/{variable}`.
+    pub uri: String,
+    /// A short name for people.
+    pub title: String,
+    /// What it holds, for the model.
+    pub description: String,
+    /// The tool behind it.
+    pub tool: Arc<str>,
+    /// Fixed arguments of that tool.
+    pub arguments: BTreeMap<Arc<str>, Json>,
+    /// The argument that the rest of the URI is, if there is one.
+    pub variable: Option<Arc<str>>,
+    pub(super) place: Place,
 }

@@ -258,6 +258,13 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
+/// `find_customers` as `Find customers`.
+pub(super) fn title_of(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
+}
+
 fn is_text(text: &str, max: usize) -> bool {
     let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
     !text.trim().is_empty() && text.chars().count() <= max && text.chars().all(plain)

@@ -18,6 +18,7 @@ mod placeholders;
 mod prepared;
 mod problem;
 mod read;
+mod resource;
 mod run;
 mod schemas;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use countersign_core::{PowerClass, Tool};
 
 pub use entry::{
-    Answer, Bind, Catalog, Entity, Kind, Origin, Param, Query, ResultShape, RowLimit, Rows, Scalar,
+    Answer, Bind, Catalog, Entity, Kind, Origin, Param, Query, ResultShape, RowLimit, Rows, Scalar, View,
 };
 pub use prepared::{Prepared, PreparedQuery};
 pub use problem::{CatalogErrors, Place, Problem};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use countersign_core::{Access, Action, Object, Principal, ToolError, schema::Validator};
+use countersign_core::{Access, Action, Object, Principal, ToolError, registry::Resource, schema::Validator};
 use countersign_sql::{ColumnInfo, Facts};
 use serde_json::Value as Json;
 
@@ -10,6 +10,7 @@ use super::{
     entry::{Answer, Catalog, Entity, Origin, Query},
     late::{Entry, Late},
     problem::{CatalogErrors, Problem},
+    resource,
 };
 use crate::{database::Database, engine::Purpose};
 
@@ -23,6 +24,7 @@ pub struct Prepared {
     pub(super) queries: Vec<Arc<LateQuery>>,
     pub(super) entities: Vec<Arc<LateEntity>>,
     pub(super) answers: Vec<Answer>,
+    pub(super) resources: Vec<Resource>,
     pub(super) digest: countersign_core::Digest,
 }
 
@@ -80,6 +82,7 @@ impl Catalog {
             queries: Vec::new(),
             entities: Vec::new(),
             answers: self.answers.clone(),
+            resources: Vec::new(),
             digest: self.digest,
         };
         for entry in &self.queries {
@@ -89,6 +92,10 @@ impl Catalog {
         for entry in &self.entities {
             let late = late(entry, &entry.database, databases, may_wait, &mut problems).await;
             prepared.entities.extend(late.map(Arc::new));
+        }
+        // Without all its tools a catalog's resources would be wrong for no fault of their own.
+        if problems.is_empty() {
+            prepared.resources = resource::resolve(&self.resources, &prepared, databases, &mut problems);
         }
         CatalogErrors::unless(prepared, problems)
     }
@@ -106,6 +113,16 @@ impl Prepared {
         let entities = self.entities.iter().filter(|entity| entity.known().is_none());
         let queries = queries.map(|query| (query.entry.name.as_ref(), query.entry.database.as_ref()));
         queries.chain(entities.map(|one| (one.entry.name.as_ref(), one.entry.database.as_ref())))
+    }
+
+    /// The resources that operators wrote down; a tenant's own are not yet told from others.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// Whether a tool answers with plain text.
+    pub(super) fn is_text(&self, tool: &str) -> bool {
+        self.answers.iter().any(|answer| *answer.name == *tool && answer.value.is_string())
     }
 
     /// The digest of the files it was read from.

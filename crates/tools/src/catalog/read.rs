@@ -7,10 +7,12 @@ use serde_json::Value as Json;
 use toml::de::DeTable;
 
 use super::{
-    entry::{Answer, Catalog, Entity, Kind, Origin, Param, Query, ResultShape, RowLimit, Rows, Scalar},
-    keys::{Chosen, Keys, is_name},
+    answer,
+    entry::{Catalog, Entity, Kind, Origin, Param, Query, ResultShape, RowLimit, Rows, Scalar},
+    keys::{Chosen, Keys, is_name, title_of},
     param,
     problem::{CatalogErrors, Place, Problem, Source},
+    resource,
 };
 
 /// Files, bytes of one file, and entries of a catalog at most.
@@ -19,13 +21,13 @@ const MAX_BYTES: u64 = 1 << 20;
 const MAX_ENTRIES: usize = 1000;
 /// Characters of a statement and of a description at most.
 const SQL: usize = 100_000;
-const DESCRIPTION: usize = 2000;
+pub(super) const DESCRIPTION: usize = 2000;
 /// Rows that a limit may name.
 const ROWS: u64 = 1_000_000;
 /// Parameters of one query at most.
 const PARAMS: usize = 64;
 
-const ROOT: &[&str] = &["query", "entity", "answer"];
+const ROOT: &[&str] = &["query", "entity", "answer", "resource"];
 const QUERY: &[&str] = &[
     "title",
     "description",
@@ -75,13 +77,16 @@ impl Catalog {
     fn build(files: &[(Arc<str>, String)], mut problems: Vec<Problem>) -> Result<Catalog, CatalogErrors> {
         let fields = files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
         let digest = Digest::of_fields("countersign catalog v1", fields);
-        let mut catalog = Catalog { queries: Vec::new(), entities: Vec::new(), answers: Vec::new(), digest };
+        let (queries, entities) = (Vec::new(), Vec::new());
+        let mut catalog = Catalog { queries, entities, answers: Vec::new(), resources: Vec::new(), digest };
         let mut names = Names::default();
         for (file, text) in files {
             let source = Source { file: Arc::clone(file), text };
             read_file(&source, &mut catalog, &mut names, &mut problems);
         }
-        if catalog.queries.len() + catalog.entities.len() + catalog.answers.len() > MAX_ENTRIES {
+        let entries =
+            [catalog.queries.len(), catalog.entities.len(), catalog.answers.len(), catalog.resources.len()];
+        if entries.iter().sum::<usize>() > MAX_ENTRIES {
             let place = Place { file: "catalog".into(), line: 1, column: 1 };
             let message = format!("the catalog has more than {MAX_ENTRIES} entries");
             problems.push(Problem { place, message, help: None });
@@ -89,6 +94,7 @@ impl Catalog {
         catalog.queries.sort_by(|a, b| a.name.cmp(&b.name));
         catalog.entities.sort_by(|a, b| a.name.cmp(&b.name));
         catalog.answers.sort_by(|a, b| a.name.cmp(&b.name));
+        catalog.resources.sort_by(|a, b| a.name.cmp(&b.name));
         CatalogErrors::unless(catalog, problems)
     }
 }
@@ -98,6 +104,7 @@ impl Catalog {
 struct Names {
     tools: BTreeMap<String, Place>,
     entities: BTreeMap<String, Place>,
+    resources: BTreeMap<String, Place>,
 }
 
 fn files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<(Arc<str>, String)> {
@@ -181,8 +188,16 @@ fn read_file(source: &Source<'_>, catalog: &mut Catalog, names: &mut Names, prob
         if !name_fits(&chosen, &mut names.tools, problems) {
             continue;
         }
-        let entry = chosen.table(ANSWER, problems).and_then(|keys| answer(&chosen.name, &keys, problems));
+        let entry =
+            chosen.table(ANSWER, problems).and_then(|keys| answer::read(&chosen.name, &keys, problems));
         catalog.answers.extend(entry);
+    }
+    for chosen in root.chosen("resource", problems) {
+        if !name_fits(&chosen, &mut names.resources, problems) {
+            continue;
+        }
+        let keys = chosen.table(resource::KEYS, problems);
+        catalog.resources.extend(keys.and_then(|keys| resource::read(&chosen.name, &keys, problems)));
     }
     for chosen in root.chosen("entity", problems) {
         if !name_fits(&chosen, &mut names.entities, problems) {
@@ -372,27 +387,9 @@ fn entity(name: &str, keys: &Keys<'_>, problems: &mut Vec<Problem>) -> Option<En
     })
 }
 
-fn answer(name: &str, keys: &Keys<'_>, problems: &mut Vec<Problem>) -> Option<Answer> {
-    let description = keys.required("description", DESCRIPTION, problems);
-    let title = keys.text("title", 100, problems).unwrap_or_else(|| title_of(name));
-    let value = keys.json("value", problems);
-    if !value.as_ref().is_some_and(Json::is_object) {
-        problems.push(keys.wrong("value", "must be a table: the answer", None));
-        return None;
-    }
-    Some(Answer { name: name.into(), title, description: description?, value: value? })
-}
-
 fn is_table(table: &str) -> bool {
     table.split('.').all(|part| {
         part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
     })
-}
-
-/// `find_customers` as `Find customers`.
-fn title_of(name: &str) -> String {
-    let mut letters = name.chars();
-    let first = letters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
 }

@@ -132,3 +132,35 @@ fn pages_are_for_entries_without_a_limit_and_for_those_that_say_so() {
         assert!(found.len() == 1 && found[0].contains("paged"), "{more}: {found:?}");
     }
 }
+
+#[test]
+fn a_resource_has_a_uri_of_its_operators_choice_and_nobody_elses_scheme() {
+    let entry = |uri: &str| format!("[resource.r]\nuri = \"{uri}\"\ntool = \"t\"\ndescription = \"d\"\n");
+    for (uri, variable) in [
+        ("semantic://entities", None),
+        ("schema://schema/{table}", Some("table")),
+        ("x+y.z-1://a.b/c_d/~e/{id}", Some("id")),
+    ] {
+        let catalog = Catalog::parse(&[("shop.toml", &entry(uri))]).unwrap();
+        assert_eq!(catalog.resources[0].variable.as_deref(), variable, "{uri}");
+    }
+    for (uri, rule) in [
+        ("entities", "must have a scheme and `://`"),
+        ("Semantic://entities", "must begin with a scheme in lower case"),
+        ("://entities", "must begin with a scheme in lower case"),
+        ("https://a.example/b", "must not be of a scheme that clients or file roots serve"),
+        ("file://docs/a", "must not be of a scheme that clients or file roots serve"),
+        ("a://", "must be of letters, digits and `-._~/`, with a host"),
+        ("a:///{id}", "must be of letters, digits and `-._~/`, with a host"),
+        ("a://b c", "must be of letters, digits and `-._~/`, with a host"),
+        ("a://b?c=d", "must be of letters, digits and `-._~/`, with a host"),
+        ("a://b/%2e%2e", "must be of letters, digits and `-._~/`, with a host"),
+        ("a://{id}", "must be of letters, digits and `-._~/`, with a host"),
+        ("a://b/{id}/c", "must end with its one variable"),
+        ("a://b/{+path}", "must end with its one variable"),
+        ("a://b/{x}/{y}", "must be of letters, digits and `-._~/`, with a host"),
+    ] {
+        let found = problems(&entry(uri));
+        assert!(found.len() == 1 && found[0].contains(rule), "{uri}: {found:?}");
+    }
+}

@@ -12,7 +12,7 @@ const MIME: &str = "application/json";
 pub(super) fn all(folders: &[Arc<Folder>]) -> Vec<Resource> {
     let both = |folder: &Arc<Folder>| {
         let name = folder.root().name();
-        let fixed = BTreeMap::from([("root", name.to_string())]);
+        let fixed = BTreeMap::from([("root".into(), name.as_ref().into())]);
         let tenant = folder.settings().tenant.clone();
         [
             Resource {
@@ -35,7 +35,7 @@ pub(super) fn all(folders: &[Arc<Folder>]) -> Vec<Resource> {
                 also: None,
                 tenant,
                 fixed,
-                variable: Some("path"),
+                variable: Some("path".into()),
             },
         ]
     };

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{report::RoleReport, session::engine_error, tenant::Tenant};
+use super::{
+    report::RoleReport,
+    session::engine_error,
+    tenant::{Lease, Tenant},
+};
 use crate::engine::EngineError;
 
 const ROLE: &str = "SELECT current_setting('server_version'), r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb, r.rolreplication
@@ -28,8 +32,22 @@ const UNPROTECTED: &str = "SELECT concat(n.nspname, '.', c.relname) FROM pg_clas
 const CREATES: &str = "SELECT n.nspname FROM pg_namespace n WHERE has_schema_privilege(n.oid, 'CREATE')
     AND n.nspname !~ '^pg_(toast|temp)' ORDER BY 1 LIMIT 1000";
 
-pub(super) async fn inspect(name: Option<&str>, tenant: &Arc<Tenant>) -> Result<RoleReport, EngineError> {
-    let mut lease = tenant.lease().await?;
+/// What a tenant's logins could do: the one that reads, and the one that writes if that is another.
+pub(super) async fn inspect(
+    name: Option<&str>,
+    tenant: &Arc<Tenant>,
+) -> Result<Vec<RoleReport>, EngineError> {
+    let one = tenant.login.user() == tenant.writer.user();
+    let reader =
+        RoleReport { writes: one, ..report(name, tenant.login.user(), tenant.lease().await?).await? };
+    if one {
+        return Ok(vec![reader]);
+    }
+    let writer = report(name, tenant.writer.user(), tenant.lease_writer().await?).await?;
+    Ok(vec![reader, writer])
+}
+
+async fn report(name: Option<&str>, user: &str, mut lease: Lease) -> Result<RoleReport, EngineError> {
     let session = lease.session()?;
     let queries = [ROLE, MEMBERSHIPS, OWNED, WRITABLE, UNPROTECTED, CREATES];
     let mut answers = session.connection.ask(&queries).await.map_err(engine_error)?.into_iter();
@@ -40,7 +58,8 @@ pub(super) async fn inspect(name: Option<&str>, tenant: &Arc<Tenant>) -> Result<
     let (predefined_roles, member_of) = names().into_iter().partition(|role| role.starts_with("pg_"));
     Ok(RoleReport {
         tenant: name.map(str::to_owned),
-        user: tenant.login.user().to_owned(),
+        user: user.to_owned(),
+        writes: true,
         server_version: role.first().cloned().flatten().unwrap_or_default(),
         tls: session.encrypted,
         peer: session.peer,

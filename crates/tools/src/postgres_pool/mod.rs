@@ -105,17 +105,17 @@ impl PostgresPool {
         Ok(PostgresPool { tenants, guard, judge, judged: Remembered::default(), turns, dialer })
     }
 
-    /// Logs in as each role and reads what it could do. In order of tenants.
+    /// Logs in as each role and reads what it could do. In order of tenants, a login for writes behind the one for reading.
     ///
     /// # Errors
     /// If the server cannot be reached or refuses a login.
     pub async fn inspect(&self) -> Result<Vec<RoleReport>, EngineError> {
         let mut reports = Vec::new();
         match &self.tenants {
-            Tenants::Shared(tenant) => reports.push(inspect::inspect(None, tenant).await?),
+            Tenants::Shared(tenant) => reports.extend(inspect::inspect(None, tenant).await?),
             Tenants::PerTenant(tenants) => {
                 for (name, tenant) in tenants {
-                    reports.push(inspect::inspect(Some(name), tenant).await?);
+                    reports.extend(inspect::inspect(Some(name), tenant).await?);
                 }
             }
         }

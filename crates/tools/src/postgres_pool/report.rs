@@ -9,6 +9,8 @@ pub struct RoleReport {
     pub tenant: Option<String>,
     /// The role.
     pub user: String,
+    /// Whether writes go through it, where there are any.
+    pub writes: bool,
     /// The server's version, as `server_version` tells it.
     pub server_version: String,
     /// Whether the connection is encrypted.

@@ -9,8 +9,6 @@
 )]
 
 mod catalog;
-#[cfg(feature = "odbc")]
-mod connx;
 mod files;
 #[cfg(feature = "odbc")]
 mod odbc_pool;

@@ -19,7 +19,7 @@ const PASSWORD: &str = "correct horse battery";
 /// No driver and no source stops this.
 const ENDLESS: &str = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT SUM(n) FROM r";
 
-pub(crate) fn config(odbc: &Odbc, connection: ConnectionString, dialect: Dialect) -> OdbcConfig {
+fn config(odbc: &Odbc, connection: ConnectionString, dialect: Dialect) -> OdbcConfig {
     let args = ["--exact", "sqlite_pool::worker_entry", ROLE, "--nocapture"].map(Into::into).to_vec();
     let source = OdbcSource {
         connection,
@@ -51,12 +51,7 @@ async fn sqlite() -> Source {
     Source { pool: Arc::new(pool.map_err(|error| format!("{error:?}")).unwrap()), _odbc: odbc }
 }
 
-pub(crate) async fn run(
-    pool: &OdbcPool,
-    sql: &str,
-    params: Vec<Value>,
-    time: u64,
-) -> Result<EngineRows, EngineError> {
+async fn run(pool: &OdbcPool, sql: &str, params: Vec<Value>, time: u64) -> Result<EngineRows, EngineError> {
     let facts = pool.prepare(CALLER, Purpose::Read, sql).await?;
     let limits = RunLimits { skip: 0, rows: 100, bytes: 1 << 20, time: Duration::from_millis(time) };
     let masked = Default::default();

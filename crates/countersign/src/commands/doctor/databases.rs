@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::Check;
 use crate::{
     compose::engine_error,
-    config::{Config, Database, Odbc, Postgres, Source},
+    config::{Config, Database, Odbc, Postgres, Source, odbc_name},
     engines,
 };
 
@@ -54,11 +54,12 @@ fn sqlite(name: &str, path: &Path) -> Check {
 
 fn odbc(name: &str, database: &Database, settings: &Odbc, runtime: &Runtime) -> Vec<Check> {
     let Ok(binary) = std::env::current_exe() else { return Vec::new() };
+    let source = odbc_name(&settings.connection);
     match runtime.block_on(engines::start(database, &binary)) {
         Ok(_) => vec![
             Check::good(
                 "database",
-                format!("{name}: the ODBC driver answers ({} SQL)", settings.dialect.name()),
+                format!("{name}: {source} answers over ODBC ({} SQL)", settings.dialect.name()),
             ),
             Check::warning(
                 "database",
@@ -66,11 +67,18 @@ fn odbc(name: &str, database: &Database, settings: &Odbc, runtime: &Runtime) -> 
                 "make sure at the source that it can only read, and only what agents may see",
             ),
         ],
-        Err(e) => vec![Check::bad(
-            "database",
-            format!("{name}: the ODBC source cannot be used: {}", engine_error(&e)),
-            "is the driver installed (`odbcinst -q -d`), and the source known (`odbcinst -q -s`)?",
-        )],
+        Err(e) => {
+            let reason = engine_error(&e);
+            let help = match reason.contains("(SQLSTATE IM") {
+                true => {
+                    "is the driver installed (`odbcinst -q -d`), and the source known (`odbcinst -q -s`)? ODBCSYSINI and ODBCINI say where both are looked up"
+                }
+                false => {
+                    "is the server behind it running, and are user and password right? `isql` asks the same driver"
+                }
+            };
+            vec![Check::bad("database", format!("{name}: {source} cannot be used over ODBC: {reason}"), help)]
+        }
     }
 }
 
@@ -204,13 +212,15 @@ impl Judge<'_> {
             warn(format!("{who} is a member of {}, and can do what that may", names(&others)), revoke);
         }
         let again = format!("`countersign init postgres --database {}` takes it back", self.name);
-        if !self.database.allow_writes && !report.writable.is_empty() {
+        let writes = self.database.allow_writes && report.writes;
+        if !writes && !report.writable.is_empty() {
+            let although = if report.writes { "writes are off" } else { "another login is for writes" };
             warn(
-                format!("{who} may write {}, although writes are off", several(&report.writable)),
+                format!("{who} may write {}, although {although}", several(&report.writable)),
                 again.clone(),
             );
         }
-        if self.database.allow_writes && report.writable.is_empty() {
+        if writes && report.writable.is_empty() {
             warn(
                 format!("{who} may write nothing, although writes are on"),
                 format!("`countersign init postgres --database {} --writable TABLE` grants it", self.name),

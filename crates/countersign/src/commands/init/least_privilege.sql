@@ -42,7 +42,7 @@ BEGIN
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = %s', login.role, current_database(),
                    (SELECT string_agg(quote_ident(name), ', ' ORDER BY place) FROM unnest(scope.schemas) WITH ORDINALITY AS s(name, place)));
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET default_transaction_read_only = %L', login.role, current_database(),
-                   cardinality(scope.writable) = 0);
+                   cardinality(scope.writable) = 0 OR NOT login.writes);
     IF current_setting('is_superuser')::boolean THEN
       EXECUTE format('ALTER ROLE %I IN DATABASE %I SET temp_file_limit = %L', login.role, current_database(), '256MB');
     END IF;
@@ -161,7 +161,8 @@ BEGIN
       ELSE
         EXECUTE format('GRANT SELECT (%s) ON %s TO %I', readable, item.name, login.role);
       END IF;
-      IF writes THEN
+      -- MUTATE(A5-init-writer): the login that reads may write as well
+      IF writes AND login.writes THEN
         EXECUTE format('GRANT INSERT (%1$s), UPDATE (%1$s), DELETE ON %2$s TO %3$I', readable, item.name, login.role);
         FOR other IN SELECT d.objid::regclass AS name FROM pg_depend d JOIN pg_class s ON s.oid = d.objid
                      WHERE d.refobjid = item.oid AND d.deptype IN ('a', 'i') AND s.relkind = 'S' LOOP

@@ -43,6 +43,8 @@ pub(super) struct PlannedLogin {
     pub(super) tenant: Option<(String, String)>,
     /// What the server checks the password against; the password itself stays here.
     pub(super) verifier: Option<String>,
+    /// Whether it may write what is writable: not if another login writes in its place.
+    pub(super) writes: bool,
 }
 
 /// Columns that hold what opens doors, as a regular expression of PostgreSQL, matched without regard to case. The default policy forbids the
@@ -60,7 +62,7 @@ pub(super) fn script(plan: &Plan) -> String {
          BEGIN;\n\
          -- Nothing that somebody else put into a schema is taken for what is PostgreSQL's own.\n\
          SET LOCAL search_path = pg_catalog, pg_temp;\n\n\
-         CREATE TEMPORARY TABLE countersign_login (role text PRIMARY KEY, tenant text, value text, verifier text) ON COMMIT DROP;\n\
+         CREATE TEMPORARY TABLE countersign_login (role text PRIMARY KEY, tenant text, value text, verifier text, writes boolean) ON COMMIT DROP;\n\
          INSERT INTO countersign_login VALUES\n",
         comment(&plan.name)
     );
@@ -71,7 +73,12 @@ pub(super) fn script(plan: &Plan) -> String {
         };
         let verifier = login.verifier.as_deref().map_or("NULL".to_owned(), literal);
         let end = if position + 1 == plan.logins.len() { ";" } else { "," };
-        let _ = writeln!(text, "  ({}, {tenant}, {value}, {verifier}){end}", literal(&login.role));
+        let _ = writeln!(
+            text,
+            "  ({}, {tenant}, {value}, {verifier}, {}){end}",
+            literal(&login.role),
+            login.writes
+        );
     }
     let _ = write!(
         text,

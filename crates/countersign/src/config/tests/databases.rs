@@ -84,6 +84,48 @@ fn tenants_have_logins_of_their_own() {
 }
 
 #[test]
+fn a_login_for_writes_belongs_to_one_that_reads() {
+    let fixture = Fixture::new();
+    let config = fixture.load(&shop("write_user = \"writer\"\nwrite_password = \"env:SET\"")).unwrap();
+    let users = |config: &Config| {
+        let logins = postgres(config).logins.all();
+        logins.map(|(tenant, login)| (tenant.map(str::to_owned), login.user.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(users(&config), [(None, "reader".into()), (None, "writer".into())]);
+    assert_eq!(config.secrets[0].name, "shop_write_password", "it is removed from every result as well");
+
+    let tenants = "version = 1\n[databases.shop]\nurl = \"postgres://127.0.0.1/shop\"\n\
+                   [databases.shop.tenants.acme]\nuser = \"r1\"\nwrite_user = \"w1\"\n\
+                   [databases.shop.tenants.globex]\nuser = \"r2\"\nwrite_user = \"w2\"\n\
+                   [databases.shop.tenants.initech]\nuser = \"r3\"\n";
+    let config = fixture.load(tenants).unwrap();
+    let users: Vec<String> = users(&config).into_iter().map(|(_, user)| user).collect();
+    assert_eq!(users, ["r1", "w1", "r2", "w2", "r3"]);
+    // No role of one tenant is a role of another, whatever it is for.
+    for (from, to, key) in
+        [("w2", "w1", "globex.write_user"), ("w2", "r1", "globex.write_user"), ("r3", "w1", "initech.user")]
+    {
+        let message = fixture.refused(&tenants.replace(from, to));
+        let expected = format!("`databases.shop.tenants.{key}` is the login of another tenant as well");
+        assert!(message.contains(&expected), "{from} as {to}: {message}");
+    }
+    for (text, expected) in [
+        (tenants.replace("w1", "r1"), "`databases.shop.tenants.acme.write_user` is the login that reads"),
+        (
+            format!("{tenants}write_password = \"env:SET\"\n"),
+            "`databases.shop.tenants.initech.write_password` belongs to no login",
+        ),
+        (
+            tenants.replace("/shop\"\n", "/shop\"\nwrite_user = \"w\"\n"),
+            "`databases.shop.write_user` belongs to no tenant",
+        ),
+    ] {
+        let message = fixture.refused(&text);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn what_a_database_must_not_be() {
     let fixture = Fixture::new();
     let message = fixture.refused(

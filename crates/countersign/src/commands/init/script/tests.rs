@@ -10,6 +10,7 @@ fn plan(role: &str) -> Plan {
             role: role.into(),
             tenant: Some(("acme".into(), "1".into())),
             verifier: None,
+            writes: true,
         }],
         schemas: vec!["public".into()],
         ..Plan::default()
@@ -22,7 +23,7 @@ fn names_of_the_operator_stay_literals() {
     assert_eq!(literal("it's; DROP TABLE x --"), "'it''s; DROP TABLE x --'");
     assert_eq!(literal(r"back\'slash"), r"E'back\\''slash'");
     let text = script(&plan("x'); DROP TABLE customers; --"));
-    assert!(text.contains("  ('x''); DROP TABLE customers; --', 'acme', '1', NULL);\n"), "{text}");
+    assert!(text.contains("  ('x''); DROP TABLE customers; --', 'acme', '1', NULL, true);\n"), "{text}");
 }
 
 #[test]
