@@ -200,9 +200,9 @@ async fn a_part_that_holds_no_whole_character_is_refused() {
 #[test]
 fn a_search_stops_within_a_line() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let world = World::new(FolderSettings { max_file: 1 << 20, ..settings() });
-    fs::write(world.data().join("line"), "a".repeat(512 << 10)).unwrap();
-    let slow = json!({"path": "line", "pattern": "(?:[a-z]{1,50}[a-z]{1,50}){1,8}[0-9A-Z]"});
+    let world = World::new(settings());
+    fs::write(world.data().join("line"), "a".repeat(256 << 10)).unwrap();
+    let slow = json!({"path": "line", "pattern": "(?:[a-z]{1,100}[a-z]{1,100}){1,10}[0-9A-Z]"});
     let started = std::time::Instant::now();
     let call = async {
         tokio::time::timeout(std::time::Duration::from_millis(300), world.call("search_files", slow)).await
@@ -211,7 +211,7 @@ fn a_search_stops_within_a_line() {
     assert!(ended.is_err(), "the search is not slow: {ended:?}");
     // Waits for the work.
     drop(runtime);
-    assert!(started.elapsed().as_secs() < 40, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
