@@ -48,6 +48,23 @@ pub(super) fn running(error: &Error) -> Refusal {
     Refusal::new(rule, format!("{message} (SQLSTATE {state})"))
 }
 
+/// An error of a commit: unless the source says that it took all back, nobody knows whether it lasts.
+pub(super) fn committing(error: &Error) -> Refusal {
+    match state(error) {
+        Some(state) if is_undone(&state) => running(error),
+        _ => Refusal::new(
+            Rule::Database,
+            "the source failed while the transaction ended; whether it lasts is not known",
+        ),
+    }
+}
+
+/// Whether a commit that fails so changed nothing: a constraint that is looked at last, or a transaction that the source gave up.
+fn is_undone(state: &str) -> bool {
+    // MUTATE(A17-odbc-in-doubt): a commit of which nobody knows how it ended is called undone
+    state.starts_with("23") || matches!(state, "40001" | "40002" | "40P01")
+}
+
 /// The SQLSTATE, if there is one and it looks like one.
 fn state(error: &Error) -> Option<String> {
     let (Error::Diagnostics { record, .. }
@@ -61,4 +78,20 @@ fn state(error: &Error) -> Option<String> {
     let State(bytes) = record.state;
     let plain = bytes.iter().all(u8::is_ascii_alphanumeric);
     plain.then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_undone;
+
+    /// Only what the source itself took back was taken back.
+    #[test]
+    fn a_commit_that_fails_is_in_doubt_unless_the_source_says_otherwise() {
+        for state in ["23000", "23505", "40001", "40002", "40P01"] {
+            assert!(is_undone(state), "{state}");
+        }
+        for state in ["08S01", "08007", "40003", "57P01", "HY000", "HYT00", "25S01", "25S02", "22001"] {
+            assert!(!is_undone(state), "{state}");
+        }
+    }
 }

@@ -38,14 +38,15 @@ pub(super) fn change(
         run(connection, sql, &parameters, statement).and_then(|changed| Ok((changed, decide(changed)?)));
     // MUTATE(A17-odbc-undo): a rehearsal lasts
     let ended = match &decided {
-        Ok((_, Fate::Keep)) => connection.commit(),
-        Ok((_, Fate::Undo)) | Err(_) => connection.rollback(),
+        Ok((_, Fate::Keep)) => connection.commit().map_err(|error| errors::committing(&error)),
+        Ok((_, Fate::Undo)) | Err(_) => connection.rollback().map_err(failed),
     };
-    if let Some(after) = after {
-        connection.execute(after, (), None).map_err(failed)?;
-    }
-    ended.map_err(failed)?;
-    decided.map(|(changed, _)| changed)
+    let closed = after.map_or(Ok(()), |after| connection.execute(after, (), None).map(drop));
+    // How the transaction ended is told first: what fails after a commit does not undo it.
+    ended?;
+    let (changed, _) = decided?;
+    closed.map_err(|error| errors::committing(&error))?;
+    Ok(changed)
 }
 
 /// The refusal of a write that changes another number of rows than were shown.
