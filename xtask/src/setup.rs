@@ -30,9 +30,11 @@ pub(crate) fn all() -> Result<()> {
     Ok(())
 }
 
-/// What the tests of the sandbox run: Debian's Python in jails, and Podman with the runtime that works under every control group layout.
+/// What the tests of the sandbox run: Debian's Python in jails, and Podman with the runtime that works under every control group layout
+/// and one that has a kernel of its own.
 fn jails() -> Result<()> {
-    let needed = [("/usr/bin/python3", "python3"), ("podman", "podman"), ("runc", "runc")];
+    let needed =
+        [("/usr/bin/python3", "python3"), ("podman", "podman"), ("runc", "runc"), ("runsc", "runsc")];
     let missing: Vec<&str> =
         needed.iter().filter(|(program, _)| !process::exists(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {

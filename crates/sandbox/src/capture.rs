@@ -37,6 +37,12 @@ impl Capture {
         self.tail.extend(rest);
     }
 
+    /// How much was written.
+    #[cfg(feature = "container")]
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Whether so much was written that the program only wants to drown its reader.
     pub(crate) fn is_flood(&self) -> bool {
         self.total > FLOOD.saturating_mul(self.limit as u64).max(NO_FLOOD)

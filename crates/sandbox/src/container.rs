@@ -3,160 +3,147 @@
 //! The image brings the programs, so a [`Jail`] for it shows nothing of the host but what it must: no [`View::system`](crate::View::system).
 //! The daemon must run on this machine, because the scratch folder is a folder of the host that both see. Beyond the walls of the built-in
 //! engine a container may have a kernel of its own: name a runtime such as `runsc` or `kata`.
+//!
+//! Each container has a supervisor, as each jail of the built-in engine has: a process that removes the container whatever happens to it or
+//! to us. If both are killed, the next start removes what they left.
 
 mod config;
+mod room;
 mod streams;
+mod test;
 
 use std::{
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+    time::Duration,
 };
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
-    query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
+    query_parameters::{
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    },
 };
+use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    inside::collect,
-    jail::{Finished, Jail, JailError, Status, Usage},
-    supervisor::{PREFIX, Scratch, is_stale, sweep_scratch},
+    inside::{Wall, collect},
+    jail::{Finished, Jail, JailError, ResultFile, Status, Usage},
+    supervisor::sweep_scratch,
+    wire::{Answer, Container},
 };
+use room::Room;
 use streams::Ended;
+pub(crate) use test::run as self_test;
 
 /// How long the daemon may take for one answer, seconds.
 const ANSWER: u64 = 60;
-/// The label of our containers; its value names the process that started it.
+/// The label of our containers; its value is the path of its room.
 const LABEL: &str = "countersign.jail";
 
-/// Which daemon, which image.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ContainerConfig {
-    /// The daemon's Unix socket.
-    pub socket: PathBuf,
-    /// The image: a name that the daemon has, or its id. Never pulled.
-    pub image: String,
-    /// The runtime; the daemon's own if none.
-    pub runtime: Option<String>,
-}
-
-/// A daemon that answers and has the image. INVARIANT: made by [`ContainerEngine::connect`] alone; the image is held by its id, so that
-/// a name that is given to another image later changes nothing.
-#[derive(Clone, Debug)]
-pub struct ContainerEngine {
-    docker: Docker,
-    image: String,
-    runtime: Option<String>,
-}
-
-impl ContainerEngine {
-    /// Asks the daemon for its image, and removes what earlier processes left behind when they were killed.
-    ///
-    /// # Errors
-    /// [`JailError::Container`] if the daemon does not answer or lacks the image.
-    pub async fn connect(config: &ContainerConfig) -> Result<ContainerEngine, JailError> {
-        let socket = config
-            .socket
-            .to_str()
-            .ok_or_else(|| JailError::Container("its socket's path is not UTF-8".into()))?;
-        let docker = Docker::connect_with_socket(socket, ANSWER, API_DEFAULT_VERSION).map_err(failed)?;
-        let docker = docker.negotiate_version().await.map_err(failed)?;
-        let image = docker.inspect_image(&config.image).await.map_err(failed)?;
-        let image = image
-            .id
-            .ok_or_else(|| JailError::Container(format!("the image `{}` has no id", config.image)))?;
-        let engine = ContainerEngine { docker, image, runtime: config.runtime.clone() };
-        engine.sweep().await?;
-        Ok(engine)
-    }
-
-    /// Runs a program to its end. Dropping the future kills and removes the container.
-    ///
-    /// # Errors
-    /// [`JailError`] if nothing ran; a program that ran and failed is a [`Finished`].
-    pub async fn run(&self, jail: Jail) -> Result<Finished, JailError> {
-        jail.check()?;
-        let privileged = rustix::process::geteuid().is_root();
-        let scratch = Scratch::make(privileged).map_err(|source| setup("its scratch folder", source))?;
-        let inputs =
-            collect::lay(&scratch.folder, &jail.inputs).map_err(|source| setup("its input files", source))?;
-        let name = container_name(&scratch.path);
-        let body = config::body(&jail, &scratch.path, &self.image, self.runtime.as_deref());
-        let options = bollard::query_parameters::CreateContainerOptionsBuilder::new().name(&name).build();
-        let running = Running { docker: Some(self.docker.clone()), name };
-        self.docker.create_container(Some(options), body).await.map_err(failed)?;
-        let started = Instant::now();
-        let ended = streams::watch(&self.docker, &running.name, &jail, &scratch).await?;
-        let Ended { status, stdout, stderr } = ended;
-        let usage = Usage { wall: started.elapsed(), cpu: Duration::ZERO, memory: 0 };
-        running.remove().await?;
-        let mut files = Vec::new();
-        let mut files_left_out = 0;
-        if matches!(status, Status::Exit(_) | Status::Signal(_)) {
-            files_left_out = collected(&scratch.folder, &inputs, &jail, &mut files);
-        }
-        Ok(Finished { status, stdout, stderr, files, files_left_out, usage })
-    }
-
-    /// Removes the containers and scratch folders of processes that no longer exist.
-    async fn sweep(&self) -> Result<(), JailError> {
-        let filters = std::collections::HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        for container in self.docker.list_containers(Some(options)).await.map_err(failed)? {
-            let starter = container.labels.as_ref().and_then(|labels| labels.get(LABEL));
-            if let (Some(id), Some(true)) = (container.id, starter.map(|name| is_stale(name))) {
-                remove(&self.docker, &id).await.map_err(failed)?;
-            }
-        }
-        sweep_scratch();
-        Ok(())
+/// Runs one container to its end and removes it. `None` if our starter is gone, who would read the answer. Called in a process of its own.
+pub(crate) fn serve(
+    jail: &Jail,
+    container: &Container,
+    starter: &UnixStream,
+    without: Option<Wall>,
+) -> Option<Answer> {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => return Some(Err(setup("its supervisor", source))),
+    };
+    let answer = runtime.block_on(run(jail, container, starter, without));
+    // The answer is written by a caller that waits.
+    match starter.set_nonblocking(false) {
+        Ok(()) => answer.transpose(),
+        Err(source) => Some(Err(setup("its supervisor", source))),
     }
 }
 
-/// A container that exists. Dropping removes it, whatever it is doing.
-struct Running {
-    docker: Option<Docker>,
-    name: String,
+/// Runs a program to its end. Whatever happens, no container is left.
+async fn run(
+    jail: &Jail,
+    container: &Container,
+    starter: &UnixStream,
+    without: Option<Wall>,
+) -> Result<Option<Finished>, JailError> {
+    let docker = connect(&container.socket).await?;
+    let room = Room::make().map_err(|source| setup("its scratch folder", source))?;
+    let scratch = room.scratch();
+    let inputs =
+        collect::lay(&scratch.folder, &jail.inputs).map_err(|source| setup("its input files", source))?;
+    let filter = config::Filter::make(jail, container, without)
+        .map_err(|source| setup("its system call filter", source))?;
+    let body = config::body(jail, &room, container, &filter, without);
+    let options = CreateContainerOptionsBuilder::new().name(room.name()).build();
+    // INVARIANT: not abandoned half-way: a container that the daemon makes all the same would never be removed.
+    let created = docker.create_container(Some(options), body).await.map_err(failed);
+    let ended = match created {
+        Ok(_) => tokio::select! {
+            ended = streams::watch(&docker, room.name(), jail, scratch) => ended.map(Some),
+            // MUTATE(E2-container-drop): a container runs on that nobody waits for
+            () = gone(starter) => Ok(None),
+        },
+        Err(error) => Err(error),
+    };
+    // MUTATE(E2-container-removed): the container stays
+    let removed = remove(&docker, room.name()).await.map_err(failed);
+    let Some(Ended { status, stdout, stderr, wall }) = ended? else { return Ok(None) };
+    removed?;
+    let mut files = Vec::new();
+    let mut files_left_out = 0;
+    if matches!(status, Status::Exit(_) | Status::Signal(_)) {
+        files_left_out = collected(&scratch.folder, &inputs, jail, &mut files);
+    }
+    let usage = Usage { wall, cpu: Duration::ZERO, memory: 0 };
+    Ok(Some(Finished { status, stdout, stderr, files, files_left_out, usage }))
 }
 
-impl Running {
-    async fn remove(mut self) -> Result<(), JailError> {
-        match self.docker.take() {
-            Some(docker) => remove(&docker, &self.name).await.map_err(failed),
-            None => Ok(()),
+/// Ends when the starter does.
+async fn gone(starter: &UnixStream) {
+    let watched = async {
+        let stream = starter.try_clone()?;
+        stream.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(stream)?.read(&mut [0]).await
+    };
+    // Nothing is sent after the order: anything but silence means that nobody waits.
+    let _ = watched.await;
+}
+
+/// A daemon that answers.
+async fn connect(socket: &Path) -> Result<Docker, JailError> {
+    let socket =
+        socket.to_str().ok_or_else(|| JailError::Container("its socket's path is not UTF-8".into()))?;
+    let docker = Docker::connect_with_socket(socket, ANSWER, API_DEFAULT_VERSION).map_err(failed)?;
+    docker.negotiate_version().await.map_err(failed)
+}
+
+/// Removes the containers and scratch folders of supervisors that no longer exist.
+async fn sweep(docker: &Docker) -> Result<(), JailError> {
+    let filters = std::collections::HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    for container in docker.list_containers(Some(options)).await.map_err(failed)? {
+        let room = container.labels.as_ref().and_then(|labels| labels.get(LABEL));
+        // MUTATE(E2-container-sweep): what a killed supervisor left runs on
+        if let (Some(id), Some(true)) = (container.id, room.map(|room| room::is_deserted(Path::new(room)))) {
+            remove(docker, &id).await.map_err(failed)?;
         }
     }
+    sweep_scratch();
+    Ok(())
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let (Some(docker), Ok(runtime)) = (self.docker.take(), tokio::runtime::Handle::try_current()) else {
-            return;
-        };
-        let name = std::mem::take(&mut self.name);
-        // MUTATE(E2-container-drop): a dropped container runs on
-        runtime.spawn(async move { remove(&docker, &name).await });
-    }
-}
-
-/// Kills and removes.
+/// Kills and removes. One that is gone is no failure.
 async fn remove(docker: &Docker, name: &str) -> Result<(), bollard::errors::Error> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    docker.remove_container(name, Some(options)).await
+    match docker.remove_container(name, Some(options)).await {
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        removed => removed,
+    }
 }
 
-/// The container's name is its scratch folder's.
-fn container_name(scratch: &Path) -> String {
-    scratch.file_name().map_or_else(|| PREFIX.to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-fn collected(
-    scratch: &OwnedFd,
-    inputs: &[collect::Known],
-    jail: &Jail,
-    files: &mut Vec<crate::jail::ResultFile>,
-) -> u64 {
+fn collected(scratch: &OwnedFd, inputs: &[collect::Known], jail: &Jail, files: &mut Vec<ResultFile>) -> u64 {
     let kept = collect::collect(scratch, inputs, &jail.collect, |file| {
         files.push(file);
         Ok::<(), std::convert::Infallible>(())
@@ -167,10 +154,13 @@ fn collected(
     }
 }
 
-fn setup(step: &str, source: std::io::Error) -> JailError {
+fn setup(step: &str, source: io::Error) -> JailError {
     JailError::Setup { step: step.into(), source }
 }
 
 fn failed(error: bollard::errors::Error) -> JailError {
-    JailError::Container(error.to_string())
+    JailError::Container(match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message,
+        other => other.to_string(),
+    })
 }

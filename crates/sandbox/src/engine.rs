@@ -1,8 +1,8 @@
-//! The built-in engine: a value that exists only where the self-test found that the walls hold.
+//! The engines that run jails: a value that exists only where the self-test found that the walls hold.
 
 use std::{ffi::OsString, fmt, path::PathBuf};
 
-use crate::jail::{Finished, Jail, JailError};
+use crate::jail::{Finished, Jail, JailError, View};
 
 #[cfg(target_os = "linux")]
 mod running;
@@ -12,9 +12,10 @@ mod running;
 pub enum Grade {
     /// Not well enough: nothing may be run.
     Refused,
-    /// The system call filter, and either Landlock or namespaces.
+    /// The system call filter, and either Landlock or namespaces; a container that shares the users of the host.
     Reduced,
-    /// Namespaces, Landlock and the system call filter.
+    /// Namespaces, Landlock and the system call filter; a container with users of its own and the system call filter, or with a kernel of
+    /// its own.
     Full,
 }
 
@@ -38,11 +39,24 @@ pub struct Launcher {
     pub args: Vec<OsString>,
 }
 
+/// Which daemon, which image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ContainerConfig {
+    /// The Unix socket of Docker or Podman on this machine.
+    pub socket: PathBuf,
+    /// The image: a name that the daemon has, or its id. Never pulled.
+    pub image: String,
+    /// The runtime; the daemon's own if none.
+    pub runtime: Option<String>,
+}
+
 /// What the self-test found.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// How well programs are contained.
     pub grade: Grade,
+    /// What contains them, in a few words.
+    pub about: String,
     /// Why the grade is not full, and which limits are not enforced: for `doctor` and the record. Empty on a machine that offers all.
     pub findings: Vec<String>,
     pub(crate) sandbox: Option<Sandbox>,
@@ -53,22 +67,55 @@ impl Report {
     pub fn sandbox(&self) -> Option<Sandbox> {
         self.sandbox.clone()
     }
+
+    pub(crate) fn refused(about: impl Into<String>, findings: Vec<String>) -> Report {
+        Report { grade: Grade::Refused, about: about.into(), findings, sandbox: None }
+    }
 }
 
-/// The built-in engine. INVARIANT: [`self_test`] alone makes it for others, after every escape that the test tries has failed.
+/// An engine that was tested. INVARIANT: [`self_test`] and [`self_test_container`] alone make it for others, after every escape that they
+/// try has failed.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is started there"))]
     pub(crate) launcher: Launcher,
     pub(crate) grade: Grade,
     #[cfg(target_os = "linux")]
-    pub(crate) walls: crate::wire::Walls,
+    pub(crate) engine: Engine,
+}
+
+/// What runs the jails.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Debug)]
+pub(crate) enum Engine {
+    /// The kernel, asked by ourselves.
+    Jail(crate::wire::Walls),
+    /// A container engine.
+    Container(crate::wire::Container),
 }
 
 impl Sandbox {
     /// How well it contains.
     pub fn grade(&self) -> Grade {
         self.grade
+    }
+
+    /// Whether programs come from an image instead of this machine.
+    pub fn is_container(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return matches!(self.engine, Engine::Container(_));
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
+    /// Whether programs see a file system of their own, so that things can appear to them under other paths.
+    pub fn has_own_view(&self) -> bool {
+        self.is_container() || self.grade == Grade::Full
+    }
+
+    /// What a program of the system needs to see of this machine: nothing in a container, whose image brings it.
+    pub fn system_view(&self) -> View {
+        if self.is_container() { View::default() } else { View::system() }
     }
 
     /// Runs a program to its end. Dropping the future kills everything in the jail at once.
@@ -84,6 +131,13 @@ impl Sandbox {
     }
 }
 
+/// The grade, and the engine unless it is the built-in one.
+impl fmt::Display for Sandbox {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}{}", self.grade, if self.is_container() { ", container" } else { "" })
+    }
+}
+
 /// Tries real escapes from a jail of each strength and grades the machine by what held. Takes about a tenth of a second; removes what
 /// earlier processes left behind when they were killed.
 pub async fn self_test(launcher: Launcher) -> Report {
@@ -92,7 +146,19 @@ pub async fn self_test(launcher: Launcher) -> Report {
     #[cfg(not(target_os = "linux"))]
     {
         let _ = launcher;
-        let findings = vec![JailError::Unsupported.to_string()];
-        Report { grade: Grade::Refused, findings, sandbox: None }
+        Report::refused("no engine", vec![JailError::Unsupported.to_string()])
+    }
+}
+
+/// The same for containers: asks the daemon for the image, and tries escapes from a container with this program in it. Takes a second or
+/// two; removes the containers that earlier processes left behind.
+pub async fn self_test_container(launcher: Launcher, config: &ContainerConfig) -> Report {
+    #[cfg(all(target_os = "linux", feature = "container"))]
+    return crate::container::self_test(launcher, config).await;
+    #[cfg(not(all(target_os = "linux", feature = "container")))]
+    {
+        let _ = (launcher, config);
+        let why = "this program was built without the container engine (its feature `container`)";
+        Report::refused("no engine", vec![why.to_owned()])
     }
 }

@@ -1,9 +1,13 @@
 //! Real escapes from real jails: what decides how far this machine can be trusted.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
-    engine::{Grade, Launcher, Report, Sandbox},
+    engine::{Engine, Grade, Launcher, Report, Sandbox},
     jail::{Bind, Collect, Finished, Jail, JailError, JailLimits, Status, View},
     probe::{self, Secrets},
     supervisor::{Hierarchies, sweep_scratch},
@@ -35,8 +39,8 @@ pub(crate) async fn run(launcher: Launcher) -> Report {
     sweep_scratch();
     let mut findings = Vec::new();
     for (walls, grade, name) in STRENGTHS {
-        let sandbox = Sandbox { launcher: launcher.clone(), grade, walls };
-        let wrong = holds(&sandbox).await;
+        let sandbox = Sandbox { launcher: launcher.clone(), grade, engine: Engine::Jail(walls) };
+        let wrong = holds(&sandbox, walls).await;
         // MUTATE(E5-self-test): every machine is good enough
         if wrong.is_empty() {
             if walls.namespaces {
@@ -46,16 +50,16 @@ pub(crate) async fn run(launcher: Launcher) -> Report {
                     hierarchies.findings().into_iter().filter(|finding| !finding.starts_with("processes")),
                 );
             }
-            return Report { grade, findings, sandbox: Some(sandbox) };
+            return Report { grade, about: name.to_owned(), findings, sandbox: Some(sandbox) };
         }
         findings.extend(wrong.into_iter().map(|finding| format!("{name}: {finding}")));
     }
-    Report { grade: Grade::Refused, findings, sandbox: None }
+    Report::refused("no engine", findings)
 }
 
 /// What is wrong with jails of this strength; nothing if they hold.
-async fn holds(sandbox: &Sandbox) -> Vec<String> {
-    let jail = match probe_jail(sandbox) {
+async fn holds(sandbox: &Sandbox, walls: Walls) -> Vec<String> {
+    let jail = match probe_jail(sandbox, walls) {
         Ok(jail) => jail,
         Err(error) => return vec![describe(&error)],
     };
@@ -64,7 +68,7 @@ async fn holds(sandbox: &Sandbox) -> Vec<String> {
     stay.limits.wall = STAY;
     let mut wrong = match sandbox.run(jail).await {
         Err(error) => return vec![describe(&error)],
-        Ok(finished) => escapes(&finished, sandbox.walls.landlock),
+        Ok(finished) => escapes(&finished, walls.landlock),
     };
     wrong.extend(outlives(sandbox, &stay).await);
     wrong
@@ -90,9 +94,13 @@ async fn outlives(sandbox: &Sandbox, stay: &Jail) -> Option<String> {
     last
 }
 
-fn escapes(finished: &Finished, landlock: bool) -> Vec<String> {
+pub(crate) fn escapes(finished: &Finished, landlock: bool) -> Vec<String> {
     let said = String::from_utf8_lossy(&finished.stdout.head);
-    let mut found: Vec<String> = said.lines().filter(|line| *line != probe::HELD).map(through).collect();
+    let mut found: Vec<String> = said
+        .lines()
+        .filter(|line| *line != probe::HELD && !line.starts_with(probe::NOTE))
+        .map(through)
+        .collect();
     match finished.status {
         Status::Exit(code) if code == i32::from(probe::ENDED) => {}
         // INVARIANT: only a probe that could not become another program says so.
@@ -111,12 +119,9 @@ fn through(escape: &str) -> String {
 }
 
 /// This program as a probe, and its libraries.
-fn probe_jail(sandbox: &Sandbox) -> Result<Jail, JailError> {
-    let launcher = &sandbox.launcher;
-    let host = fs::read_link(&launcher.program).unwrap_or_else(|_| launcher.program.clone());
-    // It keeps its path, so that it is found even if a wall that should move it is missing.
-    let host = host.canonicalize().map_err(|source| JailError::Program { program: host.clone(), source })?;
-    let namespaces = sandbox.walls.namespaces;
+fn probe_jail(sandbox: &Sandbox, walls: Walls) -> Result<Jail, JailError> {
+    let host = own_program(&sandbox.launcher)?;
+    let namespaces = walls.namespaces;
     let mut view = View::system();
     view.read_only.push(Bind::same(&host));
     if !namespaces {
@@ -125,10 +130,12 @@ fn probe_jail(sandbox: &Sandbox) -> Result<Jail, JailError> {
     let shown = |path: &Path| host.starts_with(path) || view.files.iter().any(|(file, _)| file == path);
     let hidden = HIDDEN.iter().filter(|path| Path::new(path).exists() && !shown(Path::new(path)));
     let secrets = Secrets {
-        process: namespaces.then(std::process::id),
+        own_view: namespaces,
+        process: std::process::id(),
+        kernel: probe::kernel(),
         paths: hidden.map(|path| (*path).to_owned()).collect(),
     };
-    let mut args = launcher.args.clone();
+    let mut args = sandbox.launcher.args.clone();
     args.push(probe::PROBE.into());
     Ok(Jail {
         args,
@@ -140,7 +147,13 @@ fn probe_jail(sandbox: &Sandbox) -> Result<Jail, JailError> {
     })
 }
 
-fn describe(error: &JailError) -> String {
+/// The launcher's program, all links followed: it keeps its path, so that it is found even if a wall that should move it is missing.
+pub(crate) fn own_program(launcher: &Launcher) -> Result<PathBuf, JailError> {
+    let host = fs::read_link(&launcher.program).unwrap_or_else(|_| launcher.program.clone());
+    host.canonicalize().map_err(|source| JailError::Program { program: host.clone(), source })
+}
+
+pub(crate) fn describe(error: &JailError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

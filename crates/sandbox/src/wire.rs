@@ -16,10 +16,33 @@ use crate::jail::{
     View,
 };
 
+/// What a supervisor is to do.
+pub(crate) enum Task {
+    /// A jail of the built-in engine.
+    Jail(Order),
+    /// A container.
+    Container(Jail, Container),
+}
+
 /// One jail and the walls around it.
 pub(crate) struct Order {
     pub(crate) jail: Jail,
     pub(crate) walls: Walls,
+}
+
+/// A container engine, as far as the self-test found out what works with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Container {
+    /// The daemon's Unix socket.
+    pub(crate) socket: PathBuf,
+    /// The image, by its id.
+    pub(crate) image: String,
+    /// The runtime; the daemon's own if empty.
+    pub(crate) runtime: String,
+    /// The user namespace, in the daemon's words; the daemon's own choice if empty.
+    pub(crate) users: String,
+    /// Whether the daemon reads the system call filter from a file, as Podman does, and not from the order itself.
+    pub(crate) filter_by_path: bool,
 }
 
 /// The walls that a machine may lack. The system call filter is not among them: without it nothing runs.
@@ -100,93 +123,131 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Order {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let Jail { program, args, env, dir, stdin, view, inputs, limits, collect } = &self.jail;
-        let mut out = Writer::default();
-        out.number(u64::from(self.walls.namespaces));
-        out.number(u64::from(self.walls.landlock));
-        out.text(program);
-        out.list(args, |out, argument| out.text(argument));
-        out.list(env, |out, (name, value)| {
-            out.text(name);
-            out.text(value);
-        });
-        out.text(dir.as_deref().unwrap_or(Path::new("")));
-        out.bytes(stdin);
-        for binds in [&view.read_only, &view.read_write] {
-            out.list(binds, |out, bind| {
-                out.text(&bind.host);
-                out.text(&bind.jail);
-            });
+impl Task {
+    pub(crate) fn jail(&self) -> &Jail {
+        match self {
+            Task::Jail(Order { jail, .. }) | Task::Container(jail, _) => jail,
         }
-        out.list(&view.files, |out, (path, bytes)| {
-            out.text(path);
-            out.bytes(bytes);
-        });
-        out.list(&view.execute, |out, path| out.text(path));
-        out.list(inputs, |out, input| {
-            out.text(&input.name);
-            out.bytes(&input.bytes);
-        });
-        out.number(u64::try_from(limits.wall.as_micros()).unwrap_or(u64::MAX));
-        let numbers = [
-            limits.cpu_seconds,
-            limits.cpu_percent.into(),
-            limits.memory,
-            limits.address_space.unwrap_or(0),
-            limits.processes.into(),
-            limits.file_size,
-            limits.scratch,
-            limits.open_files,
-            limits.output as u64,
-            collect.files as u64,
-            collect.file_size,
-            collect.total,
-        ];
-        numbers.into_iter().for_each(|number| out.number(number));
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        match self {
+            Task::Jail(Order { jail, walls }) => {
+                out.number(0);
+                out.number(u64::from(walls.namespaces));
+                out.number(u64::from(walls.landlock));
+                encode_jail(&mut out, jail);
+            }
+            Task::Container(jail, Container { socket, image, runtime, users, filter_by_path }) => {
+                out.number(1);
+                out.text(socket);
+                out.text(image);
+                out.text(runtime);
+                out.text(users);
+                out.number(u64::from(*filter_by_path));
+                encode_jail(&mut out, jail);
+            }
+        }
         out.0
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Order, Malformed> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Task, Malformed> {
         let mut from = Reader(bytes);
         let from = &mut from;
-        let walls = Walls { namespaces: from.number()? != 0, landlock: from.number()? != 0 };
-        let small = |number: u64| u32::try_from(number).map_err(|_| Malformed);
-        let size = |number: u64| usize::try_from(number).map_err(|_| Malformed);
-        let jail = Jail {
-            program: from.path()?,
-            args: from.list(Reader::os)?,
-            env: from.list(|from| Ok((from.os()?, from.os()?)))?,
-            dir: Some(from.path()?).filter(|dir| !dir.as_os_str().is_empty()),
-            stdin: from.bytes()?.to_vec(),
-            view: View {
-                read_only: from.list(bind)?,
-                read_write: from.list(bind)?,
-                files: from.list(|from| Ok((from.path()?, from.bytes()?.to_vec())))?,
-                execute: from.list(Reader::path)?,
-            },
-            inputs: from.list(|from| Ok(InputFile { name: from.text()?, bytes: from.bytes()?.to_vec() }))?,
-            limits: JailLimits {
-                wall: Duration::from_micros(from.number()?),
-                cpu_seconds: from.number()?,
-                cpu_percent: small(from.number()?)?,
-                memory: from.number()?,
-                address_space: Some(from.number()?).filter(|bytes| *bytes > 0),
-                processes: small(from.number()?)?,
-                file_size: from.number()?,
-                scratch: from.number()?,
-                open_files: from.number()?,
-                output: size(from.number()?)?,
-            },
-            collect: Collect {
-                files: size(from.number()?)?,
-                file_size: from.number()?,
-                total: from.number()?,
-            },
-        };
-        Ok(Order { jail, walls })
+        match from.number()? {
+            0 => {
+                let walls = Walls { namespaces: from.number()? != 0, landlock: from.number()? != 0 };
+                Ok(Task::Jail(Order { walls, jail: decode_jail(from)? }))
+            }
+            1 => {
+                let container = Container {
+                    socket: from.path()?,
+                    image: from.text()?,
+                    runtime: from.text()?,
+                    users: from.text()?,
+                    filter_by_path: from.number()? != 0,
+                };
+                Ok(Task::Container(decode_jail(from)?, container))
+            }
+            _ => Err(Malformed),
+        }
     }
+}
+
+fn encode_jail(out: &mut Writer, jail: &Jail) {
+    let Jail { program, args, env, dir, stdin, view, inputs, limits, collect } = jail;
+    out.text(program);
+    out.list(args, |out, argument| out.text(argument));
+    out.list(env, |out, (name, value)| {
+        out.text(name);
+        out.text(value);
+    });
+    out.text(dir.as_deref().unwrap_or(Path::new("")));
+    out.bytes(stdin);
+    for binds in [&view.read_only, &view.read_write] {
+        out.list(binds, |out, bind| {
+            out.text(&bind.host);
+            out.text(&bind.jail);
+        });
+    }
+    out.list(&view.files, |out, (path, bytes)| {
+        out.text(path);
+        out.bytes(bytes);
+    });
+    out.list(&view.execute, |out, path| out.text(path));
+    out.list(inputs, |out, input| {
+        out.text(&input.name);
+        out.bytes(&input.bytes);
+    });
+    out.number(u64::try_from(limits.wall.as_micros()).unwrap_or(u64::MAX));
+    let numbers = [
+        limits.cpu_seconds,
+        limits.cpu_percent.into(),
+        limits.memory,
+        limits.address_space.unwrap_or(0),
+        limits.processes.into(),
+        limits.file_size,
+        limits.scratch,
+        limits.open_files,
+        limits.output as u64,
+        collect.files as u64,
+        collect.file_size,
+        collect.total,
+    ];
+    numbers.into_iter().for_each(|number| out.number(number));
+}
+
+fn decode_jail(from: &mut Reader<'_>) -> Result<Jail, Malformed> {
+    let small = |number: u64| u32::try_from(number).map_err(|_| Malformed);
+    let size = |number: u64| usize::try_from(number).map_err(|_| Malformed);
+    Ok(Jail {
+        program: from.path()?,
+        args: from.list(Reader::os)?,
+        env: from.list(|from| Ok((from.os()?, from.os()?)))?,
+        dir: Some(from.path()?).filter(|dir| !dir.as_os_str().is_empty()),
+        stdin: from.bytes()?.to_vec(),
+        view: View {
+            read_only: from.list(bind)?,
+            read_write: from.list(bind)?,
+            files: from.list(|from| Ok((from.path()?, from.bytes()?.to_vec())))?,
+            execute: from.list(Reader::path)?,
+        },
+        inputs: from.list(|from| Ok(InputFile { name: from.text()?, bytes: from.bytes()?.to_vec() }))?,
+        limits: JailLimits {
+            wall: Duration::from_micros(from.number()?),
+            cpu_seconds: from.number()?,
+            cpu_percent: small(from.number()?)?,
+            memory: from.number()?,
+            address_space: Some(from.number()?).filter(|bytes| *bytes > 0),
+            processes: small(from.number()?)?,
+            file_size: from.number()?,
+            scratch: from.number()?,
+            open_files: from.number()?,
+            output: size(from.number()?)?,
+        },
+        collect: Collect { files: size(from.number()?)?, file_size: from.number()?, total: from.number()? },
+    })
 }
 
 fn bind(from: &mut Reader<'_>) -> Result<Bind, Malformed> {
@@ -287,6 +348,7 @@ pub(crate) fn encode_error(out: &mut Writer, error: &JailError) {
         JailError::View { path, source } => (1, path.as_os_str().to_owned(), Some(source)),
         JailError::Program { program, source } => (2, program.as_os_str().to_owned(), Some(source)),
         JailError::Setup { step, source } => (3, step.into(), Some(source)),
+        JailError::Container(said) => (5, said.into(), None),
         other => (4, other.to_string().into(), None),
     };
     out.number(kind);
@@ -304,6 +366,7 @@ pub(crate) fn decode_error(kind: u64, from: &mut Reader<'_>) -> Result<JailError
         2 => JailError::Program { program: subject.into(), source },
         3 => JailError::Setup { step: text(subject), source },
         4 => JailError::Supervisor(text(subject)),
+        5 => JailError::Container(text(subject)),
         _ => return Err(Malformed),
     })
 }

@@ -1,35 +1,77 @@
 //! A jail in the words of the Docker API: everything that can be taken from a container is taken.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, Write as _},
+    os::fd::AsRawFd as _,
+    path::Path,
+};
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
     MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
 };
+use rustix::fs::MemfdFlags;
 
-use super::LABEL;
+use super::{LABEL, room::Room};
 use crate::{
+    inside::{Wall, profile},
     jail::{Jail, NOBODY, SCRATCH},
     supervisor::process_limit,
+    wire::Container,
 };
 
-pub(super) fn body(jail: &Jail, scratch: &Path, image: &str, runtime: Option<&str>) -> ContainerCreateBody {
+/// The longest log.
+const LOG: &str = "64m";
+
+/// The system call filter, as the daemon takes it. Keeps the file open from which it may read it.
+pub(super) struct Filter {
+    option: String,
+    _file: Option<fs::File>,
+}
+
+impl Filter {
+    pub(super) fn make(jail: &Jail, container: &Container, without: Option<Wall>) -> io::Result<Filter> {
+        if without == Some(Wall::Filter) {
+            return Ok(Filter { option: "seccomp=unconfined".into(), _file: None });
+        }
+        let profile = profile(jail.limits.processes > 1);
+        if !container.filter_by_path {
+            return Ok(Filter { option: format!("seccomp={profile}"), _file: None });
+        }
+        // Nothing is left of it when we are gone.
+        let mut file = fs::File::from(rustix::fs::memfd_create("filter", MemfdFlags::CLOEXEC)?);
+        file.write_all(profile.as_bytes())?;
+        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        Ok(Filter { option: format!("seccomp={path}"), _file: Some(file) })
+    }
+}
+
+pub(super) fn body(
+    jail: &Jail,
+    room: &Room,
+    container: &Container,
+    filter: &Filter,
+    without: Option<Wall>,
+) -> ContainerCreateBody {
     let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+    let dir = jail.dir.as_deref().unwrap_or(Path::new(SCRATCH));
     let mut env: Vec<String> =
         jail.env.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect();
-    for name in ["HOME", "TMPDIR", "PWD"] {
+    for (name, value) in [("HOME", Path::new(SCRATCH)), ("TMPDIR", Path::new(SCRATCH)), ("PWD", dir)] {
         if !jail.env.iter().any(|(given, _)| given == name) {
-            env.push(format!("{name}={SCRATCH}"));
+            env.push(format!("{name}={}", value.display()));
         }
     }
     ContainerCreateBody {
-        image: Some(image.to_owned()),
+        image: Some(container.image.clone()),
         entrypoint: Some(vec![text(jail.program.as_os_str())]),
         cmd: Some(jail.args.iter().map(|argument| text(argument)).collect()),
         env: Some(env),
-        user: Some(user()),
-        working_dir: Some(SCRATCH.to_owned()),
-        labels: Some(HashMap::from([(LABEL.to_owned(), super::container_name(scratch))])),
+        user: Some(user(container)),
+        working_dir: Some(text(dir.as_os_str())),
+        labels: Some(HashMap::from([(LABEL.to_owned(), room.path().display().to_string())])),
         network_disabled: Some(true),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
@@ -37,33 +79,43 @@ pub(super) fn body(jail: &Jail, scratch: &Path, image: &str, runtime: Option<&st
         open_stdin: Some(true),
         stdin_once: Some(true),
         tty: Some(false),
-        host_config: Some(host(jail, scratch, runtime)),
+        host_config: Some(host(jail, room, container, filter, without)),
         ..ContainerCreateBody::default()
     }
 }
 
-/// Nobody, if we may choose. Otherwise ourselves: the scratch folder is ours, and the container has no rights either way.
-fn user() -> String {
+/// Nobody, if we may choose. Otherwise ourselves: what the container is shown is ours, and it has no rights either way.
+fn user(container: &Container) -> String {
     let own = rustix::process::geteuid();
-    if own.is_root() {
+    if own.is_root() || !container.users.is_empty() {
         format!("{NOBODY}:{NOBODY}")
     } else {
         format!("{}:{}", own.as_raw(), rustix::process::getegid().as_raw())
     }
 }
 
-fn host(jail: &Jail, scratch: &Path, runtime: Option<&str>) -> HostConfig {
+fn host(
+    jail: &Jail,
+    room: &Room,
+    container: &Container,
+    filter: &Filter,
+    without: Option<Wall>,
+) -> HostConfig {
+    let shared = (without == Some(Wall::Namespaces)).then(|| "host".to_owned());
     let limits = &jail.limits;
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let processes = i64::from(process_limit(limits));
     HostConfig {
         // MUTATE(E2-container-network): the container has a network
-        network_mode: Some("none".to_owned()),
-        ipc_mode: Some("private".to_owned()),
+        network_mode: shared.clone().or(Some("none".to_owned())),
+        pid_mode: shared,
+        // Nothing shared, and no `/dev/shm` either.
+        ipc_mode: Some("none".to_owned()),
+        userns_mode: Some(container.users.clone()).filter(|users| !users.is_empty()),
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        // The daemon's own system call filter applies besides.
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        // MUTATE(E2-container-profile): the daemon's own filter, which lets through what it likes
+        security_opt: Some(vec!["no-new-privileges".to_owned(), filter.option.clone()]),
         memory: Some(number(limits.memory)),
         memory_swap: Some(number(limits.memory)),
         pids_limit: Some(processes),
@@ -76,11 +128,17 @@ fn host(jail: &Jail, scratch: &Path, runtime: Option<&str>) -> HostConfig {
             // Given so that the runtime does not try to raise it, which a daemon without CAP_SYS_RESOURCE cannot.
             limit("nproc", processes),
         ]),
-        mounts: Some(mounts(jail, scratch)),
-        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        runtime: runtime.map(str::to_owned),
+        mounts: Some(mounts(jail, &room.scratch().path)),
+        log_config: Some(log()),
+        runtime: Some(container.runtime.clone()).filter(|runtime| !runtime.is_empty()),
         ..HostConfig::default()
     }
+}
+
+/// On the daemon's disk until the container is removed, and never more than this.
+fn log() -> HostConfigLogConfig {
+    let options = HashMap::from([("max-size".to_owned(), LOG.to_owned())]);
+    HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(options) }
 }
 
 fn limit(name: &str, value: i64) -> ResourcesUlimits {

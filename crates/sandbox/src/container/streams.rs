@@ -1,11 +1,14 @@
 //! One container from its start to its end: input, output, clock, status.
+//!
+//! Output is watched as it comes, and read again from the daemon's log at the end: a daemon that is busy may connect us only after the
+//! program has begun to write, and what was written before then does not come.
 
 use std::time::{Duration, Instant};
 
 use bollard::{
     Docker,
     container::{AttachContainerResults, LogOutput},
-    query_parameters::{AttachContainerOptionsBuilder, KillContainerOptionsBuilder},
+    query_parameters::{AttachContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder},
 };
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -27,6 +30,8 @@ pub(super) struct Ended {
     pub(super) status: Status,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
+    /// From the program's start.
+    pub(super) wall: Duration,
 }
 
 /// Starts the container and watches until it has ended or is killed.
@@ -41,22 +46,18 @@ pub(super) async fn watch(
     let AttachContainerResults { mut output, mut input } =
         docker.attach_container(name, Some(options)).await.map_err(failed)?;
     docker.start_container(name, None).await.map_err(failed)?;
-    let deadline = Instant::now().checked_add(jail.limits.wall);
+    let started = Instant::now();
     let feed = async {
         // A program that ends without reading all of it has done nothing wrong.
         let _ = input.write_all(&jail.stdin).await;
         let _ = input.shutdown().await;
         std::future::pending::<std::convert::Infallible>().await
     };
-    let (mut stdout, mut stderr) = (Capture::new(jail.limits.output), Capture::new(jail.limits.output));
+    let mut said = Output::new(jail.limits.output);
     let read = async {
         while let Some(piece) = output.next().await {
-            match piece.map_err(failed)? {
-                LogOutput::StdErr { message } => stderr.take(&message),
-                LogOutput::StdOut { message } | LogOutput::Console { message } => stdout.take(&message),
-                LogOutput::StdIn { .. } => {}
-            }
-            if stdout.is_flood() || stderr.is_flood() {
+            said.take(piece.map_err(failed)?);
+            if said.is_flood() {
                 return Ok(Some(Status::TooMuchOutput));
             }
         }
@@ -70,9 +71,7 @@ pub(super) async fn watch(
             }
         }
     };
-    let clock = tokio::time::sleep(
-        deadline.map_or(jail.limits.wall, |end| end.saturating_duration_since(Instant::now())),
-    );
+    let clock = tokio::time::sleep(jail.limits.wall.saturating_sub(started.elapsed()));
     let verdict = tokio::select! {
         // MUTATE(E2-container-time): the time never ends
         () = clock => Some(Status::TimedOut),
@@ -89,7 +88,52 @@ pub(super) async fn watch(
         }
         None => ending(docker, name).await?,
     };
-    Ok(Ended { status, stdout: stdout.finish(), stderr: stderr.finish() })
+    let wall = started.elapsed();
+    if status != Status::TooMuchOutput {
+        let logged = logged(docker, name, jail.limits.output).await?;
+        if logged.total() > said.total() {
+            said = logged;
+        }
+    }
+    Ok(Ended { status, stdout: said.stdout.finish(), stderr: said.stderr.finish(), wall })
+}
+
+/// Both streams.
+struct Output {
+    stdout: Capture,
+    stderr: Capture,
+}
+
+impl Output {
+    fn new(limit: usize) -> Output {
+        Output { stdout: Capture::new(limit), stderr: Capture::new(limit) }
+    }
+
+    fn take(&mut self, piece: LogOutput) {
+        match piece {
+            LogOutput::StdErr { message } => self.stderr.take(&message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } => self.stdout.take(&message),
+            LogOutput::StdIn { .. } => {}
+        }
+    }
+
+    fn is_flood(&self) -> bool {
+        self.stdout.is_flood() || self.stderr.is_flood()
+    }
+
+    fn total(&self) -> u64 {
+        self.stdout.total().saturating_add(self.stderr.total())
+    }
+}
+
+/// What the daemon wrote down of the output of a program that has ended.
+async fn logged(docker: &Docker, name: &str, limit: usize) -> Result<Output, JailError> {
+    let mut output = Output::new(limit);
+    let mut pieces = docker.logs(name, Some(LogsOptionsBuilder::new().stdout(true).stderr(true).build()));
+    while let Some(piece) = pieces.next().await {
+        output.take(piece.map_err(failed)?);
+    }
+    Ok(output)
 }
 
 /// How a container ended whose output has ended.

@@ -7,26 +7,33 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::Sandbox;
+use super::{Engine, Sandbox};
 use crate::{
     Child, Limits, Spawn,
     jail::{Finished, Jail, JailError},
-    wire::{Order, decode_answer},
+    wire::{Order, Task, decode_answer},
 };
 
 /// How long a supervisor may take beyond the program's time: for its own work, on a machine that is very busy.
 const SUPERVISION: Duration = Duration::from_secs(10);
-/// How long a supervisor without a starter may take to clean up before it is killed.
+const SUPERVISION_CONTAINER: Duration = Duration::from_secs(60);
+/// How long a supervisor without a starter may take to clean up before it is killed: the built-in engine's, and one that asks a daemon.
 const CLEANING: Duration = Duration::from_secs(3);
+const CLEANING_CONTAINER: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(sandbox: &Sandbox, jail: Jail) -> Result<Finished, JailError> {
-    let time = jail.limits.wall.saturating_add(SUPERVISION);
+    let (task, supervision, cleaning) = match &sandbox.engine {
+        Engine::Jail(walls) => (Task::Jail(Order { jail, walls: *walls }), SUPERVISION, CLEANING),
+        Engine::Container(container) => {
+            (Task::Container(jail, container.clone()), SUPERVISION_CONTAINER, CLEANING_CONTAINER)
+        }
+    };
+    let time = task.jail().limits.wall.saturating_add(supervision);
     let mut spawn = Spawn::new(&sandbox.launcher.program);
     spawn.args.clone_from(&sandbox.launcher.args);
     spawn.limits = Limits { address_space: None, cpu_seconds: None, file_size: None, open_files: None };
-    let mut running = Running::start(spawn).await?;
-    let order = Order { jail, walls: sandbox.walls }.encode();
-    tokio::time::timeout(time, running.serve(&order))
+    let mut running = Running::start(spawn, cleaning).await?;
+    tokio::time::timeout(time, running.serve(&task.encode()))
         .await
         .map_err(|_| JailError::Supervisor("it gave no answer in time".into()))?
 }
@@ -36,14 +43,15 @@ struct Running {
     /// INVARIANT: its end is what tells the supervisor that nobody waits; so it is closed before the child is left to itself.
     stream: Option<UnixStream>,
     child: Option<Child>,
+    cleaning: Duration,
 }
 
 impl Running {
-    async fn start(spawn: Spawn) -> Result<Running, JailError> {
+    async fn start(spawn: Spawn, cleaning: Duration) -> Result<Running, JailError> {
         let child = tokio::task::spawn_blocking(|| spawn.start()).await.map_err(|error| failed(&error))?;
         let mut child = child.map_err(|error| failed(&error))?;
         let stream = child.take_stream();
-        let mut running = Running { stream: None, child: Some(child) };
+        let mut running = Running { stream: None, child: Some(child), cleaning };
         let stream = stream.ok_or_else(|| JailError::Supervisor("it has no stream".into()))?;
         stream.set_nonblocking(true).map_err(|error| failed(&error))?;
         running.stream = Some(UnixStream::from_std(stream).map_err(|error| failed(&error))?);
@@ -66,7 +74,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stream.take());
         if let Some(child) = self.child.take() {
-            child.leave(CLEANING);
+            child.leave(self.cleaning);
         }
     }
 }

@@ -12,6 +12,9 @@ mod view;
 
 use std::{io, os::fd::OwnedFd, path::PathBuf, process::ExitCode};
 
+#[cfg(feature = "container")]
+pub(crate) use filter::profile;
+
 use rustix::{
     event::{PollFd, PollFlags},
     fs::{Mode, OFlags},

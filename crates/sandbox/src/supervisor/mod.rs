@@ -2,7 +2,8 @@
 //!
 //! It stands between us and the jail, outside of it. It makes the control groups, starts the jail's first process, reads the program's
 //! output, watches the clock, kills, cleans up, and answers. If we die, the end of its socket tells it, and it does all that without
-//! answering; if it dies, the kernel kills the jail's first process, and with it the jail.
+//! answering; if it dies, the kernel kills the jail's first process, and with it the jail. Containers have a supervisor too: the daemon
+//! would let them live on without us.
 
 mod cgroup;
 mod scratch;
@@ -25,9 +26,9 @@ use rustix::{
     process::Pid,
 };
 
-pub(crate) use cgroup::{Hierarchies, process_limit};
 #[cfg(feature = "container")]
-pub(crate) use cgroup::{PREFIX, is_stale};
+pub(crate) use cgroup::PREFIX;
+pub(crate) use cgroup::{Hierarchies, process_limit};
 #[cfg(feature = "container")]
 pub(crate) use scratch::Scratch;
 pub(crate) use scratch::sweep as sweep_scratch;
@@ -35,9 +36,9 @@ pub(crate) use scratch::sweep as sweep_scratch;
 use crate::{
     door::{self, Fork},
     inside::{Inside, Wall},
-    jail::JailError,
+    jail::{Jail, JailError},
     stream_of_this_process,
-    wire::{Answer, Order, Reader, encode_answer},
+    wire::{Answer, Container, Order, Reader, Task, encode_answer},
 };
 
 /// The largest order accepted, bytes.
@@ -57,7 +58,11 @@ fn serve(mut stream: UnixStream, without: Option<Wall>) -> io::Result<ExitCode> 
     rustix::process::set_parent_process_death_signal(None)?;
     // What the jail leaves without a parent is ours to bury.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let Some(order) = read_order(&mut stream)? else { return Ok(ExitCode::FAILURE) };
+    let order = match read_task(&mut stream)? {
+        Some(Task::Jail(order)) => order,
+        Some(Task::Container(jail, container)) => return serve_container(stream, jail, &container, without),
+        None => return Ok(ExitCode::FAILURE),
+    };
     let answer = match start(order, without) {
         Ok(Side::Inside(inside)) => {
             drop(stream);
@@ -71,7 +76,26 @@ fn serve(mut stream: UnixStream, without: Option<Wall>) -> io::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_order(stream: &mut UnixStream) -> io::Result<Option<Order>> {
+/// A container has nothing of ours to fork from: it is the daemon's, and we are the one who has it removed.
+fn serve_container(
+    mut stream: UnixStream,
+    jail: Jail,
+    container: &Container,
+    without: Option<Wall>,
+) -> io::Result<ExitCode> {
+    #[cfg(feature = "container")]
+    let answer = crate::container::serve(&jail, container, &stream, without);
+    #[cfg(not(feature = "container"))]
+    let answer = {
+        let _ = (jail, container, without);
+        Some(Err(JailError::Unsupported))
+    };
+    let Some(answer) = answer else { return Ok(ExitCode::FAILURE) };
+    send(&mut stream, &answer)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_task(stream: &mut UnixStream) -> io::Result<Option<Task>> {
     let mut length = [0; 8];
     stream.read_exact(&mut length)?;
     let length = Reader(&length).number().unwrap_or(u64::MAX);
@@ -80,7 +104,7 @@ fn read_order(stream: &mut UnixStream) -> io::Result<Option<Order>> {
     }
     let mut bytes = Vec::new();
     stream.take(length).read_to_end(&mut bytes)?;
-    Ok(Order::decode(&bytes).ok())
+    Ok(Task::decode(&bytes).ok())
 }
 
 fn send(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {

@@ -13,6 +13,7 @@
 mod confine;
 #[cfg(feature = "container")]
 mod container;
+mod elsewhere;
 mod jail;
 
 use std::{
@@ -87,6 +88,11 @@ fn entry() {
         }
         "jail-starter" => jail::deaths::starter(),
         role if role.starts_with("read:") => say(fs::read_to_string(&role["read:".len()..]).unwrap()),
+        #[cfg(feature = "container")]
+        role if role.starts_with("container-starter ") => {
+            let words: Vec<&str> = role.split(' ').collect();
+            container::starter(words[1], words[2]);
+        }
         other => panic!("unknown role {other}"),
     }
 }

@@ -8,241 +8,285 @@
 //! message queues and shared memory; changes of user, group, capability, clock and host name; `open_by_handle_at`; `seccomp` and
 //! `landlock_*`.
 
+/// A system call: its number, and the name by which container engines know it.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub(super) number: i64,
+    #[cfg_attr(
+        not(feature = "container"),
+        expect(dead_code, reason = "container engines alone go by names")
+    )]
+    constant: &'static str,
+}
+
+impl Call {
+    #[cfg(feature = "container")]
+    pub(super) fn name(self) -> &'static str {
+        self.constant.strip_prefix("SYS_").unwrap_or(self.constant)
+    }
+}
+
+/// INVARIANT: numbers are those of the C library's headers for the processor that is compiled for; none is written here.
+macro_rules! call {
+    ($name:ident) => {
+        Call { number: libc::$name, constant: stringify!($name) }
+    };
+}
+
+macro_rules! calls {
+    ($($(#[$attribute:meta])* $name:ident),* $(,)?) => {
+        &[$($(#[$attribute])* call!($name)),*]
+    };
+}
+
 /// Allowed everywhere, with any arguments.
-pub(super) const ALWAYS: &[i64] = &[
+pub(super) const ALWAYS: &[Call] = calls![
     // Files, through descriptors and paths; which paths is Landlock's business.
-    libc::SYS_read,
-    libc::SYS_write,
-    libc::SYS_readv,
-    libc::SYS_writev,
-    libc::SYS_pread64,
-    libc::SYS_pwrite64,
-    libc::SYS_preadv,
-    libc::SYS_pwritev,
-    libc::SYS_preadv2,
-    libc::SYS_pwritev2,
-    libc::SYS_openat,
-    libc::SYS_openat2,
-    libc::SYS_close,
-    libc::SYS_close_range,
-    libc::SYS_lseek,
-    libc::SYS_fstat,
-    libc::SYS_newfstatat,
-    libc::SYS_statx,
-    libc::SYS_statfs,
-    libc::SYS_fstatfs,
-    libc::SYS_getdents64,
-    libc::SYS_faccessat,
-    libc::SYS_faccessat2,
-    libc::SYS_readlinkat,
-    libc::SYS_getcwd,
-    libc::SYS_chdir,
-    libc::SYS_fchdir,
-    libc::SYS_mkdirat,
-    libc::SYS_unlinkat,
-    libc::SYS_renameat,
-    libc::SYS_renameat2,
-    libc::SYS_linkat,
-    libc::SYS_symlinkat,
-    libc::SYS_ftruncate,
-    libc::SYS_truncate,
-    libc::SYS_fallocate,
-    libc::SYS_fsync,
-    libc::SYS_fdatasync,
-    libc::SYS_sync_file_range,
-    libc::SYS_fadvise64,
-    libc::SYS_readahead,
-    libc::SYS_copy_file_range,
-    libc::SYS_sendfile,
-    libc::SYS_splice,
-    libc::SYS_tee,
-    libc::SYS_flock,
-    libc::SYS_fcntl,
-    libc::SYS_dup,
-    libc::SYS_dup3,
-    libc::SYS_pipe2,
-    libc::SYS_umask,
-    libc::SYS_fgetxattr,
-    libc::SYS_getxattr,
-    libc::SYS_lgetxattr,
-    libc::SYS_listxattr,
-    libc::SYS_llistxattr,
-    libc::SYS_flistxattr,
+    SYS_read,
+    SYS_write,
+    SYS_readv,
+    SYS_writev,
+    SYS_pread64,
+    SYS_pwrite64,
+    SYS_preadv,
+    SYS_pwritev,
+    SYS_preadv2,
+    SYS_pwritev2,
+    SYS_openat,
+    SYS_openat2,
+    SYS_close,
+    SYS_close_range,
+    SYS_lseek,
+    SYS_fstat,
+    SYS_newfstatat,
+    SYS_statx,
+    SYS_statfs,
+    SYS_fstatfs,
+    SYS_getdents64,
+    SYS_faccessat,
+    SYS_faccessat2,
+    SYS_readlinkat,
+    SYS_getcwd,
+    SYS_chdir,
+    SYS_fchdir,
+    SYS_mkdirat,
+    SYS_unlinkat,
+    SYS_renameat,
+    SYS_renameat2,
+    SYS_linkat,
+    SYS_symlinkat,
+    SYS_ftruncate,
+    SYS_truncate,
+    SYS_fallocate,
+    SYS_fsync,
+    SYS_fdatasync,
+    SYS_sync_file_range,
+    SYS_fadvise64,
+    SYS_readahead,
+    SYS_copy_file_range,
+    SYS_sendfile,
+    SYS_splice,
+    SYS_tee,
+    SYS_flock,
+    SYS_fcntl,
+    SYS_dup,
+    SYS_dup3,
+    SYS_pipe2,
+    SYS_umask,
+    SYS_fgetxattr,
+    SYS_getxattr,
+    SYS_lgetxattr,
+    SYS_listxattr,
+    SYS_llistxattr,
+    SYS_flistxattr,
     // Waiting.
-    libc::SYS_ppoll,
-    libc::SYS_pselect6,
-    libc::SYS_epoll_create1,
-    libc::SYS_epoll_ctl,
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_pwait2,
-    libc::SYS_eventfd2,
-    libc::SYS_signalfd4,
-    libc::SYS_timerfd_create,
-    libc::SYS_timerfd_settime,
-    libc::SYS_timerfd_gettime,
-    libc::SYS_restart_syscall,
+    SYS_ppoll,
+    SYS_pselect6,
+    SYS_epoll_create1,
+    SYS_epoll_ctl,
+    SYS_epoll_pwait,
+    SYS_epoll_pwait2,
+    SYS_eventfd2,
+    SYS_signalfd4,
+    SYS_timerfd_create,
+    SYS_timerfd_settime,
+    SYS_timerfd_gettime,
+    SYS_restart_syscall,
     // Memory.
-    libc::SYS_brk,
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_mprotect,
-    libc::SYS_madvise,
-    libc::SYS_msync,
-    libc::SYS_mincore,
-    libc::SYS_membarrier,
-    libc::SYS_pkey_alloc,
-    libc::SYS_pkey_free,
-    libc::SYS_pkey_mprotect,
+    SYS_brk,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_mprotect,
+    SYS_madvise,
+    SYS_msync,
+    SYS_mincore,
+    SYS_membarrier,
+    SYS_pkey_alloc,
+    SYS_pkey_free,
+    SYS_pkey_mprotect,
     // Its own execution.
-    libc::SYS_execve,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-    libc::SYS_wait4,
-    libc::SYS_waitid,
-    libc::SYS_futex,
-    libc::SYS_set_robust_list,
-    libc::SYS_set_tid_address,
-    libc::SYS_rseq,
-    libc::SYS_sched_yield,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_sched_getparam,
-    libc::SYS_sched_getscheduler,
-    libc::SYS_sched_get_priority_max,
-    libc::SYS_sched_get_priority_min,
-    libc::SYS_getcpu,
-    libc::SYS_getpriority,
-    libc::SYS_getrlimit,
-    libc::SYS_getrusage,
-    libc::SYS_times,
-    libc::SYS_getrandom,
-    libc::SYS_uname,
-    libc::SYS_sysinfo,
+    SYS_execve,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_wait4,
+    SYS_waitid,
+    SYS_futex,
+    SYS_set_robust_list,
+    SYS_set_tid_address,
+    SYS_rseq,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_sched_getparam,
+    SYS_sched_getscheduler,
+    SYS_sched_get_priority_max,
+    SYS_sched_get_priority_min,
+    SYS_getcpu,
+    SYS_getpriority,
+    SYS_getrlimit,
+    SYS_getrusage,
+    SYS_times,
+    SYS_getrandom,
+    SYS_uname,
+    SYS_sysinfo,
     // Signals to itself.
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigpending,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_rt_sigsuspend,
-    libc::SYS_rt_sigtimedwait,
-    libc::SYS_sigaltstack,
-    libc::SYS_setitimer,
-    libc::SYS_getitimer,
-    libc::SYS_timer_create,
-    libc::SYS_timer_settime,
-    libc::SYS_timer_gettime,
-    libc::SYS_timer_getoverrun,
-    libc::SYS_timer_delete,
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigpending,
+    SYS_rt_sigreturn,
+    SYS_rt_sigsuspend,
+    SYS_rt_sigtimedwait,
+    SYS_sigaltstack,
+    SYS_setitimer,
+    SYS_getitimer,
+    SYS_timer_create,
+    SYS_timer_settime,
+    SYS_timer_gettime,
+    SYS_timer_getoverrun,
+    SYS_timer_delete,
     // Time.
-    libc::SYS_clock_gettime,
-    libc::SYS_clock_getres,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_nanosleep,
-    libc::SYS_gettimeofday,
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    SYS_gettimeofday,
     // Who it is.
-    libc::SYS_getpid,
-    libc::SYS_getppid,
-    libc::SYS_gettid,
-    libc::SYS_getuid,
-    libc::SYS_geteuid,
-    libc::SYS_getgid,
-    libc::SYS_getegid,
-    libc::SYS_getresuid,
-    libc::SYS_getresgid,
-    libc::SYS_getgroups,
-    libc::SYS_getpgid,
-    libc::SYS_getsid,
-    libc::SYS_capget,
+    SYS_getpid,
+    SYS_getppid,
+    SYS_gettid,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+    SYS_getresuid,
+    SYS_getresgid,
+    SYS_getgroups,
+    SYS_getpgid,
+    SYS_getsid,
+    SYS_capget,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_open,
+    SYS_open,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_creat,
+    SYS_creat,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_stat,
+    SYS_stat,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_lstat,
+    SYS_lstat,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_access,
+    SYS_access,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_readlink,
+    SYS_readlink,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_getdents,
+    SYS_getdents,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_mkdir,
+    SYS_mkdir,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_rmdir,
+    SYS_rmdir,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_unlink,
+    SYS_unlink,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_rename,
+    SYS_rename,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_link,
+    SYS_link,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_symlink,
+    SYS_symlink,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_dup2,
+    SYS_dup2,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_pipe,
+    SYS_pipe,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_poll,
+    SYS_poll,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_select,
+    SYS_select,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_epoll_create,
+    SYS_epoll_create,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_epoll_wait,
+    SYS_epoll_wait,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_eventfd,
+    SYS_eventfd,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_signalfd,
+    SYS_signalfd,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_alarm,
+    SYS_alarm,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_pause,
+    SYS_pause,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_time,
+    SYS_time,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_getpgrp,
+    SYS_getpgrp,
     // Thread-local storage; nothing else can be set up with it that `mprotect` could not.
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_arch_prctl,
+    SYS_arch_prctl,
 ];
 
 /// With a view and processes of its own it may also signal them and change its own files' attributes.
-pub(super) const OWN_VIEW: &[i64] = &[
-    libc::SYS_kill,
-    libc::SYS_tgkill,
-    libc::SYS_tkill,
-    libc::SYS_rt_sigqueueinfo,
-    libc::SYS_rt_tgsigqueueinfo,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    libc::SYS_utimensat,
+pub(super) const OWN_VIEW: &[Call] = calls![
+    SYS_kill,
+    SYS_tgkill,
+    SYS_tkill,
+    SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
+    SYS_fchmod,
+    SYS_fchmodat,
+    SYS_utimensat,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_chmod,
+    SYS_chmod,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_utime,
+    SYS_utime,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_utimes,
+    SYS_utimes,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_futimesat,
+    SYS_futimesat,
 ];
 
 /// For programs that may start others. Pid and mount namespaces are refused by the arguments of `clone`.
-pub(super) const PROCESSES: &[i64] = &[
-    libc::SYS_setsid,
-    libc::SYS_setpgid,
+pub(super) const PROCESSES: &[Call] = calls![
+    SYS_setsid,
+    SYS_setpgid,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_fork,
+    SYS_fork,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_vfork,
+    SYS_vfork,
 ];
 
-/// Calls that answer "no such call", so that the C library falls back: the arguments of `clone3` are out of a filter's sight.
-pub(super) const UNKNOWN: &[i64] = &[libc::SYS_clone3, libc::SYS_fchmodat2];
+/// Calls that answer "no such call", so that the C library falls back: the arguments of `clone3` are out of a filter's sight. Other
+/// processors' headers lack `fchmodat2`; there it is refused like all that is not listed, and nothing falls back.
+pub(super) const UNKNOWN: &[Call] = calls![
+    SYS_clone3,
+    #[cfg(target_arch = "x86_64")]
+    SYS_fchmodat2,
+];
+
+/// Calls that are allowed with certain arguments.
+pub(super) const CLONE: Call = call!(SYS_clone);
+pub(super) const PRCTL: Call = call!(SYS_prctl);
+pub(super) const IOCTL: Call = call!(SYS_ioctl);
+pub(super) const PRLIMIT: Call = call!(SYS_prlimit64);
+/// Signals, where processes are everybody's.
+pub(super) const SIGNALS: [Call; 2] = [call!(SYS_kill), call!(SYS_tgkill)];
 
 /// What may be asked of `prctl`.
-pub(super) const PRCTL: &[libc::c_int] = &[
+pub(super) const PRCTL_OPTIONS: &[libc::c_int] = &[
     libc::PR_SET_NAME,
     libc::PR_GET_NAME,
     libc::PR_GET_DUMPABLE,
@@ -255,5 +299,5 @@ pub(super) const PRCTL: &[libc::c_int] = &[
 ];
 
 /// What may be asked of `ioctl`: flags of descriptors and whether this is a terminal.
-pub(super) const IOCTL: &[u64] =
+pub(super) const IOCTL_REQUESTS: &[u64] =
     &[libc::FIOCLEX, libc::FIONCLEX, libc::FIONREAD, libc::FIONBIO, libc::TCGETS, libc::TIOCGWINSZ];

@@ -31,13 +31,13 @@ fn processes(mark: &str) -> Vec<u32> {
         .collect()
 }
 
-fn until_running(mark: &str) -> u32 {
+pub(crate) fn until_running(mark: &str) -> u32 {
     let started = Instant::now();
     loop {
         if let Some(pid) = processes(mark).first() {
             return *pid;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "{mark} never ran");
+        assert!(started.elapsed() < Duration::from_secs(60), "{mark} never ran");
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes an image of this machine's Python, with nothing else in it, and imports it into Podman: no registry is asked.
+# Makes an image of this machine's Python and a few programs, with nothing else in it, and imports it into Podman: no registry is asked.
 # Usage: image.sh NAME PODMAN...
 set -eu
 name=$1
@@ -11,8 +11,10 @@ trap 'rm -f "$list"' EXIT
 {
     echo "$python"
     echo "$library"
+    echo /usr/bin/python3
+    for tool in cat sh env touch; do readlink -f "/usr/bin/$tool"; echo "/usr/bin/$tool"; done
     # The libraries of the interpreter and of its modules, by their real paths and by the names they are asked for.
-    ldd "$python" "$library"/lib-dynload/*.so | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | while read -r lib; do
+    ldd "$python" "$library"/lib-dynload/*.so /usr/bin/cat /usr/bin/sh /usr/bin/env /usr/bin/touch | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | while read -r lib; do
         readlink -f "$lib"
         echo "$(readlink -f "$(dirname "$lib")")/$(basename "$lib")"
     done
