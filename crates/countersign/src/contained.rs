@@ -6,7 +6,7 @@ mod tests;
 use std::{ffi::OsString, sync::Arc};
 
 use countersign_core::Tool;
-use countersign_sandbox::{Grade, Launcher, self_test};
+use countersign_sandbox::{Grade, Launcher, self_test, self_test_container};
 use countersign_tools::{commands::command_tools, python::RunPython};
 
 use crate::{config::Config, worker::JAIL_SUPERVISOR};
@@ -20,6 +20,8 @@ pub(crate) struct Contained {
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     /// How well programs are contained; none if nothing that is configured needs it.
     pub(crate) grade: Option<Grade>,
+    /// What contains them.
+    pub(crate) about: String,
     /// Why the grade is not the best.
     pub(crate) findings: Vec<String>,
     /// The interpreter that was found.
@@ -41,9 +43,16 @@ pub(crate) async fn start(config: &Config) -> Contained {
 }
 
 async fn start_with(config: &Config, launcher: Launcher) -> Contained {
-    let report = self_test(launcher).await;
-    let mut contained =
-        Contained { grade: Some(report.grade), findings: report.findings.clone(), ..Contained::default() };
+    let report = match &config.container {
+        Some(engine) => self_test_container(launcher, engine).await,
+        None => self_test(launcher).await,
+    };
+    let mut contained = Contained {
+        grade: Some(report.grade),
+        about: report.about.clone(),
+        findings: report.findings.clone(),
+        ..Contained::default()
+    };
     let Some(sandbox) = report.sandbox() else {
         let why = format!("the sandbox cannot be set up here: {}", report.findings.join("; "));
         // MUTATE(E5-reason): a tool is absent, and nobody is told

@@ -121,13 +121,16 @@ fn prepare(config: &Config) -> anyhow::Result<&'static str> {
 }
 
 async fn announce(composed: &Composed, config: &Config, event: &str, wall: &str) -> anyhow::Result<()> {
+    let contained = &composed.base.contained;
+    let sandbox =
+        contained.grade.map_or("unused".to_owned(), |grade| format!("{grade} ({})", contained.about));
     let detail = format!(
         "version {} config {} policy {} danger {:?} sandbox {} wall {wall}",
         env!("CARGO_PKG_VERSION"),
         config.digest,
         countersign_core::decision::PolicySet::digest(composed.policy.policies().as_ref()),
         config.danger.switches(),
-        composed.base.contained.grade.map_or("unused".to_owned(), |grade| grade.to_string())
+        sandbox
     );
     let recorded = composed.pipeline.event(event, None, "", &detail).await;
     recorded.map_err(|e| anyhow::anyhow!("the audit log cannot record the {event}: {}", e.cause))

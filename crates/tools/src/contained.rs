@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign_core::{Denied, Label, Output, Part, ToolError, denied::Subsystem};
-use countersign_sandbox::{Captured, Finished, Grade, Jail, JailError, ResultFile, Sandbox, Status};
+use countersign_sandbox::{Captured, Finished, Jail, JailError, ResultFile, Sandbox, Status};
 use serde_json::{Map, Value as Json, json};
 
 use crate::slots::Slots;
@@ -29,12 +29,12 @@ impl Runner {
 
     /// How well the sandbox contains, for descriptions and records.
     pub(crate) fn grade(&self) -> String {
-        self.sandbox.grade().to_string()
+        self.sandbox.to_string()
     }
 
-    /// Whether programs see a file system of their own.
-    pub(crate) fn is_full(&self) -> bool {
-        self.sandbox.grade() == Grade::Full
+    /// The sandbox itself.
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// Runs a program to its end. Dropping the future kills it with all that it started.

@@ -11,6 +11,48 @@ use std::{
 
 use countersign_core::Digest;
 
+/// A program that a tool runs.
+#[derive(Clone, Debug)]
+pub(crate) enum Program {
+    /// One of this machine.
+    Pinned(Pin),
+    /// One of the container's image, by its path there. INVARIANT: the engine holds the image by its id, so its programs are pinned with it.
+    OfImage(PathBuf),
+}
+
+impl Program {
+    /// Finds and pins a program of this machine; one of an image shows when it is run.
+    ///
+    /// # Errors
+    /// Why it is no program that may be run.
+    pub(crate) fn of(program: &Path, of_image: bool) -> Result<Program, String> {
+        match of_image {
+            false => Pin::of(program).map(Program::Pinned),
+            true if program.is_absolute() => Ok(Program::OfImage(program.to_owned())),
+            true => Err(format!("`{}` must be an absolute path in the image", program.display())),
+        }
+    }
+
+    /// Where it is, for whoever runs it.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Program::Pinned(pin) => pin.path(),
+            Program::OfImage(path) => path,
+        }
+    }
+
+    /// Refuses a program that is not what it was at the start.
+    ///
+    /// # Errors
+    /// What happened to it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Program::Pinned(pin) => pin.check(),
+            Program::OfImage(_) => Ok(()),
+        }
+    }
+}
+
 /// A program that was found and hashed.
 #[derive(Clone, Debug)]
 pub(crate) struct Pin {

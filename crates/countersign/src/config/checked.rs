@@ -52,7 +52,8 @@ pub(super) fn build(
         raw.problems.push(Problem { place: None, message: refused.to_string(), help: None });
     }
     let python = programs::python(raw, &dir);
-    let commands = programs::commands(raw, &dir);
+    let container = programs::container(raw, &dir);
+    let commands = programs::commands(raw, &dir, container.is_some());
     let config =
         Settings { raw, dir: &dir, environment, secrets: &issuers }.config(file, digest, databases, vault);
     if let Some(config) = &config {
@@ -61,7 +62,7 @@ pub(super) fn build(
     let config = config.map(|config| {
         let state = State { shared, ..config.state };
         let fetch = Fetch { proxy_login, ..config.fetch };
-        Config { state, python, commands, folders, fetch, ..config }
+        Config { state, python, commands, container, folders, fetch, ..config }
     });
     if config.is_none() && raw.problems.is_empty() {
         let message = "a setting has no entry on the page of settings".to_owned();
@@ -108,6 +109,7 @@ impl Settings<'_> {
             catalog: Catalog { dir: self.path("catalog.dir")? },
             secrets: vault.secrets,
             databases,
+            container: None,
             python: None,
             commands: BTreeMap::new(),
             folders: BTreeMap::new(),

@@ -39,6 +39,7 @@ use countersign_core::{
 };
 use countersign_identity::TlsFiles;
 use countersign_redact::{RefusedSecrets, SecretSet};
+use countersign_sandbox::ContainerConfig;
 use countersign_tools::files::Folder;
 use countersign_tools::{commands::CommandConfig, python::PythonConfig};
 
@@ -84,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<Secret>,
     /// `[databases.NAME]`
     pub(crate) databases: BTreeMap<String, Database>,
+    /// `[sandbox]`, where it asks for containers.
+    pub(crate) container: Option<ContainerConfig>,
     /// `[python]`; none: no tool.
     pub(crate) python: Option<PythonConfig>,
     /// `[commands.NAME]`

@@ -96,6 +96,7 @@ fn ours(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let lock = config.file.with_file_name("countersign.lock");
     ours.push(("lock file", lock));
     ours.extend(config.server.tls.as_ref().map(|tls| ("TLS key", tls.key.clone())));
+    ours.extend(config.container.as_ref().map(|engine| ("container engine's socket", engine.socket.clone())));
     ours.extend(std::env::current_exe().ok().map(|binary| ("binary", binary)));
     let secrets = config.secrets.iter().filter_map(|secret| match &secret.reference {
         super::secret::Reference::File(path) => Some(("secret file", config.file.parent()?.join(path))),

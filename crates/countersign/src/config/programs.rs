@@ -1,4 +1,4 @@
-//! `[python]` and `[commands.NAME]`: programs that callers may run, from settings to what the tools take.
+//! `[sandbox]`, `[python]` and `[commands.NAME]`: programs that callers may run, from settings to what the tools take.
 
 #[cfg(test)]
 mod tests;
@@ -9,13 +9,43 @@ use std::{
     time::Duration,
 };
 
-use countersign_sandbox::JailLimits;
+use countersign_sandbox::{ContainerConfig, JailLimits};
 use countersign_tools::{
     commands::{CommandConfig, Kind, Root, Slot, check_command},
     python::{PythonConfig, check_imports},
 };
 
 use super::{kind::Value, raw::Raw};
+
+/// `[sandbox]`: the container engine, or none for the built-in jail. Problems are added to the file's.
+pub(super) fn container(raw: &mut Raw, dir: &Path) -> Option<ContainerConfig> {
+    let table = Table { raw, dir, prefix: "sandbox".into() };
+    let (socket, image) = (table.path("socket"), table.text("image"));
+    let runtime = table.text("runtime");
+    if table.text("engine").as_deref() == Some("container") {
+        if let (Some(socket), Some(image)) = (&socket, &image) {
+            return Some(ContainerConfig { socket: socket.clone(), image: image.clone(), runtime });
+        }
+        let key = if socket.is_none() { "sandbox.socket" } else { "sandbox.image" };
+        let help =
+            "name the engine's `socket`, such as \"/run/podman/podman.sock\", and an `image` that it has";
+        let place = raw.place("sandbox.engine").unwrap_or((1, 1));
+        raw.problem(place, format!("`{key}` is missing, which containers need"), Some(help.into()));
+        return None;
+    }
+    let said = [("socket", socket.is_some()), ("image", image.is_some()), ("runtime", runtime.is_some())];
+    // MUTATE(P3-sandbox): settings of containers are passed over, and the jail runs programs
+    for (key, _) in said.into_iter().filter(|(_, said)| *said) {
+        let key = format!("sandbox.{key}");
+        let help = "set `sandbox.engine = \"container\"`, or leave it out".to_owned();
+        raw.problem(
+            raw.place(&key).unwrap_or((1, 1)),
+            format!("`{key}` means nothing to the jail"),
+            Some(help),
+        );
+    }
+    None
+}
 
 /// `[python]`, if the table is there. Problems are added to the file's.
 pub(super) fn python(raw: &mut Raw, dir: &Path) -> Option<PythonConfig> {
@@ -54,15 +84,16 @@ fn python_of(raw: &Raw, dir: &Path) -> Option<PythonConfig> {
     })
 }
 
-/// All commands of a file. A command with a problem is left out, and the problem added to the file's.
-pub(super) fn commands(raw: &mut Raw, dir: &Path) -> BTreeMap<String, CommandConfig> {
+/// All commands of a file. A command with a problem is left out, and the problem added to the file's. `of_image`: whether their programs are in
+/// an image.
+pub(super) fn commands(raw: &mut Raw, dir: &Path, of_image: bool) -> BTreeMap<String, CommandConfig> {
     let mut found = BTreeMap::new();
     for name in raw.names("commands") {
         let prefix = format!("commands.{name}");
         let place = raw.place(&format!("{prefix}.program")).or_else(|| raw.place(&prefix)).unwrap_or((1, 1));
         let built = command(raw, dir, &name);
         match built {
-            Some(Ok(command)) => match check_command(&command) {
+            Some(Ok(command)) => match check_command(&command, of_image) {
                 Ok(()) => drop(found.insert(name, command)),
                 Err(rule) => raw.problem(place, format!("`{prefix}`: {rule}"), None),
             },

@@ -194,7 +194,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
 
     setting("catalog.dir", Kind::Path, Is(r#""catalog""#), "The directory of the query catalog (`*.toml`)."),
 
-    setting("python.interpreter", Kind::Path, Absent, "The Python that runs code of callers, the program itself and no version manager's script; without it, the system's."),
+    setting("sandbox.engine", Kind::OneOf(&["jail", "container"]), Is(r#""jail""#), "What contains Python and commands: the built-in jail, or containers of Docker or Podman."),
+    setting("sandbox.socket", Kind::Path, Absent, "The Unix socket of the container engine on this machine; whoever can reach it rules the machine."),
+    setting("sandbox.image", Kind::Line(300), Absent, "The image that brings the programs: a name that the container engine has, or an id. Never pulled."),
+    setting("sandbox.runtime", Kind::Line(64), Absent, "The runtime that the container engine is asked for, such as `runsc`; without it, its own."),
+
+    setting("python.interpreter", Kind::Path, Absent, "The Python that runs code of callers, the program itself and no version manager's script; without it, the system's, or the image's."),
     setting("python.imports", Kind::Lines(64), Is("[]"), "Modules that code may import beside those of the built-in list, such as \"numpy\"; never asyncio."),
     setting("python.packages", Kind::Path, Absent, "A directory of packages beside those of the interpreter."),
     setting("python.code", Kind::Size { min: KIB, max: 96 * KIB }, Is(r#""64 KiB""#), "The longest code."),

@@ -7,13 +7,13 @@ use std::{
 };
 
 use countersign_core::{Access, Action, Effect, Object, Output, Permit, Planned, ToolError};
-use countersign_sandbox::{Bind, Collect, Jail, View};
+use countersign_sandbox::{Bind, Collect, Jail};
 
 use super::{
     Command,
     template::{Filled, Unfit},
 };
-use crate::contained;
+use crate::{contained, pin::Program};
 
 /// The parsed call: what was authorized is what runs.
 struct Ready {
@@ -67,24 +67,25 @@ pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
     let ready = permit.plan().detail::<Ready>();
     let Ready { command, words } =
         ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
-    command.pin.check().map_err(ToolError::internal)?;
+    command.program.check().map_err(ToolError::internal)?;
     let finished = command.runner.run(jail(command, words)).await?;
     Ok(contained::output(finished))
 }
 
 fn jail(command: &Command, words: &[String]) -> Jail {
-    let mut view = View::system();
+    let sandbox = command.runner.sandbox();
+    let mut view = sandbox.system_view();
     // What a command starts by itself, it starts inside: scripts and helpers of the system.
     view.execute = SYSTEM.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
-    view.read_only.extend(command.read.iter().map(countersign_sandbox::Bind::same));
+    view.read_only.extend(command.read.iter().map(Bind::same));
     view.execute.extend(command.read.iter().cloned());
-    let program = command.pin.path();
-    if !SYSTEM.iter().any(|dir| program.starts_with(dir)) {
+    let program = command.program.path();
+    if matches!(command.program, Program::Pinned(_)) && !SYSTEM.iter().any(|dir| program.starts_with(dir)) {
         view.read_only.push(Bind::same(program));
     }
     let mut jail = Jail::new(program);
     if let Some(root) = &command.root {
-        let seen = if command.runner.is_full() { Path::new(ROOT) } else { &root.dir };
+        let seen = if sandbox.has_own_view() { Path::new(ROOT) } else { &root.dir };
         let bind = Bind { host: root.dir.clone(), jail: seen.to_owned() };
         jail.dir = Some(seen.to_owned());
         // MUTATE(D2-read-only): the root of a command that reads can be written

@@ -19,7 +19,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use countersign_core::{Permission, PowerClass, Tool};
 use countersign_sandbox::{JailLimits, Sandbox};
 
-use crate::{contained::Runner, pin::Pin};
+use crate::{contained::Runner, pin::Program};
 
 pub use slot::{Kind, Slot};
 use template::Template;
@@ -31,7 +31,7 @@ pub struct CommandConfig {
     pub name: String,
     /// What it does, for the model.
     pub description: String,
-    /// The program, by an absolute path.
+    /// The program, by an absolute path: of this machine, or of the image where containers run it.
     pub program: PathBuf,
     /// Its arguments: fixed words, and `{slot}` for what callers fill.
     pub argv: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Root {
 struct Command {
     name: Arc<str>,
     description: String,
-    pin: Pin,
+    program: Program,
     template: Template,
     root: Option<Root>,
     read: Vec<PathBuf>,
@@ -129,24 +129,26 @@ pub fn command_tools(
     Ok(tools)
 }
 
-/// Checks a declaration without a sandbox, for `doctor` and for messages about the configuration.
+/// Checks a declaration without a sandbox, for `doctor` and for messages about the configuration. `of_image`: whether its program is in an
+/// image, where it cannot be looked at.
 ///
 /// # Errors
 /// The rule that it breaks.
-pub fn check_command(config: &CommandConfig) -> Result<(), String> {
+pub fn check_command(config: &CommandConfig, of_image: bool) -> Result<(), String> {
     Template::new(&config.argv, config.slots.clone())?;
-    Pin::of(&config.program)?;
+    Program::of(&config.program, of_image)?;
     check_read(&config.read)?;
     check_root(config.root.as_ref(), &config.slots)
 }
 
 fn prepare(config: CommandConfig, runner: Arc<Runner>) -> Result<Command, String> {
-    check_command(&config)?;
-    let pin = Pin::of(&config.program)?;
+    let of_image = runner.sandbox().is_container();
+    check_command(&config, of_image)?;
+    let program = Program::of(&config.program, of_image)?;
     Ok(Command {
         name: config.name.into(),
         description: config.description,
-        pin,
+        program,
         template: Template::new(&config.argv, config.slots)?,
         root: config.root,
         read: config.read,

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_sandbox::{Bind, View};
+use countersign_sandbox::{Bind, Sandbox, View};
 
-use crate::pin::Pin;
+use crate::pin::{Pin, Program};
 
 /// Where an interpreter is looked for when the configuration names none.
 const PLACES: [&str; 2] = ["/usr/bin/python3", "/usr/local/bin/python3"];
@@ -12,16 +12,25 @@ const PLACES: [&str; 2] = ["/usr/bin/python3", "/usr/local/bin/python3"];
 /// An interpreter that was found, all links followed, and pinned.
 #[derive(Clone, Debug)]
 pub(super) struct Interpreter {
-    pub(super) pin: Pin,
+    pub(super) program: Program,
     /// Where its library lies, unless the system's view holds it.
     prefix: Option<PathBuf>,
 }
 
-/// The configured interpreter, or the first that the system has.
+/// The interpreters to try: the configured one, or the first that the system has. What an image has shows only when it is run.
 ///
 /// # Errors
 /// Why there is none, in a sentence that says what to do.
-pub(super) fn find(configured: Option<&Path>) -> Result<Interpreter, String> {
+pub(super) fn candidates(configured: Option<&Path>, sandbox: &Sandbox) -> Result<Vec<Interpreter>, String> {
+    if !sandbox.is_container() {
+        return find(configured).map(|found| vec![found]);
+    }
+    let places = configured.map_or_else(|| PLACES.map(Path::new).to_vec(), |place| vec![place]);
+    let of_image = |place| Program::of(place, true).map(|program| Interpreter { program, prefix: None });
+    places.into_iter().map(of_image).collect()
+}
+
+fn find(configured: Option<&Path>) -> Result<Interpreter, String> {
     if let Some(program) = configured {
         return of(program);
     }
@@ -56,13 +65,13 @@ fn of(program: &Path) -> Result<Interpreter, String> {
         Some(prefix) if prefix.components().count() < 2 => None,
         prefix => prefix.map(Path::to_owned),
     };
-    Ok(Interpreter { pin, prefix })
+    Ok(Interpreter { program: Program::Pinned(pin), prefix })
 }
 
 impl Interpreter {
     /// What of the machine it needs to see.
-    pub(super) fn view(&self, packages: Option<&Path>) -> View {
-        let mut view = View::system();
+    pub(super) fn view(&self, sandbox: &Sandbox, packages: Option<&Path>) -> View {
+        let mut view = sandbox.system_view();
         view.read_only.extend(self.prefix.iter().map(Bind::same));
         view.read_only.extend(packages.map(Bind::same));
         view

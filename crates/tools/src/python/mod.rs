@@ -77,20 +77,34 @@ impl RunPython {
     /// # Errors
     /// Why there is no tool, for the operator.
     pub async fn start(config: PythonConfig, sandbox: Sandbox) -> Result<RunPython, String> {
-        let python = interpreter::find(config.interpreter.as_deref())?;
         let modules = modules::allowed(&config.imports)?;
-        let judges = Runner::new(sandbox.clone(), config.at_once);
-        let runner = Runner::new(sandbox, config.at_once);
+        let mut reasons = Vec::new();
+        for python in interpreter::candidates(config.interpreter.as_deref(), &sandbox)? {
+            match RunPython::start_with(python, &config, &modules, &sandbox).await {
+                Ok(tool) => return Ok(tool),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(reasons.join("; "))
+    }
+
+    async fn start_with(
+        python: Interpreter,
+        config: &PythonConfig,
+        modules: &BTreeSet<String>,
+        sandbox: &Sandbox,
+    ) -> Result<RunPython, String> {
+        let runner = Runner::new(sandbox.clone(), config.at_once);
         let mut tool = RunPython {
-            spec: Arc::new(arguments::spec(&config, &runner.grade(), "3", &modules)),
+            spec: Arc::new(arguments::spec(config, &runner.grade(), "3", modules)),
             python,
             version: String::new(),
-            modules,
-            config,
+            modules: modules.clone(),
+            config: config.clone(),
             runner,
-            judges,
+            judges: Runner::new(sandbox.clone(), config.at_once),
         };
-        let shown = tool.python.pin.path().display().to_string();
+        let shown = tool.python.program.path().display().to_string();
         match tool.judge("pass").await {
             Ok(Judged::Fine { python, .. }) => {
                 tool.spec =
@@ -110,7 +124,8 @@ impl RunPython {
 
     /// The interpreter and its version, for `doctor`.
     pub fn about(&self) -> String {
-        format!("Python {} at {}", self.version, self.python.pin.path().display())
+        let place = if self.runner.sandbox().is_container() { "in the image, at" } else { "at" };
+        format!("Python {} {place} {}", self.version, self.python.program.path().display())
     }
 
     /// Has the interpreter's own parser judge the code. Nothing of the code runs.
@@ -125,8 +140,8 @@ impl RunPython {
     }
 
     fn jail(&self, mode: &str, code: &str, limits: JailLimits) -> Jail {
-        let mut jail = Jail::new(self.python.pin.path());
-        jail.view = self.python.view(self.config.packages.as_deref());
+        let mut jail = Jail::new(self.python.program.path());
+        jail.view = self.python.view(self.runner.sandbox(), self.config.packages.as_deref());
         let imports = self.modules.iter().map(String::as_str).collect::<Vec<_>>().join(",");
         let packages = self.config.packages.as_deref().map(Path::to_string_lossy).unwrap_or_default();
         // `-I`: neither environment nor user's site nor scratch folder; `-B`: no byte code is written.
@@ -207,7 +222,7 @@ impl Tool for RunPython {
     async fn execute(&self, permit: Permit, _io: &CallIo) -> Result<Output, ToolError> {
         let ready = permit.plan().detail::<Ready>();
         let Ready { request } = ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
-        self.python.pin.check().map_err(ToolError::internal)?;
+        self.python.program.check().map_err(ToolError::internal)?;
         let mut jail = self.jail("run", &request.code, request.limits.clone());
         jail.stdin = request.stdin.clone();
         jail.inputs.extend(request.files.iter().cloned());

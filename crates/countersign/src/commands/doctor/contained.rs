@@ -11,12 +11,10 @@ pub(super) fn checks(config: &Config, runtime: &Runtime) -> Vec<Check> {
     let contained = runtime.block_on(contained::start(config));
     let Some(grade) = contained.grade else { return Vec::new() };
     let mut checks = vec![match grade {
-        Grade::Full => {
-            Check::good("sandbox", "grade full: namespaces, Landlock and the system call filter hold")
-        }
+        Grade::Full => Check::good("sandbox", format!("grade full: {}", contained.about)),
         Grade::Reduced => Check::warning(
             "sandbox",
-            format!("grade reduced: {}", contained.findings.join("; ")),
+            format!("grade reduced: {}; {}", contained.about, contained.findings.join("; ")),
             "programs run with one wall less; the grade is in the tools' descriptions and in every record",
         ),
         Grade::Refused => Check::bad(

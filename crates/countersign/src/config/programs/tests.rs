@@ -92,6 +92,45 @@ fn programs_are_shown_nothing_of_ours() {
 }
 
 #[test]
+fn containers_need_a_socket_and_an_image_and_the_jail_takes_neither() {
+    assert!(load("").unwrap().container.is_none());
+    assert!(load("[sandbox]\nengine = \"jail\"\n").unwrap().container.is_none());
+    let text = "[sandbox]\nengine = \"container\"\nsocket = \"/run/podman.sock\"\nimage = \"python:3\"\nruntime = \"runsc\"\n";
+    let engine = load(text).unwrap().container.unwrap();
+    assert_eq!((engine.image.as_str(), engine.runtime.as_deref()), ("python:3", Some("runsc")));
+    // The image has programs that this machine need not have.
+    let command = "[commands.x]\nprogram = \"/only/in/the/image\"\ndescription = \"d\"\n";
+    assert!(load(command).is_err() && load(&format!("{text}{command}")).is_ok());
+    insta::assert_snapshot!(load("[sandbox]\nengine = \"container\"\nimage = \"python:3\"\n").unwrap_err(), @r#"
+    1 problem in the configuration
+    DIR/countersign.toml:3:10: `sandbox.socket` is missing, which containers need
+      help: name the engine's `socket`, such as "/run/podman/podman.sock", and an `image` that it has
+    "#);
+    insta::assert_snapshot!(load("[sandbox]\nimage = \"python:3\"\n").unwrap_err(), @r#"
+    1 problem in the configuration
+    DIR/countersign.toml:3:9: `sandbox.image` means nothing to the jail
+      help: set `sandbox.engine = "container"`, or leave it out
+    "#);
+}
+
+#[test]
+fn programs_are_not_shown_the_socket_of_the_container_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("engine.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let text = format!(
+        "[sandbox]\nengine = \"container\"\nsocket = {socket:?}\nimage = \"x\"\n[commands.x]\nprogram = \"/bin/sh\"\n\
+         description = \"d\"\nread = [{:?}]\n",
+        folder.path()
+    );
+    let refused = load(&text).unwrap_err();
+    assert!(
+        refused.contains("`commands.x.read` holds, or lies in, Countersign's own container engine's socket"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn each_problem_names_its_key_and_rule() {
     let command = |rest: &str| {
         let head = "[commands.x]\nprogram = \"/bin/sh\"\ndescription = \"d\"\n";
