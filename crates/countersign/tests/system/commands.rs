@@ -14,7 +14,7 @@ use crate::{approvals::Office as _, world::*};
 
 const EXAMPLE: &str = include_str!("../../../../examples/commands/countersign.toml");
 const POLICY: &str = include_str!("../../../../examples/commands/commands.cedar");
-const CORPUS: &str = include_str!("../../../../corpora/commands.jsonl");
+pub const CORPUS: &str = include_str!("../../../../corpora/commands.jsonl");
 
 /// Further commands that these tests need.
 const MORE: &str = r#"
@@ -58,7 +58,7 @@ fn world(prepare: impl FnOnce(&Path)) -> World {
     world_with(MORE, prepare)
 }
 
-fn world_with(more: &str, prepare: impl FnOnce(&Path)) -> World {
+pub fn world_with(more: &str, prepare: impl FnOnce(&Path)) -> World {
     let example = EXAMPLE.replace("version = 1\n", "");
     let world = World::new_with(Shape { extra: format!("{example}\n{more}"), ..Shape::default() }, |dir| {
         let repo = dir.join("repo");
@@ -101,6 +101,19 @@ fn script(at: &Path, mark: &Path) {
     fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// The arguments of a call that asks for what a row of the corpus asks for.
+pub fn arguments(case: Map<String, Value>) -> Map<String, Value> {
+    let mut arguments = Map::new();
+    for (key, value) in case {
+        match key.as_str() {
+            "id" | "expect" | "why" | "note" => {}
+            "args" => drop(arguments.insert("arguments".into(), value)),
+            _ => drop(arguments.insert(key, value)),
+        }
+    }
+    arguments
+}
+
 #[test]
 fn the_corpus_holds_for_whole_calls() {
     let world = world_with("", |_| {});
@@ -114,16 +127,8 @@ fn the_corpus_holds_for_whole_calls() {
         if expect == "contain" {
             continue;
         }
-        let mut arguments = Map::new();
-        for (key, value) in case {
-            match key.as_str() {
-                "id" | "expect" | "why" | "note" => {}
-                "args" => drop(arguments.insert("arguments".into(), value)),
-                _ => drop(arguments.insert(key, value)),
-            }
-        }
-        let answer =
-            client.modern("tools/call", json!({"name": "run_command", "arguments": arguments})).json();
+        let call = json!({"name": "run_command", "arguments": arguments(case)});
+        let answer = client.modern("tools/call", call).json();
         let result = &answer["result"];
         if expect == "allow" {
             allowed += 1;
