@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign_core::{Denied, Label, Output, Part, ToolError, denied::Subsystem};
-use countersign_sandbox::{Captured, Finished, Jail, JailError, ResultFile, Sandbox, Status};
+use countersign_sandbox::{Captured, Finished, Jail, JailError, JailLimits, ResultFile, Sandbox, Status};
 use serde_json::{Map, Value as Json, json};
 
 use crate::slots::Slots;
@@ -69,6 +69,7 @@ pub(crate) fn output_schema() -> Json {
                 "enum": ["exited", "killed", "timed-out", "out-of-memory", "too-much-output", "disk-full"],
                 "description": "how the program ended; all but `exited` are the limits at work, or a crash"
             },
+            "reason": {"type": "string", "description": "which limit ended the program, and what it is; absent if it ended by itself"},
             "exit_code": {"type": ["integer", "null"], "description": "of a program that ended by itself; 0 means success"},
             "signal": {"type": ["integer", "null"]},
             "stdout": {"type": "string"},
@@ -99,8 +100,8 @@ pub(crate) fn output_schema() -> Json {
     })
 }
 
-/// What the caller is told. Whatever a program writes is untrusted, whoever wrote the program.
-pub(crate) fn output(finished: Finished) -> Output {
+/// What the caller is told. Whatever a program writes is untrusted, whoever wrote the program. `limits` are those that it ran under.
+pub(crate) fn output(finished: Finished, limits: &JailLimits) -> Output {
     let (status, code, signal) = match finished.status {
         Status::Exit(code) => ("exited", Some(code), None),
         Status::Signal(signal) => ("killed", None, Some(signal)),
@@ -110,7 +111,7 @@ pub(crate) fn output(finished: Finished) -> Output {
         Status::ScratchFull => ("disk-full", None, None),
     };
     let truncated = finished.stdout.truncated() || finished.stderr.truncated();
-    let answer = json!({
+    let mut answer = json!({
         "status": status,
         "exit_code": code,
         "signal": signal,
@@ -123,9 +124,35 @@ pub(crate) fn output(finished: Finished) -> Output {
         "files_left_out": finished.files_left_out,
         "milliseconds": u64::try_from(finished.usage.wall.as_millis()).unwrap_or(u64::MAX),
     });
+    if let (Some(reason), Some(members)) = (reason(finished.status, limits), answer.as_object_mut()) {
+        members.insert("reason".into(), reason.into());
+    }
     let output = Output::new(Label::RETRIEVED, vec![Part::Json(answer)]);
     // A program that ends by itself has answered, also with a code that is not 0.
     if code.is_some() { output } else { output.error() }
+}
+
+/// Which limit ended a program.
+fn reason(status: Status, limits: &JailLimits) -> Option<String> {
+    Some(match status {
+        Status::Exit(_) => return None,
+        Status::Signal(signal) => {
+            format!("it was ended by signal {signal}: a crash, or a limit that it ran into")
+        }
+        Status::TimedOut => {
+            format!("it was killed at the end of its time, {} ms", limits.wall.as_millis())
+        }
+        Status::OutOfMemory => {
+            format!("it was killed because it used all of its memory, {} MiB", limits.memory >> 20)
+        }
+        Status::TooMuchOutput => format!(
+            "it was killed because it wrote many times the {} KiB that are kept of each of its outputs",
+            limits.output >> 10
+        ),
+        Status::ScratchFull => {
+            format!("it was killed because its directory held more than {} MiB", limits.scratch >> 20)
+        }
+    })
 }
 
 /// A stream as text, with a line that says what is missing.
@@ -144,6 +171,10 @@ fn file(file: ResultFile) -> Json {
     let mut shown =
         Map::from_iter([("name".to_owned(), file.name.into()), ("size".to_owned(), file.size.into())]);
     match file.bytes.map(String::from_utf8) {
+        // A NUL is UTF-8, and no text.
+        Some(Ok(text)) if text.contains('\0') => {
+            drop(shown.insert("base64".into(), STANDARD.encode(text).into()))
+        }
         Some(Ok(text)) => drop(shown.insert("text".into(), text.into())),
         Some(Err(bytes)) => drop(shown.insert("base64".into(), STANDARD.encode(bytes.as_bytes()).into())),
         None => {}

@@ -71,7 +71,7 @@ fn programs_run_in_containers_and_a_killed_server_leaves_none() {
     let mut client = world.client(&world.ann);
     let listed = client.modern("tools/list", json!({})).json().to_string();
     assert!(listed.contains("sandbox (grade: reduced, container)"), "{listed}");
-    let code = "import os, socket\nprint(os.getuid(), os.path.exists('/etc/passwd'), stdin.read())\n\
+    let code = "import os, socket\nprint(os.getuid(), os.path.exists('/usr/bin/ls'), stdin.read())\n\
                 write_text('out.txt', read_text('in.txt') + '!')\n\
                 try:\n    socket.socket()\nexcept OSError as e:\n    print('no socket', e.errno)";
     let files = json!([{"name": "in.txt", "text": "given"}]);

@@ -62,7 +62,6 @@ fn every_refused_command_succeeds_with_a_naive_peer() {
     library(&world.dir.path().join("e.so"));
     let repo = world.dir.path().join("repo");
     let _server = world.serve();
-    let mut client = world.client(&world.ann);
     let (mut effects, mut failed) = (0, Vec::new());
     for line in super::commands::CORPUS.lines() {
         let case: Map<String, Value> = serde_json::from_str(line).unwrap();
@@ -92,7 +91,8 @@ fn every_refused_command_succeeds_with_a_naive_peer() {
         if !succeeded {
             failed.push(format!("{id}: {}", said.join("\n---\n")));
         }
-        let answer = client
+        let answer = world
+            .client(&world.ann)
             .modern(
                 "tools/call",
                 json!({"name": "run_command", "arguments": super::commands::arguments(case)}),

@@ -165,6 +165,7 @@ fn limits_end_a_run_and_leave_nothing() {
     };
     let (answer, took) = run("while True:\n    pass");
     assert_eq!(answer["status"], "timed-out", "{answer}");
+    assert_eq!(answer["reason"], "it was killed at the end of its time, 2000 ms");
     assert!(took < Duration::from_secs(8), "{took:?}");
     // Python, as the first process of its namespace, ignores SIGTERM; so does this by intent.
     let (answer, _) = run(
@@ -186,6 +187,8 @@ fn limits_end_a_run_and_leave_nothing() {
     assert!(text.contains("bytes left out") && text.len() < 20_000, "{}", text.len());
     let (answer, _) = run("while True:\n    print('x' * 1000)");
     assert!(answer["status"] == "too-much-output" || answer["status"] == "timed-out", "{answer}");
+    let (answer, _) = run("write_bytes('zeros', bytes(3))");
+    assert_eq!(answer["files"], json!([{"name": "zeros", "size": 3, "base64": "AAAA"}]), "no text: {answer}");
     let (answer, _) = run("write_bytes('big', bytes(2 << 20))");
     assert_ne!(answer["exit_code"], 0, "{answer}");
     let (answer, _) = run("raise SystemExit(3)");

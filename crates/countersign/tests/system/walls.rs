@@ -28,19 +28,8 @@ fn world() -> World {
 
 /// The binary on a kernel without a wall.
 fn without(world: &World, wall: &str, arguments: &[&str]) -> Command {
-    let mut command = match wall {
-        "namespaces" => {
-            let mut command = Command::new("unshare");
-            let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"";
-            command.args(["--user", "--map-root-user", "sh", "-c", script, BINARY]);
-            command
-        }
-        wall => {
-            let mut command = Command::new("/usr/bin/python3");
-            command.args(["-I", "-B", "-c", WITHOUT, wall, BINARY]);
-            command
-        }
-    };
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-I", "-B", "-c", WITHOUT, wall, BINARY]);
     command.args(arguments).arg("--config").arg(world.config());
     command
 }

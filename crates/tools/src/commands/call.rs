@@ -69,7 +69,7 @@ pub(super) async fn execute(permit: Permit) -> Result<Output, ToolError> {
         ready.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
     command.program.check().map_err(ToolError::internal)?;
     let finished = command.runner.run(jail(command, words)).await?;
-    Ok(contained::output(finished))
+    Ok(contained::output(finished, &command.limits))
 }
 
 fn jail(command: &Command, words: &[String]) -> Jail {

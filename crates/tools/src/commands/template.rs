@@ -223,7 +223,10 @@ impl Template {
     fn no_room(&self, field: &str, word: &str) -> Unfit {
         let mut open = self.positional().filter(|(_, one)| !matches!(one.slot.kind, Kind::Choice(_)));
         let rule = match (open.next(), open.next()) {
-            (Some((_, only)), None) => only.of_word(word).err(),
+            (Some((_, only)), None) => Some(match only.of_word(word) {
+                Err(rule) => rule,
+                Ok(_) => format!("is one too many: `{}` takes at most {}", only.slot.name, only.slot.most),
+            }),
             _ => None,
         };
         let rule = rule.unwrap_or_else(|| match self.usage() {

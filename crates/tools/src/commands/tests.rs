@@ -160,6 +160,7 @@ fn each_refusal_names_its_place_and_rule() {
     insta::assert_snapshot!(unfit(words(&pytest(), &["/etc/passwd"])), @"/0: must be relative to its root");
     insta::assert_snapshot!(unfit(words(&pytest(), &["--maxfail", "1", "--maxfail", "2"])), @"/3: may be given at most 1 time(s)");
     insta::assert_snapshot!(unfit(words(&git_status(), &["src"])), @"/0: fits no argument of this command: [--short|--branch]...");
+    insta::assert_snapshot!(unfit(words(&ls(), &["a"; 9])), @"/8: is one too many: `paths` takes at most 8");
     insta::assert_snapshot!(unfit(names(&pytest(), json!({"color": "yes"}))), @"/color: is not a slot of this command");
     insta::assert_snapshot!(unfit(names(&pytest(), json!({"maxfail": 3.0}))), @"/maxfail: must be a whole number from 1 to 100");
 }

@@ -228,6 +228,6 @@ impl Tool for RunPython {
         jail.inputs.extend(request.files.iter().cloned());
         jail.collect = Collect { total: self.config.files_bytes, ..Collect::default() };
         let finished = self.runner.run(jail).await?;
-        Ok(contained::output(finished))
+        Ok(contained::output(finished, &request.limits))
     }
 }

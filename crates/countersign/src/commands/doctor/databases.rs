@@ -30,7 +30,7 @@ pub(super) fn checks(config: &Config, runtime: &Runtime) -> Vec<Check> {
     if checks.is_empty() {
         checks.push(Check::warning(
             "database",
-            "none is configured: there are no tools",
+            "none is configured: there are no tools for SQL",
             "add a `[databases.NAME]`",
         ));
     }
