@@ -14,7 +14,9 @@ use crate::{
 };
 
 /// What Podman is asked for so that a container has users of its own; Docker decides by its own configuration.
-const OWN_USERS: [&str; 2] = ["auto:size=65536", "keep-id:uid=65534,gid=65534"];
+/// As root it gives away numbers that it has; as a user, the user's own.
+const OWN_USERS_OF_ROOT: &str = "auto:size=65536";
+const OWN_USERS: &str = "keep-id:uid=65534,gid=65534";
 
 /// How long a probe that refuses to end is given, and how late its end may be noticed by a daemon that is busy.
 const STAY: Duration = Duration::from_millis(500);
@@ -93,7 +95,7 @@ async fn daemon(docker: &Docker) -> Result<Daemon, JailError> {
 
 /// The best that holds: with users of its own, or without.
 async fn attempt(launcher: Launcher, about: String, container: Container) -> Report {
-    let wanted = OWN_USERS[usize::from(!rustix::process::geteuid().is_root())];
+    let wanted = if rustix::process::geteuid().is_root() { OWN_USERS_OF_ROOT } else { OWN_USERS };
     let choices: &[&str] = if container.filter_by_path { &[wanted, ""] } else { &[""] };
     let mut findings = Vec::new();
     for users in choices {
