@@ -30,7 +30,6 @@ use tokio::io::AsyncReadExt as _;
 use crate::{
     inside::{Wall, collect},
     jail::{Finished, Jail, JailError, ResultFile, Status, Usage},
-    supervisor::sweep_scratch,
     wire::{Answer, Container},
 };
 use room::Room;
@@ -119,8 +118,14 @@ async fn connect(socket: &Path) -> Result<Docker, JailError> {
     docker.negotiate_version().await.map_err(failed)
 }
 
-/// Removes the containers and scratch folders of supervisors that no longer exist.
-async fn sweep(docker: &Docker) -> Result<(), JailError> {
+/// Removes the containers of supervisors that no longer exist. Called in a process of its own.
+pub(crate) fn sweep(container: &Container) -> Result<(), JailError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| setup("its supervisor", source))?;
+    runtime.block_on(async { sweep_all(&connect(&container.socket).await?).await })
+}
+
+async fn sweep_all(docker: &Docker) -> Result<(), JailError> {
     let filters = std::collections::HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     for container in docker.list_containers(Some(options)).await.map_err(failed)? {
@@ -130,7 +135,6 @@ async fn sweep(docker: &Docker) -> Result<(), JailError> {
             remove(docker, &id).await.map_err(failed)?;
         }
     }
-    sweep_scratch();
     Ok(())
 }
 

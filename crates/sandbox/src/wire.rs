@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Jail(Order),
     /// A container.
     Container(Jail, Container),
+    /// Removes what supervisors left that were killed, containers among it. It is not done by the server, which may be kept to few files.
+    Sweep(Option<Container>),
 }
 
 /// One jail and the walls around it.
@@ -124,12 +126,6 @@ impl<'a> Reader<'a> {
 }
 
 impl Task {
-    pub(crate) fn jail(&self) -> &Jail {
-        match self {
-            Task::Jail(Order { jail, .. }) | Task::Container(jail, _) => jail,
-        }
-    }
-
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         match self {
@@ -139,14 +135,14 @@ impl Task {
                 out.number(u64::from(walls.landlock));
                 encode_jail(&mut out, jail);
             }
-            Task::Container(jail, Container { socket, image, runtime, users, filter_by_path }) => {
+            Task::Container(jail, container) => {
                 out.number(1);
-                out.text(socket);
-                out.text(image);
-                out.text(runtime);
-                out.text(users);
-                out.number(u64::from(*filter_by_path));
+                encode_container(&mut out, container);
                 encode_jail(&mut out, jail);
+            }
+            Task::Sweep(container) => {
+                out.number(if container.is_some() { 3 } else { 2 });
+                container.iter().for_each(|container| encode_container(&mut out, container));
             }
         }
         out.0
@@ -161,18 +157,33 @@ impl Task {
                 Ok(Task::Jail(Order { walls, jail: decode_jail(from)? }))
             }
             1 => {
-                let container = Container {
-                    socket: from.path()?,
-                    image: from.text()?,
-                    runtime: from.text()?,
-                    users: from.text()?,
-                    filter_by_path: from.number()? != 0,
-                };
+                let container = decode_container(from)?;
                 Ok(Task::Container(decode_jail(from)?, container))
             }
+            2 => Ok(Task::Sweep(None)),
+            3 => Ok(Task::Sweep(Some(decode_container(from)?))),
             _ => Err(Malformed),
         }
     }
+}
+
+fn encode_container(out: &mut Writer, container: &Container) {
+    let Container { socket, image, runtime, users, filter_by_path } = container;
+    out.text(socket);
+    out.text(image);
+    out.text(runtime);
+    out.text(users);
+    out.number(u64::from(*filter_by_path));
+}
+
+fn decode_container(from: &mut Reader<'_>) -> Result<Container, Malformed> {
+    Ok(Container {
+        socket: from.path()?,
+        image: from.text()?,
+        runtime: from.text()?,
+        users: from.text()?,
+        filter_by_path: from.number()? != 0,
+    })
 }
 
 fn encode_jail(out: &mut Writer, jail: &Jail) {

@@ -68,6 +68,12 @@ fn programs_run_in_containers_and_a_killed_server_leaves_none() {
     assert!(said.contains("in the image, at /usr/bin/python3"), "{said}");
 
     let server = world.serve();
+    // Planning starts a container too, for which a machine that runs all other tests may take longer than a call has.
+    let call = |tool: &str, arguments: serde_json::Value| {
+        let calls = (0..10).map(|_| world.client(&world.ann).call(tool, arguments.clone()));
+        let late = |result: &serde_json::Value| result["_meta"]["countersign/code"] == "deadline";
+        calls.skip_while(late).next().expect("a call that is not late")
+    };
     let mut client = world.client(&world.ann);
     let listed = client.modern("tools/list", json!({})).json().to_string();
     assert!(listed.contains("sandbox (grade: reduced, container)"), "{listed}");
@@ -75,20 +81,20 @@ fn programs_run_in_containers_and_a_killed_server_leaves_none() {
                 write_text('out.txt', read_text('in.txt') + '!')\n\
                 try:\n    socket.socket()\nexcept OSError as e:\n    print('no socket', e.errno)";
     let files = json!([{"name": "in.txt", "text": "given"}]);
-    let result = client.call("run_python", json!({"code": code, "files": files, "stdin": "hello"}));
+    let result = call("run_python", json!({"code": code, "files": files, "stdin": "hello"}));
     let answer = &result["structuredContent"];
     assert_eq!(answer["stdout"], "65534 False hello\nno socket 1\n", "{result}");
     assert_eq!(answer["files"], json!([{"name": "out.txt", "size": 6, "text": "given!"}]));
-    let result =
-        client.call("run_python", json!({"code": "while True:\n    pass", "limits": {"seconds": 2}}));
+    let result = call("run_python", json!({"code": "while True:\n    pass", "limits": {"seconds": 2}}));
     assert_eq!(result["structuredContent"]["status"], "timed-out", "{result}");
-    let result = client.call("run_command", json!({"command": "show", "arguments": ["todo"]}));
+    let result = call("run_command", json!({"command": "show", "arguments": ["todo"]}));
     assert_eq!(result["structuredContent"]["stdout"], "water the plants\n", "{result}");
-    let result = client.call("run_command", json!({"command": "touch"}));
+    let result = call("run_command", json!({"command": "touch"}));
     assert_ne!(result["structuredContent"]["exit_code"], 0, "its root can only be read: {result}");
     let found = world.command(&["audit", "search", "--json", "-n", "100"]);
     assert!(found.contains("reduced, container") && found.contains("a container of Podman"), "{found}");
 
+    let mut client = world.client(&world.ann);
     let endless = json!({"name": "run_python", "arguments": {"code": "while True:\n    pass"}});
     client.send_modern(1, "tools/call", endless).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);

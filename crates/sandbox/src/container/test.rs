@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use bollard::Docker;
 
-use super::{connect, failed, room::Room, setup, sweep};
+use super::{connect, failed};
 use crate::{
-    engine::{ContainerConfig, Engine, Grade, Launcher, Report, Sandbox},
+    engine::{ContainerConfig, Engine, Grade, Launcher, Report, Sandbox, sweep},
     jail::{Bind, Finished, Jail, JailError, JailLimits, Status, View},
     probe::{self, Secrets},
     self_test::{describe, escapes, own_program},
@@ -24,7 +24,12 @@ const LATE: Duration = Duration::from_secs(10);
 
 /// Asks the daemon what it has, and tries escapes from a container.
 pub(crate) async fn run(launcher: Launcher, config: &ContainerConfig) -> Report {
-    match look(config).await {
+    let found = async {
+        let (about, container) = look(config).await?;
+        sweep(&launcher, Some(&container)).await?;
+        Ok((about, container))
+    };
+    match found.await {
         Ok((about, container)) => attempt(launcher, about, container).await,
         Err(error) => {
             let socket = config.socket.display();
@@ -36,7 +41,6 @@ pub(crate) async fn run(launcher: Launcher, config: &ContainerConfig) -> Report 
 /// The daemon's name, and the image by its id, so that a name that is given to another image later changes nothing.
 async fn look(config: &ContainerConfig) -> Result<(String, Container), JailError> {
     let docker = connect(&config.socket).await?;
-    sweep(&docker).await?;
     let Daemon { name, podman, runtimes } = daemon(&docker).await?;
     let missing = |error: JailError| {
         JailError::Container(format!(
@@ -137,9 +141,7 @@ struct Held {
 async fn holds(sandbox: &Sandbox) -> Result<Held, Vec<String>> {
     let one = |error: JailError| vec![describe(&error)];
     let host = own_program(&sandbox.launcher).map_err(one)?;
-    // A folder of the host that is like a container's own, and not shown to it.
-    let other = Room::make().map_err(|source| one(setup("its scratch folder", source)))?;
-    let jail = probe_jail(sandbox, host, &other);
+    let jail = probe_jail(sandbox, host);
     let mut stay = jail.clone();
     stay.stdin = probe::STAY.into();
     stay.limits.wall = STAY;
@@ -165,17 +167,16 @@ async fn holds(sandbox: &Sandbox) -> Result<Held, Vec<String>> {
 }
 
 /// This program as a probe. The host's libraries stand over the image's: it is the container that is tested, whatever the image holds.
-fn probe_jail(sandbox: &Sandbox, host: PathBuf, other: &Room) -> Jail {
+fn probe_jail(sandbox: &Sandbox, host: PathBuf) -> Jail {
     let mut view = View::system();
     view.files.clear();
     view.read_only.push(Bind::same(&host));
     let Engine::Container(container) = &sandbox.engine else { return Jail::new(host) };
-    let hidden = [&container.socket, other.path()];
     let secrets = Secrets {
         own_view: true,
         process: std::process::id(),
         kernel: probe::kernel(),
-        paths: hidden.map(|path| path.display().to_string()).to_vec(),
+        paths: vec![container.socket.display().to_string()],
     };
     let mut args = sandbox.launcher.args.clone();
     args.push(probe::IN_CONTAINER.into());

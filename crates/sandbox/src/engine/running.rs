@@ -7,11 +7,11 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::{Engine, Sandbox};
+use super::{Engine, Launcher, Sandbox};
 use crate::{
     Child, Limits, Spawn,
     jail::{Finished, Jail, JailError},
-    wire::{Order, Task, decode_answer},
+    wire::{Container, Order, Task, decode_answer},
 };
 
 /// How long a supervisor may take beyond the program's time: for its own work, on a machine that is very busy.
@@ -22,15 +22,34 @@ const CLEANING: Duration = Duration::from_secs(3);
 const CLEANING_CONTAINER: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(sandbox: &Sandbox, jail: Jail) -> Result<Finished, JailError> {
-    let (task, supervision, cleaning) = match &sandbox.engine {
-        Engine::Jail(walls) => (Task::Jail(Order { jail, walls: *walls }), SUPERVISION, CLEANING),
-        Engine::Container(container) => {
-            (Task::Container(jail, container.clone()), SUPERVISION_CONTAINER, CLEANING_CONTAINER)
+    let wall = jail.limits.wall;
+    match &sandbox.engine {
+        Engine::Jail(walls) => {
+            let task = Task::Jail(Order { jail, walls: *walls });
+            supervise(&sandbox.launcher, &task, wall.saturating_add(SUPERVISION), CLEANING).await
         }
-    };
-    let time = task.jail().limits.wall.saturating_add(supervision);
-    let mut spawn = Spawn::new(&sandbox.launcher.program);
-    spawn.args.clone_from(&sandbox.launcher.args);
+        Engine::Container(container) => {
+            let task = Task::Container(jail, container.clone());
+            let time = wall.saturating_add(SUPERVISION_CONTAINER);
+            supervise(&sandbox.launcher, &task, time, CLEANING_CONTAINER).await
+        }
+    }
+}
+
+/// Has a process of its own remove what earlier supervisors left.
+pub(crate) async fn sweep(launcher: &Launcher, container: Option<&Container>) -> Result<(), JailError> {
+    let task = Task::Sweep(container.cloned());
+    supervise(launcher, &task, SUPERVISION_CONTAINER, CLEANING).await.map(drop)
+}
+
+async fn supervise(
+    launcher: &Launcher,
+    task: &Task,
+    time: Duration,
+    cleaning: Duration,
+) -> Result<Finished, JailError> {
+    let mut spawn = Spawn::new(&launcher.program);
+    spawn.args.clone_from(&launcher.args);
     spawn.limits = Limits { address_space: None, cpu_seconds: None, file_size: None, open_files: None };
     let mut running = Running::start(spawn, cleaning).await?;
     tokio::time::timeout(time, running.serve(&task.encode()))

@@ -31,12 +31,11 @@ pub(crate) use cgroup::PREFIX;
 pub(crate) use cgroup::{Hierarchies, process_limit};
 #[cfg(feature = "container")]
 pub(crate) use scratch::Scratch;
-pub(crate) use scratch::sweep as sweep_scratch;
 
 use crate::{
     door::{self, Fork},
     inside::{Inside, Wall},
-    jail::{Jail, JailError},
+    jail::{Finished, Jail, JailError},
     stream_of_this_process,
     wire::{Answer, Container, Order, Reader, Task, encode_answer},
 };
@@ -61,6 +60,10 @@ fn serve(mut stream: UnixStream, without: Option<Wall>) -> io::Result<ExitCode> 
     let order = match read_task(&mut stream)? {
         Some(Task::Jail(order)) => order,
         Some(Task::Container(jail, container)) => return serve_container(stream, jail, &container, without),
+        Some(Task::Sweep(container)) => {
+            send(&mut stream, &sweep(container.as_ref()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         None => return Ok(ExitCode::FAILURE),
     };
     let answer = match start(order, without) {
@@ -93,6 +96,17 @@ fn serve_container(
     let Some(answer) = answer else { return Ok(ExitCode::FAILURE) };
     send(&mut stream, &answer)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what supervisors left that were killed.
+fn sweep(container: Option<&Container>) -> Answer {
+    #[cfg(feature = "container")]
+    container.map_or(Ok(()), crate::container::sweep)?;
+    #[cfg(not(feature = "container"))]
+    let _ = container;
+    Hierarchies::find().sweep();
+    scratch::sweep();
+    Ok(Finished::nothing())
 }
 
 fn read_task(stream: &mut UnixStream) -> io::Result<Option<Task>> {
