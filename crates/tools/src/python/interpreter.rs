@@ -30,7 +30,8 @@ pub(super) fn candidates(configured: Option<&Path>, sandbox: &Sandbox) -> Result
     places.into_iter().map(of_image).collect()
 }
 
-fn find(configured: Option<&Path>) -> Result<Interpreter, String> {
+/// One of this machine, as [`candidates`] wants it.
+pub(super) fn find(configured: Option<&Path>) -> Result<Interpreter, String> {
     if let Some(program) = configured {
         return of(program);
     }
