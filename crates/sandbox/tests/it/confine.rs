@@ -68,7 +68,6 @@ fn a_confined_process_opens_what_it_was_told_it_needs() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the connection that the wall must refuse")]
 fn a_process_that_needs_nothing_has_no_file_and_no_network() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = listener.local_addr().unwrap();
