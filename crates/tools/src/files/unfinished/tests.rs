@@ -89,7 +89,7 @@ fn a_change_under_way_is_left_alone() {
     let directory = folder.root().directory(&RelPath::parse("a/b").unwrap()).unwrap();
     let writing = Unfinished::create(directory.as_fd(), 0o600, None).unwrap();
     assert_eq!(sweep_after(&folder, 0), Swept::default(), "somebody holds it");
-    assert_eq!(left(dir.path()), [writing.name.clone()]);
+    assert_eq!(left(dir.path()), std::slice::from_ref(&writing.name));
     drop(writing);
     abandon(&folder, b"new", None);
     assert_eq!(sweep(&folder), Swept::default(), "it was written a moment ago");
