@@ -1,9 +1,9 @@
 //! Data-flow labels. Labels only rise: a run that has read untrusted or private data stays that way.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How far a text may be believed, from best to worst.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Integrity {
     /// Written by the operator or by Countersign itself.
@@ -27,7 +27,7 @@ impl Integrity {
 }
 
 /// How far a text may travel, from widest to narrowest.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidentiality {
     /// Anyone may read it.
@@ -54,7 +54,7 @@ impl Confidentiality {
 }
 
 /// The label of a result or of a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Label {
     /// How far it may be believed.
     pub integrity: Integrity,

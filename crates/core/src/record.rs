@@ -116,6 +116,9 @@ pub struct Opening<'a> {
     /// Positions in `accesses` of those that may be masked instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub may_mask: Vec<usize>,
+    /// What the run had read when policy was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
     /// Facts of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<&'a std::collections::BTreeMap<&'static str, String>>,

@@ -1,16 +1,16 @@
 //! What a set of policies would have decided on calls that are on record.
 //!
-//! A record holds who called (with roles, owner and scopes), which tool, when, and every object that the call touched. It holds no
-//! arguments, so a call whose decision rests on arguments, on the plan as a whole or on a preview cannot be decided again, and is counted
-//! apart. Nor can a call of which the record names only some objects, unless one of these already denies it.
+//! A record holds who called (with roles, owner and scopes), which tool, when, what the run had read, and every object that the call touched.
+//! It holds no arguments and no claims, so a call whose decision rests on arguments, on claims, on the plan as a whole or on a preview cannot be
+//! decided again, and is counted apart. Nor can a call of which the record names only some objects, unless one of these already denies it.
 
 use countersign_core::{
-    Access, Action, CallQuestion, Need, Phase, Principal, ToolSpec, Verdict, decision::PolicySet as _,
+    Access, Action, CallQuestion, Label, Need, Phase, Principal, ToolSpec, Verdict, decision::PolicySet as _,
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{cases::named, decide::Policies, said::access_of};
+use crate::{cases::named, decide::Policies, mentions::CLAIMS, said::access_of, slice::Index};
 
 /// A record that says what was decided about a call: `intent` or `refusal`. Other members are passed over.
 #[derive(Deserialize, Debug)]
@@ -30,6 +30,7 @@ pub struct Recorded {
     #[serde(default)]
     may_mask: Vec<usize>,
     plan: Option<String>,
+    label: Option<Label>,
     decision: String,
     code: Option<String>,
     approval: Option<RecordedApproval>,
@@ -145,6 +146,12 @@ impl Policies {
         let Some(principal) = recorded.principal() else {
             return Replayed::Unknown("the record names the caller in words of another version");
         };
+        let (accesses, whole) = recorded.accesses();
+        // A record holds no claims.
+        // MUTATE(H5-replay-claims): a decision that rested on claims is guessed at without them
+        if self.concerned(tool, &accesses).any(|index| index.mentions.has(CLAIMS)) {
+            return Replayed::Unknown("policies look at claims");
+        }
         let listing = CallQuestion::new(&principal, tool, Phase::Listing, recorded.t);
         let listed = self.decide_call(&listing);
         let was = recorded.decision();
@@ -155,11 +162,20 @@ impl Policies {
             // It was hidden, so nothing was planned.
             return Replayed::NewlyAllowed(Reasons { decision: "shown", policies: listed.policies });
         }
-        let (accesses, whole) = recorded.accesses();
+        let labelled = ["integrity", "confidentiality"];
+        let looks_at_labels =
+            self.concerned(tool, &accesses).any(|index| labelled.iter().any(|name| index.mentions.has(name)));
+        // MUTATE(H5-replay-label): a run of which it is not known what it had read passes for one that had read nothing
+        let label = match recorded.label {
+            None if looks_at_labels => {
+                return Replayed::Unknown("the record does not say what the run had read");
+            }
+            label => label.unwrap_or_default(),
+        };
         let looks = |member: &str| self.tool_index(&tool.name).is_some_and(|i| i.mentions.has(member));
         let rests_on_more = looks("input") || looks("plan") || looks("affected");
         let arguments = &json!({});
-        let question = CallQuestion { phase: Phase::Calling { arguments }, ..listing };
+        let question = CallQuestion { phase: Phase::Calling { arguments }, label, ..listing };
         let (verdict, policies) = self.whole(&question, &accesses, rests_on_more);
         match verdict {
             Verdict::Deny => compare(was, "deny", policies),
@@ -169,6 +185,15 @@ impl Policies {
             Verdict::Hold { approvals: 1 } => compare(was, "hold 1", policies),
             Verdict::Hold { .. } => compare(was, "hold 2", policies),
         }
+    }
+
+    /// All policies that can decide on a call with these accesses.
+    fn concerned<'a>(&'a self, tool: &ToolSpec, accesses: &[Access]) -> impl Iterator<Item = &'a Index> {
+        let asked = accesses.iter().flat_map(|access| {
+            [access.action, Action::Mask].map(|action| Access { action, ..access.clone() })
+        });
+        let indexes: Vec<&Index> = asked.filter_map(|access| self.access_index(&access)).collect();
+        indexes.into_iter().chain(self.tool_index(&tool.name))
     }
 
     /// The verdict on a call with all its accesses. With `accesses_only`, the tool itself counts as permitted.

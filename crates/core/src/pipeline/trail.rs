@@ -29,6 +29,7 @@ pub(super) struct Trail<'p> {
     facts: Option<std::collections::BTreeMap<&'static str, String>>,
     may_hide: Vec<usize>,
     may_mask: Vec<usize>,
+    label: Option<Label>,
     observed: Option<record::Observed>,
     approval: Option<record::Approval>,
     replays: Option<String>,
@@ -63,6 +64,7 @@ impl<'p> Trail<'p> {
             facts: None,
             may_hide: Vec::new(),
             may_mask: Vec::new(),
+            label: None,
             observed: None,
             approval: None,
             replays: None,
@@ -142,10 +144,12 @@ impl<'p> Trail<'p> {
         self.pipeline.environment.unix_micros()
     }
 
-    /// What the run has read so far.
-    pub(super) fn label(&self) -> Result<Label, ToolError> {
+    /// What the run has read so far, which policy is told; it is on record with the decision.
+    pub(super) fn label(&mut self) -> Result<Label, ToolError> {
         let label = self.pipeline.labels.current(&self.call.run);
-        label.map_err(super::unavailable(Subsystem::State))
+        let label = label.map_err(super::unavailable(Subsystem::State))?;
+        self.label = Some(label);
+        Ok(label)
     }
 
     /// The tool is unknown to the caller; `shown`: not so under the observed policies.
@@ -301,6 +305,7 @@ impl<'p> Trail<'p> {
             accesses: self.accesses.iter().map(|access| redactor.line(access).into_owned()).collect(),
             may_hide: self.may_hide.clone(),
             may_mask: self.may_mask.clone(),
+            label: self.label,
             facts: self.facts.as_ref(),
             decision,
             policies: &self.policies,

@@ -349,6 +349,9 @@ async fn a_record_says_who_when_what_and_from_where() {
     assert_eq!(outcome["call"], intent["call"]);
     assert_eq!(outcome["result"], "ok");
     assert_eq!(outcome["label"]["integrity"], "untrusted");
+    assert_eq!(intent["label"]["integrity"], "trusted", "the run had read nothing");
+    world.pipeline.run(probe(GOOD)).await.unwrap();
+    assert_eq!(world.entries()[2]["label"]["integrity"], "untrusted", "the run had read");
 }
 
 #[test]

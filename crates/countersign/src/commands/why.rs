@@ -66,6 +66,12 @@ fn fields(record: &Value) -> Vec<(&'static str, String)> {
             text("/from/protocol")?
         ))
     };
+    // Of an outcome it is the label of what was read now.
+    let before = record.get("kind").and_then(Value::as_str) != Some("outcome");
+    let label = || {
+        let parts = (text("/label/integrity")?, text("/label/confidentiality")?);
+        before.then(|| format!("{}, {}", parts.0, parts.1))
+    };
     let facts = || {
         let facts = record.pointer("/facts")?.as_object()?;
         let each = facts
@@ -82,6 +88,7 @@ fn fields(record: &Value) -> Vec<(&'static str, String)> {
         ("tool", text("/tool")),
         ("touches", list("/accesses")),
         ("facts", facts()),
+        ("had read", label()),
         ("decision", text("/decision")),
         ("policies", list("/policies")),
         ("refused", text("/code")),

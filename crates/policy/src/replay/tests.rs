@@ -100,8 +100,32 @@ fn what_the_record_does_not_say_is_not_made_up() {
     let users = format!(r#"{OPEN}@id("no") forbid (principal, action, resource == Table::"shop.users");"#);
     let more = record(|r| r["accesses"] = json!(["read table shop.users", "… and 3 more"]));
     assert!(matches!(replayed(&users, more), Replayed::NewlyDenied(_)));
+    // A decision that rests on claims, on the call or on an object, is not guessed at without them.
+    for action in ["query_shop", "read"] {
+        let claims = format!(
+            r#"{OPEN}@id("claims") forbid (principal, action == Action::"{action}", resource) unless {{ principal.hasTag("branch") }};"#
+        );
+        assert!(matches!(replayed(&claims, record(|_| ())), Replayed::Unknown(_)), "{action}");
+    }
     let gone = Recorded::parse(&record(|_| ())).expect("a decided call");
     assert!(matches!(set(OPEN).replay(&gone, None), Replayed::Unknown(_)));
+}
+
+#[test]
+fn what_the_run_had_read_counts_as_it_did() {
+    let private = format!(
+        r#"{OPEN}@id("private") forbid (principal, action == Action::"read", resource) when {{ context.confidentiality == "private" }};"#
+    );
+    assert!(
+        matches!(replayed(&private, record(|_| ())), Replayed::Unknown(_)),
+        "an older record does not say"
+    );
+    let read = |label: Value| record(|r| r["label"] = label);
+    let clean = json!({"integrity": "trusted", "confidentiality": "public"});
+    assert_eq!(replayed(&private, read(clean)), Replayed::Same);
+    let tainted = json!({"integrity": "untrusted", "confidentiality": "private"});
+    assert!(matches!(replayed(&private, read(tainted)), Replayed::NewlyDenied(_)));
+    assert_eq!(replayed(OPEN, record(|_| ())), Replayed::Same, "no policy asks");
 }
 
 #[test]
