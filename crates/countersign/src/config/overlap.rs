@@ -106,6 +106,28 @@ fn ours(config: &Config) -> Vec<(&'static str, PathBuf)> {
     ours
 }
 
+/// What decides whom Countersign believes: to be read by anybody, and changed by nobody who calls.
+fn anchors(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let tls = config.server.tls.as_ref();
+    let of_server = [
+        ("TLS certificate", tls.map(|tls| tls.certificate.clone())),
+        ("authority of clients", tls.and_then(|tls| tls.client_ca.clone())),
+        ("list of revoked certificates", tls.and_then(|tls| tls.client_crl.clone())),
+        ("authority of web servers", config.fetch.ca.clone()),
+    ];
+    let of_issuers =
+        config.identity.issuers.iter().map(|issuer| ("authority of an issuer", issuer.ca.clone()));
+    let of_databases = config.databases.values().filter_map(|database| match &database.source {
+        Source::Postgres(postgres) => match &postgres.tls {
+            super::Tls::Verify { ca } => Some(("authority of a database", ca.clone())),
+            super::Tls::UnlessLocal | super::Tls::Plaintext => None,
+        },
+        Source::Sqlite { .. } | Source::Odbc(_) => None,
+    });
+    let all = of_server.into_iter().chain(of_issuers).chain(of_databases);
+    all.filter_map(|(what, path)| Some((what, path?))).collect()
+}
+
 /// Whether a file is `path`, lies below it, or is linked from below it. Fails closed: what cannot be read overlaps.
 fn overlaps(file: &Path, meta: &fs::Metadata, path: &Path) -> bool {
     let Ok(real) = file.canonicalize() else { return true };

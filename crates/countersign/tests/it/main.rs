@@ -13,6 +13,10 @@
 mod config;
 mod doctor;
 mod help;
+mod matrix;
+mod overlap;
+#[cfg(feature = "prove")]
+mod prove;
 mod quickstart;
 mod shop;
 mod token;

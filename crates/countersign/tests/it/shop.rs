@@ -81,7 +81,12 @@ pub fn binary() -> Command {
 
 /// Runs the binary anywhere.
 pub fn run(args: &[&str]) -> Ran {
-    let output = binary().current_dir(empty_dir()).args(args).output().unwrap();
+    ran(binary().current_dir(empty_dir()).args(args))
+}
+
+/// Runs a command to its end.
+pub fn ran(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }

@@ -37,6 +37,15 @@ pub(super) fn problems(config: &Config, raw: &Raw, ours: &[(&'static str, PathBu
                 );
             }
         }
+        for (what, anchor) in super::anchors(config).iter().filter(|_| folder.settings().write) {
+            // MUTATE(P3-root-anchor): callers may write what decides whom Countersign believes
+            if meets(root, anchor) {
+                problem(
+                    format!("`{key}` is written to and holds the {what}"),
+                    "callers could change whom Countersign believes; keep certificates elsewhere",
+                );
+            }
+        }
         for (database, settings) in &config.databases {
             let Source::Sqlite { file, .. } = &settings.source else { continue };
             // MUTATE(P3-root-database): a database can be read as a file, past the policies for its tables
