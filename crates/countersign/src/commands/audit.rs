@@ -46,9 +46,19 @@ pub(crate) fn run(command: &AuditCommand, file: &Path, printer: Printer) -> Outc
 
 /// The log that a command is about.
 pub(crate) fn directory(log: &LogDir, file: &Path) -> Result<PathBuf, Failure> {
-    match &log.dir {
-        Some(dir) => Ok(dir.clone()),
-        None => Ok(configuration(file)?.audit.dir),
+    let dir = match &log.dir {
+        Some(dir) => dir.clone(),
+        None => configuration(file)?.audit.dir,
+    };
+    match fs::metadata(&dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Failure::unavailable(anyhow::anyhow!(
+            "there is no audit log in `{}`",
+            dir.display()
+        ))
+        .help(
+            "the first start of `countersign serve` or `countersign stdio` makes it; `--dir` names another",
+        )),
+        _ => Ok(dir),
     }
 }
 

@@ -144,7 +144,16 @@ expect = "allow"
     let differs = world.try_command(&["policy", "test", &file("bad.toml")]);
     let said = String::from_utf8_lossy(&differs.stdout).into_owned();
     assert_eq!(differs.status.code(), Some(1), "{said}");
-    assert!(said.contains("19    ann             deny      allow     query_shop"), "{said}");
+    let case = format!("{}:19: query_shop as ann expected deny, decided allow", file("bad.toml"));
+    assert!(said.contains(&case) && said.contains("by user/default/read-tables (default.cedar:"), "{said}");
+    write(&world, "empty.toml", "");
+    let empty = world.try_command(&["policy", "test", &file("empty.toml")]);
+    assert_eq!(empty.status.code(), Some(3), "a file without a case passes");
+    write(&world, "misspelt.toml", &cases.replace("query_shop", "query_shopp"));
+    let misspelt = world.try_command(&["policy", "test", &file("misspelt.toml")]);
+    let said = String::from_utf8_lossy(&misspelt.stderr).into_owned();
+    assert!(said.contains("misspelt.toml:6: no tool is named `query_shopp`"), "{said}");
+    assert!(said.contains("did you mean `query_shop`?"), "{said}");
 }
 
 #[test]

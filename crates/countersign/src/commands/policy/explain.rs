@@ -2,7 +2,7 @@
 
 use std::{fs, io::Read as _, path::Path};
 
-use countersign_core::{Arguments, CallQuestion, Phase, PlanFacts, Verdict, json};
+use countersign_core::{Arguments, CallQuestion, Phase, PlanFacts, Tool, Verdict, json};
 use serde_json::json;
 
 use super::{Place, verdict};
@@ -19,14 +19,16 @@ pub(super) fn run(place: &Place, call: &Path, who: &str, printer: Printer) -> Ou
     let principal = principal::find(&place.config, who)?;
     let policies = place.policies(None)?;
     let (name, arguments) = read_call(call)?;
-    let Some(tool) = place.tool(&name) else {
-        let known: Vec<&str> = place.toolset.tools.iter().map(|tool| &*tool.spec().name).collect();
-        return Err(Failure::usage("no tool has that name").help(format!("known: {}", known.join(", "))));
-    };
+    let Some(tool) = place.tool(&name) else { return Err(place.no_tool(&call.display().to_string(), &name)) };
     let planned = match place.plan(tool, &principal, &arguments)? {
         Ok(planned) => planned,
         Err(refused) => {
-            printer.say(&format!("the call would be refused before any policy: {refused}"));
+            if printer.json {
+                printer.value(&json!({"verdict": "refused", "refused": refused, "questions": []}));
+            } else {
+                printer.say(&format!("the call would be refused before any policy: {}", line(&refused)));
+                printer.say(&format!("the arguments of `{}` are: {}", line(&name), arguments_of(tool)));
+            }
             return Ok(Exit::No);
         }
     };
@@ -62,6 +64,19 @@ pub(super) fn run(place: &Place, call: &Path, who: &str, printer: Printer) -> Ou
     Ok(if explanation.verdict == Verdict::Allow { Exit::Ok } else { Exit::No })
 }
 
+/// The names of a tool's arguments, the needed ones marked.
+fn arguments_of(tool: &dyn Tool) -> String {
+    let schema = &tool.spec().input_schema;
+    let needed = |name: &str| {
+        let needed = schema.get("required").and_then(serde_json::Value::as_array);
+        needed.is_some_and(|all| all.iter().any(|one| one == name))
+    };
+    let names = schema.get("properties").and_then(serde_json::Value::as_object).into_iter().flatten();
+    let names: Vec<String> =
+        names.map(|(name, _)| if needed(name) { format!("{name} (needed)") } else { name.clone() }).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
 /// The tool's name and arguments of a call in a file.
 fn read_call(file: &Path) -> Result<(String, Arguments), Failure> {
     let mut text = String::new();
@@ -75,7 +90,18 @@ fn read_call(file: &Path) -> Result<(String, Arguments), Failure> {
         Failure::usage(format!("`{}` is no call", file.display()))
             .help(r#"write {"tool": "query_shop", "arguments": {"query": "SELECT name FROM customers"}}"#)
     };
-    let value = json::parse(text.as_bytes(), json::Limits::default()).map_err(|_| shape())?;
+    let value = json::parse(text.as_bytes(), json::Limits::default()).map_err(|e| {
+        let shown = file.display();
+        match e {
+            json::JsonError::Syntax(at) | json::JsonError::DuplicateKey(at) => {
+                let before = text.get(..at).unwrap_or(&text);
+                let number = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+                Failure::usage(format!("{shown}:{number}:{column}: {e}"))
+            }
+            other => Failure::usage(format!("{shown}: {other}")),
+        }
+    })?;
     let name = value.get("tool").and_then(json::Value::as_str).ok_or_else(shape)?.to_owned();
     let arguments = match value.get("arguments") {
         Some(arguments) => {

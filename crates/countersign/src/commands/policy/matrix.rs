@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use countersign_core::Access;
-use countersign_policy::{InForce, Matrix, Policies, Questions, access_of, loosened};
+use countersign_policy::{InForce, Matrix, Policies, Questions, access_of, loosened, tightened};
 use serde_json::json;
 
 use super::{Place, args};
@@ -26,7 +26,7 @@ pub(super) fn run(place: &Place, asked: &args::Matrix, printer: Printer) -> Outc
 pub(super) fn diff(place: &Place, old: &Path, new: &Path, asked: &args::Matrix, printer: Printer) -> Outcome {
     let (old, new) = (place.policies(Some(old))?, place.policies(Some(new))?);
     let looser = loosened(&InForce::of(&old), &new);
-    let tighter = loosened(&InForce::of(&new), &old);
+    let tighter = tightened(&old, &new);
     let rows = matrix(place, &old, asked)?.differences(&matrix(place, &new, asked)?);
     let same = looser.is_empty() && tighter.is_empty() && rows.is_empty();
     if printer.json {
@@ -37,8 +37,8 @@ pub(super) fn diff(place: &Place, old: &Path, new: &Path, asked: &args::Matrix, 
                 printer.say(&format!("{} {}", printer.styled(style, head), line(text)));
             }
         };
-        say(Style::Warn, "new    ", &looser);
-        say(Style::Good, "old    ", &tighter);
+        say(Style::Warn, "looser ", &looser);
+        say(Style::Good, "tighter", &tighter);
         say(Style::Title, "matrix ", &rows);
         printer.say(match (same, looser.is_empty()) {
             (true, _) => "both say the same",

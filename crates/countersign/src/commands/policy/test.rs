@@ -18,15 +18,23 @@ const MAX_FILE: u64 = 4 << 20;
 struct Outcomes {
     decision: String,
     policies: Vec<String>,
+    /// What a caller would be told, of a call that is refused before any policy.
+    refused: Option<String>,
     passed: bool,
 }
 
 pub(super) fn run(place: &Place, file: &Path, dir: Option<&Path>, printer: Printer) -> Outcome {
     let policies = place.policies(dir)?;
     let cases = cases(&read(file)?).map_err(Failure::config)?;
+    // MUTATE(H5-no-cases): a file without a case passes
+    if cases.is_empty() {
+        return Err(Failure::config(format!("{}: there is no case in it", file.display())).help(
+            "write `[[case]]` with `as`, `tool` and `expect`; `countersign policy test --help` shows one",
+        ));
+    }
     let mut rows = Vec::new();
     for case in &cases {
-        rows.push((case, decide(place, &policies, case)?));
+        rows.push((case, decide(place, &policies, case, file)?));
     }
     let failed = rows.iter().filter(|(_, outcome)| !outcome.passed).count();
     if printer.json {
@@ -34,47 +42,54 @@ pub(super) fn run(place: &Place, file: &Path, dir: Option<&Path>, printer: Print
             json!({
                 "line": case.line, "as": case.who, "tool": case.tool, "touches": touches(case),
                 "expected": case.expected.to_string(), "by": case.by, "decided": outcome.decision,
-                "policies": outcome.policies, "passed": outcome.passed,
+                "policies": outcome.policies, "refused": outcome.refused, "passed": outcome.passed,
             })
         };
         printer.value(&json!({"cases": rows.iter().map(row).collect::<Vec<_>>(), "failed": failed}));
     } else if failed == 0 {
         printer.say(&format!("{} cases are decided as expected", rows.len()));
     } else {
-        let header = format!("{:<6}{:<16}{:<10}{:<10}CALL", "LINE", "AS", "EXPECTED", "DECIDED");
-        printer.say(&printer.styled(Style::Title, &header));
         for (case, outcome) in rows.iter().filter(|(_, outcome)| !outcome.passed) {
-            printer.say(&format!(
-                "{:<6}{:<16}{:<10}{}{} {}",
-                case.line,
-                line(&case.who),
-                case.expected.to_string(),
-                printer.styled(Style::Bad, &format!("{:<10}", outcome.decision)),
-                line(&case.tool),
-                line(&touches(case))
-            ));
-            let by =
-                if outcome.policies.is_empty() { "no policy".into() } else { outcome.policies.join(", ") };
-            let expected =
-                case.by.as_ref().map_or_else(String::new, |by| format!(", expected by {}", by.join(", ")));
-            printer.say(
-                &printer.styled(Style::Dim, &format!("      decided by {}{}", line(&by), line(&expected))),
-            );
+            show(case, outcome, &policies, file, printer);
         }
         printer.say(&format!("{failed} of {} cases are not decided as expected", rows.len()));
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::No })
 }
 
+/// A case that was decided otherwise: where it stands, and which policies decided, with their places.
+fn show(case: &Case, outcome: &Outcomes, policies: &Policies, file: &Path, printer: Printer) {
+    let place = format!("{}:{}:", file.display(), case.line);
+    let call = format!("{} as {} {}", line(&case.tool), line(&case.who), line(&touches(case)));
+    printer.say(&format!(
+        "{} {} expected {}, decided {}",
+        printer.styled(Style::Title, &line(&place)),
+        call.trim_end(),
+        case.expected,
+        printer.styled(Style::Bad, &outcome.decision)
+    ));
+    let dim = |text: &str| printer.say(&printer.styled(Style::Dim, &format!("    {}", line(text))));
+    if let Some(refused) = &outcome.refused {
+        return dim(&format!("refused before any policy: {refused}"));
+    }
+    for info in policies.report().policies.iter().filter(|info| outcome.policies.contains(&info.id)) {
+        dim(&format!("by {} ({}:{})", info.id, info.file, info.line));
+    }
+    if outcome.policies.is_empty() {
+        dim("by no policy: none permits it");
+    }
+    if let Some(by) = &case.by {
+        dim(&format!("expected by {}", by.join(", ")));
+    }
+}
+
 fn touches(case: &Case) -> String {
     case.accesses.iter().map(Access::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn decide(place: &Place, policies: &Policies, case: &Case) -> Result<Outcomes, Failure> {
+fn decide(place: &Place, policies: &Policies, case: &Case, file: &Path) -> Result<Outcomes, Failure> {
     let Some(tool) = place.tool(&case.tool) else {
-        let known: Vec<&str> = place.toolset.tools.iter().map(|tool| &*tool.spec().name).collect();
-        return Err(Failure::usage(format!("line {}: no tool is named `{}`", case.line, line(&case.tool)))
-            .help(format!("known: {}", known.join(", "))));
+        return Err(place.no_tool(&format!("{}:{}", file.display(), case.line), &case.tool));
     };
     let listing = CallQuestion::new(&case.principal, tool.spec(), Phase::Listing, case.at);
     if matches!(case.expected, Expected::Listed | Expected::Hidden) {
@@ -89,7 +104,10 @@ fn decide(place: &Place, policies: &Policies, case: &Case) -> Result<Outcomes, F
     let planned = if case.accesses.is_empty() && case.arguments.is_some() {
         match place.plan(tool, &case.principal, &arguments)? {
             Ok(planned) => planned,
-            Err(_) => return Ok(outcome(case, Expected::Refused, Vec::new())),
+            Err(refused) => {
+                let outcome = outcome(case, Expected::Refused, Vec::new());
+                return Ok(Outcomes { refused: Some(refused), ..outcome });
+            }
         }
     } else {
         Planned { accesses: case.accesses.clone(), effect: Effect::Read, ..Planned::nothing() }
@@ -120,7 +138,7 @@ fn outcome(case: &Case, decision: Expected, policies: Vec<String>) -> Outcomes {
         Expected::Decided(one) => verdict(one),
         other => other.to_string(),
     };
-    Outcomes { decision, policies, passed }
+    Outcomes { decision, policies, refused: None, passed }
 }
 
 fn read(file: &Path) -> Result<PolicyFile, Failure> {
