@@ -18,7 +18,7 @@ use countersign_core::{
 };
 use countersign_identity::{KeyRing, oauth::SharedProofs};
 use countersign_mcp::{Changes, Server};
-use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact};
+use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact, TrustedHosts};
 use countersign_redact::{Redactor, delimit};
 use countersign_state::{Desk, SharedRates, StopWatch, Store};
 use countersign_tools::{
@@ -101,6 +101,8 @@ pub(crate) struct Base {
     names: Vec<String>,
     /// The roots of files.
     pub(crate) folders: Vec<Arc<Folder>>,
+    /// The destinations that are trusted with what callers have read.
+    trusted: TrustedHosts,
     /// The directory of the catalog; it need not exist.
     pub(crate) catalog: PathBuf,
     /// What this machine can contain, and what is absent for want of it.
@@ -268,6 +270,7 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
         tenants: config.databases.iter().filter_map(own).collect(),
         names: config.databases.keys().cloned().collect(),
         folders,
+        trusted: fetch::trusted(&config.fetch),
         catalog: config.catalog.dir.clone(),
         contained,
         #[cfg(feature = "fixtures")]
@@ -307,6 +310,7 @@ impl Base {
             tools: tools.iter().map(fact).collect(),
             databases: self.names.iter().map(database).collect(),
             roots: self.folders.iter().map(|folder| root(folder)).collect(),
+            trusted: self.trusted.clone(),
         };
         Toolset { tools: tools.into_iter().map(|(tool, _)| tool).collect(), facts }
     }

@@ -8,6 +8,7 @@ use countersign_egress::{
     Roots,
     http::{Client, Limits, Policy, Proxy},
 };
+use countersign_policy::TrustedHosts;
 use countersign_tools::{FetchConfig, FetchUrl, HtmlWorkers};
 
 use crate::config::Fetch;
@@ -50,6 +51,12 @@ pub(crate) fn client(fetch: &Fetch) -> anyhow::Result<Client> {
         Some(proxy) => client.with_proxy(proxy),
         None => client,
     })
+}
+
+/// Which destinations policies see as trusted.
+pub(crate) fn trusted(fetch: &Fetch) -> TrustedHosts {
+    let patterns = fetch.trusted.clone();
+    TrustedHosts::new(move |host, port| patterns.iter().any(|pattern| pattern.matches(host, port)))
 }
 
 fn policy(fetch: &Fetch) -> Policy {

@@ -38,8 +38,13 @@ impl Key {
         let scopes = principal.scopes();
         key.0.push(u8::from(principal.owner().is_some()) | u8::from(scopes.is_some()) << 1);
         key.0.extend((scopes.unwrap_or_default().len() as u64).to_le_bytes());
+        let claims = principal.claims();
+        key.0.extend((claims.len() as u64).to_le_bytes());
+        // INVARIANT: so are the claims, which an issuer may change from token to token.
+        // MUTATE(G1-claims-cache): a decision is reused for the same person with other claims
+        let claims = claims.iter().flat_map(|(name, value)| [name.as_str(), value]);
         let roles = principal.roles().iter().chain(scopes.unwrap_or_default()).map(String::as_str);
-        for part in who.into_iter().chain(principal.owner()).chain(roles).chain(parts) {
+        for part in who.into_iter().chain(principal.owner()).chain(claims).chain(roles).chain(parts) {
             key.0.extend((part.len() as u64).to_le_bytes());
             key.0.extend(part.as_bytes());
         }

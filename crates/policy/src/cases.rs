@@ -89,6 +89,8 @@ struct RawPrincipal {
     method: Option<Spanned<String>>,
     owner: Option<String>,
     scopes: Option<Vec<String>>,
+    #[serde(default)]
+    claims: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +135,11 @@ pub fn cases(file: &PolicyFile) -> Result<Vec<Case>, PolicyErrors> {
     let principals: BTreeMap<&String, Principal> =
         raw.principals.iter().map(|(name, raw)| (name, reader.principal(name, raw))).collect();
     let cases: Vec<Case> = raw.cases.iter().flat_map(|raw| reader.case(raw, &principals)).collect();
-    if reader.errors.is_empty() { Ok(cases) } else { Err(PolicyErrors { errors: reader.errors }) }
+    if reader.errors.is_empty() {
+        return Ok(cases);
+    }
+    reader.errors.sort_by_key(|error| error.place.as_ref().map(|place| (place.line, place.column)));
+    Err(PolicyErrors { errors: reader.errors })
 }
 
 /// Collects problems.
@@ -175,6 +181,9 @@ impl Reader<'_> {
         }
         if let Some(scopes) = &raw.scopes {
             principal = principal.with_scopes(scopes.clone());
+        }
+        for (name, value) in &raw.claims {
+            principal = principal.with_claim(name, value);
         }
         principal
     }

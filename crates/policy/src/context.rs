@@ -2,10 +2,11 @@
 //! at is not computed.
 
 use cedar_policy::{Context, RestrictedExpression as Expression};
-use countersign_core::{CallQuestion, Phase, PlanFacts};
+use countersign_core::{CallQuestion, Object, Phase, PlanFacts};
 
 use crate::{
-    calendar::datetime, entities::method_name, input::InputShape, mentions::Mentions, schema::TOUCHED,
+    calendar::datetime, entities::method_name, facts::TrustedHosts, input::InputShape, mentions::Mentions,
+    schema::TOUCHED,
 };
 
 /// The context of a question about a tool whose arguments have this shape.
@@ -13,6 +14,7 @@ pub(crate) fn of_call(
     question: &CallQuestion<'_>,
     shape: &InputShape,
     mentions: &Mentions,
+    trusted: &TrustedHosts,
     approvals: u8,
 ) -> Result<Context, String> {
     let arguments = question.phase.arguments();
@@ -37,7 +39,7 @@ pub(crate) fn of_call(
     pairs.extend(input.map(|(record, _)| ("input", record)));
     pairs.extend(affected.map(|count| ("affected", count)));
     if let Some(facts) = question.plan.filter(|_| mentions.has("plan")) {
-        pairs.push(("plan", plan(&facts)?));
+        pairs.push(("plan", plan(&facts, trusted)?));
     }
     context(pairs)
 }
@@ -73,7 +75,7 @@ fn who(question: &CallQuestion<'_>, mentions: &Mentions, approvals: u8) -> Vec<(
 }
 
 /// What the plan says. Names are in lower case, as attributes of objects are.
-fn plan(facts: &PlanFacts<'_>) -> Result<Expression, String> {
+fn plan(facts: &PlanFacts<'_>, trusted: &TrustedHosts) -> Result<Expression, String> {
     let set = |names: Vec<String>| Expression::new_set(names.into_iter().map(Expression::new_string));
     let touched = |kind: &str| {
         let objects = facts.accesses.iter().map(|access| &access.object).filter(|one| one.kind() == kind);
@@ -82,7 +84,12 @@ fn plan(facts: &PlanFacts<'_>) -> Result<Expression, String> {
             objects.filter_map(|one| one.to_string().split_once(' ').map(|(_, name)| name.to_lowercase()));
         set(names.collect())
     };
+    let all_trusted = facts.accesses.iter().all(|access| match &access.object {
+        Object::Host { host, port } => trusted.has(host, *port),
+        _ => true,
+    });
     let mut pairs = vec![
+        ("allTrusted".to_owned(), Expression::new_bool(all_trusted)),
         ("effect".to_owned(), text(effect_name(facts))),
         ("destinations".to_owned(), set(facts.destinations.iter().map(|one| one.to_lowercase()).collect())),
     ];

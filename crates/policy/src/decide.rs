@@ -7,7 +7,8 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{AuthorizationError, Authorizer, Decision as Answer, Entities, Entity, Request};
+use cedar_policy::Request;
+use cedar_policy_core::entities::Entities;
 use countersign_core::{
     Access, Action, CallQuestion, Decision, Object, Phase, Principal, Verdict, decision::PolicySet,
 };
@@ -17,7 +18,8 @@ use crate::{
     context,
     entities::{Container, Names, container_of},
     error::{PolicyError, PolicyErrors},
-    facts::RegistryFacts,
+    facts::{RegistryFacts, TrustedHosts},
+    judge::{judge, store},
     load::{self, Report},
     loosen::Body,
     roles::Roles,
@@ -40,13 +42,13 @@ pub struct Policies {
     bodies: Vec<Body>,
     /// Another set that is asked as well and decides nothing.
     pub(crate) observed: Option<Arc<Policies>>,
-    authorizer: Authorizer,
     tools: BTreeMap<Arc<str>, ToolSlice>,
     accesses: BTreeMap<(Action, &'static str), AccessSlice>,
     /// Each configured database with the tenant that owns it, if one does.
     databases: BTreeMap<Arc<str>, Option<Arc<str>>>,
     /// The same for each root of files.
     roots: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    trusted: TrustedHosts,
     cache: Cache,
 }
 
@@ -81,12 +83,12 @@ impl Policies {
             accesses: slice_accesses(&checked, &names).map_err(internal)?,
             databases: facts.databases.iter().map(|one| (one.name.clone(), one.tenant.clone())).collect(),
             roots: facts.roots.iter().map(|one| (one.name.clone(), one.tenant.clone())).collect(),
+            trusted: facts.trusted.clone(),
             bodies: checked.policies.iter().map(|loaded| Body::of(loaded)).collect(),
             report: checked.report,
             roles: checked.roles,
             names,
             observed: None,
-            authorizer: Authorizer::new(),
             cache: Cache::new(),
         })
     }
@@ -116,8 +118,14 @@ impl Policies {
 
     /// The policies that can decide on an access.
     pub(crate) fn access_index(&self, access: &Access) -> Option<&Index> {
-        self.accesses.get(&(access.action, access.object.kind())).map(|access| &access.index)
+        self.index_of(access.action, access.object.kind())
     }
+
+    /// The policies that can decide on an action on a kind of object.
+    pub(crate) fn index_of(&self, action: Action, kind: &'static str) -> Option<&Index> {
+        self.accesses.get(&(action, kind)).map(|access| &access.index)
+    }
+
     /// All policies that can decide on anything.
     pub(crate) fn indexes(&self) -> impl Iterator<Item = &Index> {
         let tools = self.tools.values().map(|tool| &tool.index);
@@ -143,21 +151,22 @@ impl Policies {
     }
 
     fn try_call(&self, question: &CallQuestion<'_>, tool: &ToolSlice) -> Result<Decision, String> {
-        let principal = self.names.principal(question.principal, &self.roles)?;
-        let user = principal.entity.uid();
+        let principal = self.names.principal(question.principal, &self.roles);
+        let user = principal.uid.clone();
         // Which tool it is was settled when the index was made.
-        let slice = tool.index.slice(&principal.keys, &[])?;
+        let slice = tool.index.slice(&principal.keys, &[]);
         let entities = store(tool.entities.iter().cloned().chain([principal.entity]))?;
         let probes = match question.phase {
             Phase::Listing => &LISTING_PROBES[..],
             Phase::Calling { .. } | Phase::Previewed { .. } => &PROBES[..],
         };
-        let context = |approvals| context::of_call(question, &tool.shape, &slice.mentions, approvals);
+        let context =
+            |approvals| context::of_call(question, &tool.shape, &slice.mentions, &self.trusted, approvals);
         let request = |approvals| {
             let (user, action) = (user.clone(), tool.action.clone());
             Request::new(user, action, tool.resource.clone(), context(approvals)?, None).map_err(text)
         };
-        self.settle(&slice, probes, &entities, request)
+        settle(&slice, probes, &entities, request)
     }
 
     fn try_access(&self, question: &CallQuestion<'_>, access: &Access) -> Result<Decision, String> {
@@ -166,10 +175,10 @@ impl Policies {
         let known = self.accesses.get(&(access.action, kind));
         let known = known
             .ok_or_else(|| format!("policies do not speak of `{}` on a {kind}", access.action.name()))?;
-        let principal = self.names.principal(question.principal, &self.roles)?;
-        let object = self.names.object(&access.object, self.owner(&access.object)?)?;
-        let slice = known.index.slice(&principal.keys, &object.keys)?;
-        let (user, resource) = (principal.entity.uid(), object.entity.uid());
+        let principal = self.names.principal(question.principal, &self.roles);
+        let object = self.names.object(&access.object, self.owner(&access.object)?, &self.trusted);
+        let slice = known.index.slice(&principal.keys, &object.keys);
+        let (user, resource) = (principal.uid.clone(), object.uid.clone());
         let entities = store([principal.entity, object.entity, known.entity.clone()])?;
         let request = |approvals| {
             let (user, action) = (user.clone(), known.action.clone());
@@ -180,7 +189,7 @@ impl Policies {
             Phase::Listing => &LISTING_PROBES[..],
             Phase::Calling { .. } | Phase::Previewed { .. } => &PROBES[..],
         };
-        self.settle(&slice, probes, &entities, request)
+        settle(&slice, probes, &entities, request)
     }
 
     /// The tenant that owns what the object lies in, if anyone does.
@@ -194,39 +203,36 @@ impl Policies {
             known.get(name).ok_or_else(|| format!("the policies were not validated for {kind} `{name}`"));
         owner.map(Option::as_ref)
     }
+}
 
-    /// Asks with each number of approvals in turn until one is allowed.
-    fn settle(
-        &self,
-        slice: &Slice,
-        probes: &[u8],
-        entities: &Entities,
-        request: impl Fn(u8) -> Result<Request, String>,
-    ) -> Result<Decision, String> {
-        // Where no policy looks at approvals, they change nothing.
-        let probes = if slice.mentions.has("approvals") { probes } else { probes.get(..1).unwrap_or(probes) };
-        let mut refusal = None;
-        for &approvals in probes {
-            let response = self.authorizer.is_authorized(&request(approvals)?, &slice.set, entities);
-            let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
-            // INVARIANT: an error denies. Cedar skips a policy whose evaluation errs, so that a `forbid` that errs would not forbid.
-            // MUTATE(H2-erring-forbid): evaluation errors no longer deny
-            if !errors.is_empty() {
-                return Err(unevaluated(&errors));
-            }
-            let mut reasons: Vec<String> = response.diagnostics().reason().map(|id| id.to_string()).collect();
-            reasons.sort();
-            if response.decision() == Answer::Allow {
-                // A verdict names its reasons: of a hold, what holds it.
-                let held = refusal.is_some();
-                let verdict = if held { Verdict::Hold { approvals } } else { Verdict::Allow };
-                return Ok(Decision { verdict, policies: refusal.unwrap_or(reasons), error: None });
-            }
-            refusal.get_or_insert(reasons);
+/// Asks with each number of approvals in turn until one is allowed.
+fn settle(
+    slice: &Slice,
+    probes: &[u8],
+    entities: &Entities,
+    request: impl Fn(u8) -> Result<Request, String>,
+) -> Result<Decision, String> {
+    // Where no policy looks at approvals, they change nothing.
+    let probes = if slice.mentions.has("approvals") { probes } else { probes.get(..1).unwrap_or(probes) };
+    let mut refusal = None;
+    for &approvals in probes {
+        let judgement = judge(&slice.rules, &request(approvals)?, entities);
+        // INVARIANT: an error denies. Cedar skips a policy whose evaluation errs, so that a `forbid` that errs would not forbid.
+        // MUTATE(H2-erring-forbid): evaluation errors no longer deny
+        if !judgement.errors.is_empty() {
+            return Err(unevaluated(&judgement.errors));
         }
-        // MUTATE(H1-default-deny): what no policy permits is allowed
-        Ok(Decision { verdict: Verdict::Deny, policies: refusal.unwrap_or_default(), error: None })
+        if judgement.allowed {
+            // A verdict names its reasons: of a hold, what holds it.
+            let held = refusal.is_some();
+            let verdict = if held { Verdict::Hold { approvals } } else { Verdict::Allow };
+            let policies = refusal.unwrap_or(judgement.reasons);
+            return Ok(Decision { verdict, policies, error: None });
+        }
+        refusal.get_or_insert(judgement.reasons);
     }
+    // MUTATE(H1-default-deny): what no policy permits is allowed
+    Ok(Decision { verdict: Verdict::Deny, policies: refusal.unwrap_or_default(), error: None })
 }
 
 impl PolicySet for Policies {
@@ -318,21 +324,10 @@ fn read_so_far(question: &CallQuestion<'_>) -> [&'static str; 2] {
     [question.label.integrity.name(), question.label.confidentiality.name()]
 }
 
-/// Entities, with who is a member of what worked out.
-fn store(entities: impl IntoIterator<Item = Entity>) -> Result<Entities, String> {
-    Entities::from_entities(entities, None).map_err(text)
-}
-
 /// Names the policies, and nothing more: Cedar's own words would quote the values that they failed on.
-fn unevaluated(errors: &[&AuthorizationError]) -> String {
-    let mut ids: Vec<String> = errors
-        .iter()
-        .map(|error| match error {
-            AuthorizationError::PolicyEvaluationError(error) => format!("`{}`", error.policy_id()),
-        })
-        .collect();
-    ids.sort();
-    format!("could not evaluate {}", ids.join(", "))
+fn unevaluated(ids: &[String]) -> String {
+    let quoted: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+    format!("could not evaluate {}", quoted.join(", "))
 }
 
 /// A decision, or a denial that says why there is none. A panic inside the engine is such a reason.

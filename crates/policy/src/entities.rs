@@ -1,15 +1,17 @@
 //! Principals, tools and objects as Cedar entities, built from data. No identifier is ever parsed from text.
 
-use std::{
-    collections::{HashMap, HashSet},
-    str::FromStr,
-    sync::Arc,
-};
+use std::{collections::HashSet, str::FromStr, sync::Arc};
 
-use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expression};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use cedar_policy_core::ast::Value;
 use countersign_core::{AuthMethod, Object, Principal, PrincipalKind, Sensitivity};
 
-use crate::{facts::ToolFact, roles::Roles, schema};
+use crate::{
+    facts::{ToolFact, TrustedHosts},
+    judge::{Entity, entity},
+    roles::Roles,
+    schema,
+};
 
 /// The names of all entity types.
 pub(crate) struct Names {
@@ -68,7 +70,7 @@ impl Names {
 
     /// An action as a member of its group.
     pub(crate) fn action_entity(&self, name: &str, group: &str) -> Entity {
-        Entity::new_no_attrs(self.action(name), HashSet::from([self.action(group)]))
+        entity(self.action(name), [], HashSet::from([self.action(group)]), [])
     }
 
     /// A tool's identity.
@@ -85,41 +87,44 @@ impl Names {
     }
 
     /// The principal with all its roles, those that they include among them, and its tenant.
-    pub(crate) fn principal(&self, principal: &Principal, roles: &Roles) -> Result<Known, String> {
-        let mut attributes = vec![
-            ("issuer", principal.issuer()),
-            ("subject", principal.subject()),
-            ("kind", kind_name(principal.kind())),
-            ("tenant", principal.tenant()),
+    pub(crate) fn principal(&self, principal: &Principal, roles: &Roles) -> Known {
+        let attributes = [
+            ("issuer", Some(principal.issuer())),
+            ("subject", Some(principal.subject())),
+            ("kind", Some(kind_name(principal.kind()))),
+            ("tenant", Some(principal.tenant())),
+            ("owner", principal.owner()),
         ];
-        attributes.extend(principal.owner().map(|owner| ("owner", owner)));
+        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, Value::from(value?))));
         let type_name = if principal.owner().is_some() { &self.agent } else { &self.user };
         let roles = roles.of(principal.roles()).into_iter().map(|role| uid(&self.role, role));
         let parents = roles.chain([uid(&self.tenant, principal.tenant())]).collect();
-        known(uid(type_name, principal.key()), &attributes, None, parents)
+        // MUTATE(G1-claims-policy): policies do not see what an issuer verifiably said of the caller
+        let claims =
+            principal.claims().iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        Known::new(uid(type_name, principal.key()), attributes, parents, claims)
     }
 
     /// A tool with its metadata.
-    pub(crate) fn tool_entity(&self, fact: &ToolFact) -> Result<Entity, String> {
+    pub(crate) fn tool_entity(&self, fact: &ToolFact) -> Entity {
         let spec = &fact.spec;
-        let text = |value: &str| Expression::new_string(value.to_owned());
-        let permissions = spec.permissions.iter().map(|one| text(one.name()));
+        let permissions = spec.permissions.iter().map(|one| Value::from(one.name())).collect::<Vec<_>>();
         let attributes = [
-            ("name", text(&spec.name)),
-            ("server", text(&spec.server)),
-            ("power", text(spec.power.name())),
-            ("sensitivity", text(sensitivity_name(spec.sensitivity))),
-            ("permissions", Expression::new_set(permissions)),
+            ("name", Some(Value::from(&*spec.name))),
+            ("server", Some(Value::from(&*spec.server))),
+            ("power", Some(Value::from(spec.power.name()))),
+            ("sensitivity", Some(Value::from(sensitivity_name(spec.sensitivity)))),
+            ("permissions", Some(Value::from(permissions))),
+            ("tenant", fact.tenant.as_ref().map(|tenant| Value::from(&**tenant))),
         ];
-        let tenant = fact.tenant.as_ref().map(|tenant| ("tenant", text(tenant)));
-        let attributes = attributes.into_iter().chain(tenant).map(|(name, value)| (name.to_owned(), value));
-        Entity::new(self.tool(&spec.name), attributes.collect(), self.tool_parents(fact))
-            .map_err(|cause| cause.to_string())
+        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        entity(self.tool(&spec.name), attributes, self.tool_parents(fact), [])
     }
 
-    /// An object; `tenant` owns the database or root that it lies in, if anyone does. The id spells the name as the database or the file system
-    /// does; attributes are in lower case, so that no pattern of a policy is evaded by a column called `accessToken` or a file called `.ENV`.
-    pub(crate) fn object(&self, object: &Object, tenant: Option<&Arc<str>>) -> Result<Known, String> {
+    /// An object; `tenant` owns the database or root that it lies in, if anyone does; `trusted` says which hosts are. The id spells the name as
+    /// the database or the file system does; attributes are in lower case, so that no pattern of a policy is evaded by a column called
+    /// `accessToken` or a file called `.ENV`.
+    pub(crate) fn object(&self, object: &Object, tenant: Option<&Arc<str>>, trusted: &TrustedHosts) -> Known {
         // MUTATE(A8-case): a name in capitals passes by the patterns of policies
         let folded = |name: &str| name.to_lowercase();
         match object {
@@ -154,14 +159,13 @@ impl Names {
                 HashSet::from([uid(&self.root, root)]),
             ),
             Object::Host { host, port } => {
-                let name = Expression::new_string(host.clone());
-                let port_value = Expression::new_long(i64::from(*port));
-                let attributes = HashMap::from([("name".to_owned(), name), ("port".to_owned(), port_value)]);
+                let attributes = [
+                    ("name", Value::from(host.as_str())),
+                    ("port", Value::from(i64::from(*port))),
+                    ("trusted", Value::from(trusted.has(host, *port))),
+                ];
                 let uid = uid(&self.host, &format!("{host}:{port}"));
-                let keys = vec![uid.clone()];
-                let entity =
-                    Entity::new(uid, attributes, HashSet::new()).map_err(|cause| cause.to_string())?;
-                Ok(Known { entity, keys })
+                Known::new(uid, attributes, HashSet::new(), [])
             }
             Object::Command { name } => {
                 known(uid(&self.command, name), &[("name", name)], tenant, HashSet::new())
@@ -191,7 +195,20 @@ impl Names {
 /// An entity, and the keys under which policies for it are found: itself, and all that it is a member of.
 pub(crate) struct Known {
     pub(crate) entity: Entity,
+    pub(crate) uid: EntityUid,
     pub(crate) keys: Vec<EntityUid>,
+}
+
+impl Known {
+    fn new(
+        uid: EntityUid,
+        attributes: impl IntoIterator<Item = (&'static str, Value)>,
+        parents: HashSet<EntityUid>,
+        tags: impl IntoIterator<Item = (String, Value)>,
+    ) -> Known {
+        let keys = parents.iter().cloned().chain([uid.clone()]).collect();
+        Known { entity: entity(uid.clone(), attributes, parents, tags), uid, keys }
+    }
 }
 
 /// What an object lies in, which may belong to a tenant.
@@ -273,20 +290,13 @@ fn uid(type_name: &EntityTypeName, id: &str) -> EntityUid {
 /// An entity whose attributes are all strings.
 fn known(
     uid: EntityUid,
-    attributes: &[(&str, &str)],
+    attributes: &[(&'static str, &str)],
     tenant: Option<&Arc<str>>,
     parents: HashSet<EntityUid>,
-) -> Result<Known, String> {
+) -> Known {
     let tenant = tenant.map(|tenant| ("tenant", &**tenant));
-    let attributes: HashMap<String, Expression> = attributes
-        .iter()
-        .copied()
-        .chain(tenant)
-        .map(|(name, value)| (name.to_owned(), Expression::new_string(value.to_owned())))
-        .collect();
-    let keys = parents.iter().cloned().chain([uid.clone()]).collect();
-    let entity = Entity::new(uid, attributes, parents).map_err(|cause| cause.to_string())?;
-    Ok(Known { entity, keys })
+    let attributes = attributes.iter().copied().chain(tenant);
+    Known::new(uid, attributes.map(|(name, value)| (name, Value::from(value))), parents, [])
 }
 
 #[cfg(test)]

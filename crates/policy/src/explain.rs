@@ -180,7 +180,7 @@ impl fmt::Display for Explained {
                 Effect::Permit => "permits",
                 Effect::Forbid => "forbids",
             };
-            writeln!(f, "  {} {effect} it ({}, line {})", policy.id, policy.file, policy.line)?;
+            writeln!(f, "  {} {effect} it ({}:{})", policy.id, policy.file, policy.line)?;
         }
         self.unlock.iter().try_for_each(|unlock| writeln!(f, "  would unlock it: {unlock}"))
     }

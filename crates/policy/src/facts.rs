@@ -31,7 +31,30 @@ pub struct RootFact {
     pub tenant: Option<Arc<str>>,
 }
 
-/// All tools, databases and roots.
+/// Which destinations the operator trusts with what a run has read. Without one, none is trusted.
+#[derive(Clone, Default)]
+pub struct TrustedHosts(Option<Arc<dyn Fn(&str, u16) -> bool + Send + Sync>>);
+
+impl TrustedHosts {
+    /// Those for which `trusted` says so, given a host in lower case without a final dot, or an address, and a port.
+    pub fn new(trusted: impl Fn(&str, u16) -> bool + Send + Sync + 'static) -> TrustedHosts {
+        TrustedHosts(Some(Arc::new(trusted)))
+    }
+
+    /// Whether this destination is one of them.
+    pub(crate) fn has(&self, host: &str, port: u16) -> bool {
+        // MUTATE(M3-trusted): every destination counts as trusted
+        self.0.as_ref().is_some_and(|trusted| trusted(host, port))
+    }
+}
+
+impl std::fmt::Debug for TrustedHosts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "TrustedHosts(…)" } else { "TrustedHosts(none)" })
+    }
+}
+
+/// All tools, databases and roots, and what is known of destinations.
 #[derive(Clone, Default, Debug)]
 pub struct RegistryFacts {
     /// The tools, each name once.
@@ -40,4 +63,6 @@ pub struct RegistryFacts {
     pub databases: Vec<DatabaseFact>,
     /// The roots of files, each name once.
     pub roots: Vec<RootFact>,
+    /// The destinations that are trusted.
+    pub trusted: TrustedHosts,
 }

@@ -23,7 +23,7 @@ use crate::{
 /// The policies that are part of every set.
 const FLOOR: &str = include_str!("floor.cedar");
 /// How errors and reports name the file of the floor set.
-pub(crate) const FLOOR_FILE: &str = "floor.cedar (built in)";
+pub(crate) const FLOOR_FILE: &str = "built-in floor.cedar";
 /// The most policies in one set.
 const MAX_POLICIES: usize = 20_000;
 

@@ -60,17 +60,13 @@ impl InForce {
 /// Everything in which `new` loosens what was in force, as texts for people; none if it does not.
 pub fn loosened(old: &InForce, new: &Policies) -> Vec<String> {
     let mut found = Vec::new();
-    let place = |id: &str| {
-        let info = new.report().policies.iter().find(|info| info.id == id);
-        info.map_or_else(String::new, |info| format!(" ({}, line {})", info.file, info.line))
-    };
     for body in new.bodies() {
         // MUTATE(H2-loosens): a permit that was not there passes for harmless
         if body.permits && !old.permits.contains(&body.digest) {
             found.push(format!(
                 "`{}` permits what was not permitted in these words{}",
                 body.id,
-                place(&body.id)
+                place(new, &body.id)
             ));
         }
     }
@@ -102,6 +98,36 @@ pub fn loosened(old: &InForce, new: &Policies) -> Vec<String> {
         }
     }
     found
+}
+
+/// Everything in which `new` tightens `old`, as texts for people: the same comparison the other way round.
+pub fn tightened(old: &Policies, new: &Policies) -> Vec<String> {
+    let all = |set: &Policies, permits: bool| -> BTreeSet<String> {
+        let bodies = set.bodies().iter().filter(|body| body.permits == permits);
+        bodies.map(|body| body.digest.clone()).collect()
+    };
+    let (permits, forbids) = (all(new, true), all(old, false));
+    let mut found = Vec::new();
+    for body in old.bodies().iter().filter(|body| body.permits && !permits.contains(&body.digest)) {
+        found.push(format!("`{}` no longer permits what it permitted{}", body.id, place(old, &body.id)));
+    }
+    for body in new.bodies().iter().filter(|body| !body.permits && !forbids.contains(&body.digest)) {
+        let place = place(new, &body.id);
+        found.push(format!("`{}` forbids what was not forbidden in these words{place}", body.id));
+    }
+    for (role, includes) in old.roles().included() {
+        let itself = BTreeSet::from([role.clone()]);
+        let now = new.roles().included().get(role).unwrap_or(&itself);
+        let fewer = includes.difference(now);
+        found.extend(fewer.map(|fewer| format!("the role `{role}` no longer includes `{fewer}`")));
+    }
+    found
+}
+
+/// Where a policy stands, for people.
+fn place(policies: &Policies, id: &str) -> String {
+    let info = policies.report().policies.iter().find(|info| info.id == id);
+    info.map_or_else(String::new, |info| format!(" ({}:{})", info.file, info.line))
 }
 
 #[cfg(test)]

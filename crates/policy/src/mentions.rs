@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+/// Stands for the claims of the principal, which are no member of the context and not on record either.
+pub(crate) const CLAIMS: &str = "(claims)";
+
 /// The members of the context that some policies mention.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Mentions {
@@ -48,6 +51,10 @@ impl Mentions {
                             self.members.insert(member.to_owned());
                         }
                         ("Var", _) if value == "context" => self.anything = true,
+                        ("hasTag" | "getTag", _) => {
+                            self.members.insert(CLAIMS.to_owned());
+                            self.walk(value);
+                        }
                         _ => self.walk(value),
                     }
                 }

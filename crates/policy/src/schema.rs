@@ -112,6 +112,8 @@ fn to_json(facts: &RegistryFacts) -> Value {
             "shape": record(json!({
                 "issuer": string(), "subject": string(), "kind": string(), "tenant": string(),
             })),
+            // Verified claims, by their names.
+            "tags": string(),
         },
         // Acts for a person, its owner.
         "Agent": {
@@ -119,6 +121,7 @@ fn to_json(facts: &RegistryFacts) -> Value {
             "shape": record(json!({
                 "issuer": string(), "subject": string(), "kind": string(), "tenant": string(), "owner": string(),
             })),
+            "tags": string(),
         },
         "Role": {},
         "Tenant": {},
@@ -156,7 +159,9 @@ fn to_json(facts: &RegistryFacts) -> Value {
             "memberOfTypes": ["Root"],
             "shape": record(json!({ "root": string(), "path": string(), "name": string(), "tenant": optional() })),
         },
-        "Host": { "shape": record(json!({ "name": string(), "port": { "type": "Long" } })) },
+        "Host": {
+            "shape": record(json!({ "name": string(), "port": { "type": "Long" }, "trusted": boolean() })),
+        },
         "Command": { "shape": record(json!({ "name": string() })) },
         "Interpreter": { "shape": record(json!({ "name": string() })) },
     });
@@ -190,12 +195,12 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
             input.insert("required".into(), Value::Bool(false));
         }
         let context = json!({ "type": "Record", "attributes": {
-            "approvals": { "type": "Long" }, "method": { "type": "String" }, "listing": { "type": "Boolean" },
+            "approvals": { "type": "Long" }, "method": { "type": "String" }, "listing": boolean(),
             "now": time(), "scopes": scopes(), "plan": plan(),
             "integrity": string(), "confidentiality": string(),
-            "input": input, "inputOpaque": { "type": "Boolean" },
+            "input": input, "inputOpaque": boolean(),
             // What a preview found: how many objects change, or that nothing could be tried out.
-            "affected": { "type": "Long", "required": false }, "unpreviewed": { "type": "Boolean" },
+            "affected": { "type": "Long", "required": false }, "unpreviewed": boolean(),
         }});
         actions.insert(
             tool.spec.name.to_string(),
@@ -210,6 +215,10 @@ fn actions(facts: &RegistryFacts) -> Map<String, Value> {
 
 fn string() -> Value {
     json!({ "type": "String" })
+}
+
+fn boolean() -> Value {
+    json!({ "type": "Boolean" })
 }
 
 fn texts() -> Value {
@@ -231,6 +240,7 @@ fn plan() -> Value {
         "effect": { "type": "String" },
         "operation": { "type": "String", "required": false },
         "destinations": texts(),
+        "allTrusted": boolean(),
     });
     if let Value::Object(attributes) = &mut attributes {
         attributes.extend(TOUCHED.iter().map(|(name, _)| ((*name).to_owned(), texts())));

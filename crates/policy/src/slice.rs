@@ -10,8 +10,7 @@ use std::{
 };
 
 use cedar_policy::{
-    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint,
-    ResourceConstraint,
+    ActionConstraint, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
 };
 use countersign_core::{Action, Digest};
 
@@ -19,6 +18,7 @@ use crate::{
     entities::Names,
     facts::RegistryFacts,
     input::InputShape,
+    judge::{Entity, Rule},
     load::{Checked, Loaded},
     mentions::Mentions,
     schema,
@@ -56,7 +56,7 @@ pub(crate) struct AccessSlice {
 /// Policies for one question.
 pub(crate) struct Slice {
     /// The policies.
-    pub(crate) set: PolicySet,
+    pub(crate) rules: Vec<Rule>,
     /// What they look at.
     pub(crate) mentions: Mentions,
 }
@@ -132,11 +132,7 @@ impl Index {
     }
 
     /// The policies for a principal and a resource, each given as itself and all that it is a member of.
-    pub(crate) fn slice(
-        &self,
-        principal: &[EntityUid],
-        resource: &[EntityUid],
-    ) -> Result<Arc<Slice>, String> {
+    pub(crate) fn slice(&self, principal: &[EntityUid], resource: &[EntityUid]) -> Arc<Slice> {
         let mut numbers = Vec::new();
         // MUTATE(H2-slices): policies for one role are not asked
         let principals = principal.iter().filter_map(|key| self.by.get(key));
@@ -149,27 +145,27 @@ impl Index {
         numbers.sort_unstable();
         let known = self.assembled.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(slice) = known.slices.get(&numbers) {
-            return Ok(Arc::clone(slice));
+            return Arc::clone(slice);
         }
         drop(known);
-        let slice = Arc::new(self.assemble(&numbers)?);
+        let slice = Arc::new(self.assemble(&numbers));
         let mut known = self.assembled.write().unwrap_or_else(PoisonError::into_inner);
-        let size = slice.set.num_of_policies().saturating_add(1);
+        let size = slice.rules.len().saturating_add(1);
         if known.policies.saturating_add(size) > MAX_ASSEMBLED {
             *known = Assembled::default();
         }
         known.policies = known.policies.saturating_add(size);
         known.slices.insert(numbers, Arc::clone(&slice));
-        Ok(slice)
+        slice
     }
 
-    fn assemble(&self, numbers: &[usize]) -> Result<Slice, String> {
-        let mut slice = Slice { set: PolicySet::new(), mentions: Mentions::default() };
+    fn assemble(&self, numbers: &[usize]) -> Slice {
+        let mut slice = Slice { rules: Vec::new(), mentions: Mentions::default() };
         for loaded in numbers.iter().filter_map(|number| self.groups.get(*number)).flatten() {
             slice.mentions.join(&loaded.mentions);
-            slice.set.add(loaded.policy.clone()).map_err(|cause| cause.to_string())?;
+            slice.rules.push(Rule::new(&loaded.policy));
         }
-        Ok(slice)
+        slice
     }
 
     /// All of these policies for every question, as if nothing were known of their scopes.
@@ -248,7 +244,7 @@ pub(crate) fn slice_tools(
         let parents = names.tool_parents(fact);
         let scope = Scope::Entity { uid: &resource, parents: &parents };
         let index = Index::of(&checked.policies, &action, &names.action(schema::CALL), &scope);
-        let entities = [names.tool_entity(fact)?, names.action_entity(&fact.spec.name, schema::CALL)];
+        let entities = [names.tool_entity(fact), names.action_entity(&fact.spec.name, schema::CALL)];
         let shape = InputShape::of_schema(&fact.spec.input_schema);
         let tool = ToolSlice { index, action, resource, entities, shape, pin: fact.spec.digest };
         tools.insert(fact.spec.name.clone(), tool);

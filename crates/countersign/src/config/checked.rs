@@ -171,6 +171,7 @@ impl Settings<'_> {
     fn fetch(&self) -> Option<Fetch> {
         Some(Fetch {
             allow: self.parsed("fetch.allow")?,
+            trusted: self.parsed("fetch.trusted")?,
             types: self.texts("fetch.types")?,
             max_body: self.number("fetch.max_body")?,
             max_chars: self.count("fetch.max_chars")?,

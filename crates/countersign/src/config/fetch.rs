@@ -23,6 +23,8 @@ use super::{
 pub(crate) struct Fetch {
     /// The hosts; without any there is no tool.
     pub(crate) allow: Vec<HostPattern>,
+    /// Those that are trusted with what callers have read, for policies.
+    pub(crate) trusted: Vec<HostPattern>,
     /// Content types that are read.
     pub(crate) types: Vec<String>,
     /// Bytes of the longest answer.
@@ -155,6 +157,13 @@ impl Fetch {
             message,
             help: Some(format!("if that is meant, say so with `{key} = [\"{what}\"]` in `[danger]`")),
         };
-        self.allow.iter().filter_map(unreachable).map(problem).collect()
+        let closed = self.allow.iter().filter_map(unreachable).map(problem);
+        let idle = self.trusted.iter().filter(|host| !self.allow.iter().any(|listed| listed.covers(host)));
+        let idle = idle.map(|host| Problem {
+            place: None,
+            message: format!("`fetch.trusted` lists `{host}`, which `fetch.allow` does not cover"),
+            help: Some("what is trusted must be allowed as well; add it to `fetch.allow`".into()),
+        });
+        closed.chain(idle).collect()
     }
 }

@@ -237,6 +237,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("commands.*.slots.*.description", Kind::Line(300), Is(r#""""#), "What it is for, for the model."),
 
     setting("fetch.allow", Kind::Texts(&fetch::HOSTS), Is("[]"), "The hosts that `fetch_url` may reach; without any there is no such tool."),
+    setting("fetch.trusted", Kind::Texts(&fetch::HOSTS), Is("[]"), "Hosts among these that are trusted with what callers have read: policies see it as `resource.trusted`. No default policy permits more to them."),
     setting("fetch.types", Kind::Texts(&fetch::TYPES), Is(r#"["text/*", "application/json", "application/*+json", "application/xml", "application/*+xml", "application/yaml", "application/toml", "application/javascript"]"#), "The content types that are read."),
     setting("fetch.max_body", Kind::Size { min: KIB, max: 64 * MIB }, Is(r#""5 MiB""#), "Longer answers are refused."),
     setting("fetch.max_chars", Kind::Count { min: 100, max: 1_000_000 }, Is("50000"), "Characters of one result; the rest comes by `offset`."),

@@ -15,8 +15,6 @@ mod doctor;
 mod help;
 mod matrix;
 mod overlap;
-#[cfg(feature = "prove")]
-mod prove;
 mod quickstart;
 mod shop;
 mod token;

@@ -169,12 +169,12 @@ const PROBES: [&str; 30] = [
 ];
 
 /// A directory with everything that [`CONFIG`] names, and the shipped policies.
-pub struct Everything {
+struct Everything {
     dir: tempfile::TempDir,
 }
 
 impl Everything {
-    pub fn new() -> Everything {
+    fn new() -> Everything {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["shop.db", "vault.db"] {
@@ -194,13 +194,8 @@ impl Everything {
         Everything { dir }
     }
 
-    pub fn run(&self, args: &[&str]) -> Ran {
+    fn run(&self, args: &[&str]) -> Ran {
         ran(crate::shop::binary().current_dir(self.dir.path()).args(args))
-    }
-
-    #[cfg(feature = "prove")]
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
     }
 
     /// `policy matrix` or `policy diff` with the probes.
@@ -216,7 +211,7 @@ impl Everything {
     }
 
     /// The shipped policies less one, in a directory of their own.
-    pub fn without(&self, id: &str) -> PathBuf {
+    fn without(&self, id: &str) -> PathBuf {
         let dir = self.dir.path().join(format!("without-{id}"));
         fs::create_dir(&dir).unwrap();
         for (name, text) in countersign_policy::DEFAULT_POLICIES {

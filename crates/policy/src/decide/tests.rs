@@ -1,7 +1,10 @@
 //! The floor policy by policy; slices against the whole set; types; panics.
 
+mod same;
+
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
+use cedar_policy_core::ast;
 use countersign_core::{
     AuthMethod, Confidentiality, Digest, Effect, Foreseen, Label, Permission, PlanFacts, PowerClass,
     PrincipalKind, Sensitivity, ToolSpec,
@@ -54,10 +57,16 @@ fn facts() -> RegistryFacts {
             RootFact { name: "docs".into(), tenant: None },
             RootFact { name: "vault".into(), tenant: Some("globex".into()) },
         ],
+        ..RegistryFacts::default()
     }
 }
 
 const ALL: &str = r#"@id("all") permit (principal, action, resource);"#;
+
+/// An entity as Cedar's public interface has it.
+fn public(entity: &crate::judge::Entity) -> cedar_policy::Entity {
+    ast::Entity::clone(entity).into()
+}
 
 /// Everything permitted by the user, under the shipped floor or one that lacks a policy.
 fn under_floor(without: Option<&str>) -> Policies {
@@ -215,23 +224,6 @@ fn every_floor_policy_decides_something() {
 }
 
 /// Policies with every kind of scope, so that slicing has something to get wrong.
-const SCOPES: &str = r#"
-@id("any") permit (principal in Role::"r", action, resource) when { principal.tenant == "acme" };
-@id("tool") forbid (principal, action, resource == Tool::"note");
-@id("power") permit (principal, action, resource in PowerClass::"read-high");
-@id("server") permit (principal, action == Action::"pay", resource is Tool in Server::"countersign");
-@id("some") forbid (principal, action in [Action::"look", Action::"write"], resource) when { principal.kind == "service" };
-@id("database") forbid (principal, action in Action::"access", resource in Database::"ledger");
-@id("column") forbid (principal, action, resource == Column::"shop.t.c");
-@id("columns") forbid (principal, action, resource is Column in Table::"shop.u");
-@id("tenant") forbid (principal in Tenant::"globex", action, resource is Table) when { resource.name == "u" };
-@id("agents") forbid (principal is Agent in Role::"many", action == Action::"read", resource == Table::"shop.u");
-@id("one") permit (principal == Agent::"1:i|s", action == Action::"write", resource in Table::"shop.t");
-@id("another") permit (principal == User::"1:i|s", action in Action::"access", resource is Table in Database::"ledger");
-@id("needs") permit (principal in Role::"many", action in Action::"call", resource in Permission::"read-database");
-@id("function") forbid (principal, action, resource is Function) when { resource.name == "f" };
-"#;
-
 fn objects() -> Vec<Object> {
     let mut objects = Vec::new();
     for database in ["shop", "ledger"] {
@@ -247,51 +239,6 @@ fn objects() -> Vec<Object> {
 }
 
 #[test]
-fn slices_decide_as_the_whole_set_does() {
-    let user = [PolicyFile { name: "scopes.cedar".into(), text: SCOPES.into() }];
-    let sliced = Policies::from_files(&user, &facts()).expect("valid policies");
-    let names = Names::new().expect("valid");
-    let checked = load::check(&load::floor(), &user, &facts(), &names).expect("valid policies");
-    let mut whole = Policies::from_files(&user, &facts()).expect("valid policies");
-    whole.tools.values_mut().for_each(|tool| tool.index = Index::undivided(&checked.policies));
-    whole.accesses.values_mut().for_each(|access| access.index = Index::undivided(&checked.policies));
-
-    let mut smaller = 0;
-    let arguments = &json!({ "x": 1, "y": 0.5 });
-    for kind in
-        [PrincipalKind::Person, PrincipalKind::Service, PrincipalKind::Shared, PrincipalKind::Anonymous]
-    {
-        for tenant in ["acme", "globex"] {
-            let principal =
-                Principal::new("i", "s", kind, tenant, AuthMethod::ApiKey).with_roles(["r".to_owned()]);
-            let agent = principal.clone().with_owner("ann").with_roles(["many".to_owned()]);
-            for (principal, fact) in
-                [&principal, &agent].into_iter().flat_map(|p| facts().tools.into_iter().map(move |f| (p, f)))
-            {
-                for phase in [Phase::Listing, Phase::Calling { arguments }] {
-                    let question = CallQuestion::new(principal, &fact.spec, phase, AT);
-                    assert_eq!(sliced.evaluate_call(&question), whole.evaluate_call(&question));
-                    for object in objects() {
-                        for action in [Action::Read, Action::Write, Action::Use] {
-                            let access = Access::required(action, object.clone());
-                            assert_eq!(
-                                sliced.evaluate_access(&question, &access),
-                                whole.evaluate_access(&question, &access),
-                                "{access}"
-                            );
-                        }
-                    }
-                }
-                let keys = names.principal(principal, &sliced.roles).expect("an entity").keys;
-                let slice = sliced.tools[&fact.spec.name].index.slice(&keys, &[]).expect("a slice");
-                smaller += usize::from(slice.set.num_of_policies() < checked.policies.len());
-            }
-        }
-    }
-    assert!(smaller > 0, "slicing left nothing out");
-}
-
-#[test]
 fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
     let (schema, _) = schema::generate(&facts()).expect("a schema");
     let policies = Policies::from_files(
@@ -302,9 +249,10 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
         &facts(),
     )
     .expect("valid policies");
-    let person = principal(PrincipalKind::Person).with_scopes(["read".to_owned()]);
+    let person =
+        principal(PrincipalKind::Person).with_scopes(["read".to_owned()]).with_claim("branch", "4711");
     for principal in [&person, &person.clone().with_owner("ann")] {
-        let user = policies.names.principal(principal, &policies.roles).expect("an entity").entity;
+        let user = policies.names.principal(principal, &policies.roles);
         let everything = &Mentions::everything();
         let accesses = [Access::required(Action::Read, objects().remove(0))];
         let nothing = BTreeMap::new();
@@ -317,13 +265,21 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
         let arguments = &json!({ "x": 1, "y": 0.5 });
         for fact in &facts().tools {
             let tool = &policies.tools[&fact.spec.name];
-            let entities = tool.entities.iter().cloned().chain([user.clone()]);
-            Entities::from_entities(entities, Some(&schema)).expect("entities of the declared types");
+            let entities = tool.entities.iter().chain([&user.entity]).map(public);
+            cedar_policy::Entities::from_entities(entities, Some(&schema))
+                .expect("entities of the declared types");
             for phase in [Phase::Listing, Phase::Calling { arguments }] {
                 let question = CallQuestion::new(principal, &fact.spec, phase, AT).planned(plan);
-                let context = context::of_call(&question, &tool.shape, everything, 0).expect("a context");
-                Request::new(user.uid(), tool.action.clone(), tool.resource.clone(), context, Some(&schema))
-                    .expect("a request of the declared types");
+                let context = context::of_call(&question, &tool.shape, everything, &policies.trusted, 0)
+                    .expect("a context");
+                Request::new(
+                    user.uid.clone(),
+                    tool.action.clone(),
+                    tool.resource.clone(),
+                    context,
+                    Some(&schema),
+                )
+                .expect("a request of the declared types");
             }
         }
         let tool = &facts().tools[0].spec;
@@ -332,13 +288,19 @@ fn entities_and_requests_have_the_types_that_policies_were_checked_against() {
                 if *kind != object.kind() {
                     continue;
                 }
-                let entity =
-                    policies.names.object(&object, Some(&"globex".into())).expect("an entity").entity;
+                let entity = policies.names.object(&object, Some(&"globex".into()), &policies.trusted);
                 let question = CallQuestion::new(principal, tool, Phase::Listing, AT);
                 let context = context::of_access(&question, everything, 2).expect("a context");
-                Request::new(user.uid(), access.action.clone(), entity.uid(), context, Some(&schema))
-                    .expect("a request of the declared types");
-                Entities::from_entities([entity, user.clone(), access.entity.clone()], Some(&schema))
+                Request::new(
+                    user.uid.clone(),
+                    access.action.clone(),
+                    entity.uid.clone(),
+                    context,
+                    Some(&schema),
+                )
+                .expect("a request of the declared types");
+                let entities = [&entity.entity, &user.entity, &access.entity].map(public);
+                cedar_policy::Entities::from_entities(entities, Some(&schema))
                     .expect("entities of the declared types");
             }
         }

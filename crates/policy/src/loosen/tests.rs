@@ -43,7 +43,7 @@ fn a_new_permit_a_lost_forbid_and_a_wider_role_loosen() {
     let more = format!(r#"{OLD}@id("more") permit (principal, action, resource);"#);
     assert_eq!(
         found(&more, ROLES),
-        ["`user/a/more` permits what was not permitted in these words (a.cedar, line 4)"]
+        ["`user/a/more` permits what was not permitted in these words (a.cedar:4)"]
     );
     let wider = OLD.replace("Role::\"reader\"", "Role::\"guest\"");
     assert_eq!(found(&wider, ROLES).len(), 1);
@@ -71,6 +71,21 @@ fn a_role_that_sheds_what_a_forbid_names_loosens() {
             "{found:?}"
         );
     }
+}
+
+#[test]
+fn what_tightens_is_said_in_its_own_words() {
+    let found = |cedar: &str, roles: &str| tightened(&set(OLD, ROLES), &set(cedar, roles));
+    assert_eq!(found(OLD, ROLES), Vec::<String>::new());
+    let more = format!(r#"{OLD}@id("nobody") forbid (principal, action, resource);"#);
+    assert_eq!(
+        found(&more, ROLES),
+        ["`user/a/nobody` forbids what was not forbidden in these words (a.cedar:4)"]
+    );
+    let fewer = OLD.replace("permit (principal in Role::\"reader\"", "permit (principal in Role::\"guest\"");
+    assert_eq!(found(&fewer, ROLES), ["`user/a/read` no longer permits what it permitted (a.cedar:2)"]);
+    let narrower = tightened(&set(OLD, "[roles]\nreader = []\nadmin = [\"reader\"]\n"), &set(OLD, ROLES));
+    assert_eq!(narrower, ["the role `admin` no longer includes `reader`"]);
 }
 
 /// What is kept survives being written and read.

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use countersign_core::{
-    Access, Action, CallQuestion, Object, Phase, PowerClass, Principal, PrincipalKind, Verdict,
-    decision::PolicySet,
+    Access, Action, CallQuestion, Effect, Object, Phase, PlanFacts, PowerClass, Principal, PrincipalKind,
+    Verdict, decision::PolicySet,
 };
 use countersign_policy::Policies;
 use serde_json::json;
@@ -330,4 +330,55 @@ fn policies_of_other_roles_tenants_and_tables_are_not_asked() {
         (read("t7", "t7"), read("t7", "t8"), read("acme", "t7")),
         (Verdict::Allow, Verdict::Deny, Verdict::Deny)
     );
+}
+
+fn connects(policies: &Policies, host: &str, port: u16) -> Verdict {
+    let host = Access::required(Action::Connect, Object::Host { host: host.into(), port });
+    access(policies, &operator(), "query_shop", &host).verdict
+}
+
+#[test]
+fn policies_see_which_destinations_are_trusted() {
+    let policies = only(
+        r#"
+@id("trusted-hosts")
+permit (principal, action == Action::"connect", resource is Host) when { resource.trusted };
+@id("calls")
+permit (principal, action in Action::"call", resource) when { context has plan && context.plan.allTrusted };
+"#,
+    );
+    assert_eq!(connects(&policies, "files.example.com", 443), Verdict::Allow);
+    assert_eq!(connects(&policies, "files.example.com", 8443), Verdict::Deny);
+    assert_eq!(connects(&policies, "example.com", 443), Verdict::Deny);
+    let asked = |hosts: &[&str]| {
+        let object = |host: &&str| Object::Host { host: (*host).into(), port: 443 };
+        let accesses: Vec<Access> =
+            hosts.iter().map(object).map(|host| Access::required(Action::Connect, host)).collect();
+        let (spec, arguments) = (spec("query_shop"), json!({}));
+        let phase = Phase::Calling { arguments: &arguments };
+        let facts = std::collections::BTreeMap::new();
+        let plan =
+            PlanFacts { effect: Effect::Egress, accesses: &accesses, destinations: &[], facts: &facts };
+        policies.decide_call(&CallQuestion::new(&operator(), &spec, phase, AT).planned(plan)).verdict
+    };
+    assert_eq!(asked(&[]), Verdict::Allow);
+    assert_eq!(asked(&["files.example.com"]), Verdict::Allow);
+    assert_eq!(asked(&["files.example.com", "example.com"]), Verdict::Deny);
+}
+
+#[test]
+fn policies_see_the_claims_of_the_caller_as_they_are_now() {
+    let policies = only(
+        r#"
+@id("branch")
+permit (principal, action in Action::"call", resource)
+when { principal.hasTag("branch") && principal.getTag("branch") == "4711" };
+"#,
+    );
+    let ask = |principal: &Principal| call(&policies, principal, "query_shop", NO_ARGUMENTS).verdict;
+    assert_eq!(ask(&operator()), Verdict::Deny);
+    assert_eq!(ask(&operator().with_claim("branch", "4711")), Verdict::Allow);
+    // The same person with another token.
+    assert_eq!(ask(&operator().with_claim("branch", "0815")), Verdict::Deny);
+    assert_eq!(ask(&operator()), Verdict::Deny);
 }

@@ -112,7 +112,7 @@ fn names_that_two_things_would_share_are_refused() {
             .map(|name| ToolFact { spec: tool(name, PowerClass::ReadLow, json!({})), tenant: None })
             .into(),
         databases: vec![database("a.b"), database("shop"), database("shop")],
-        roots: Vec::new(),
+        ..RegistryFacts::default()
     };
     let errors = Policies::from_files(&[], &facts).err().expect("refused");
     insta::assert_snapshot!(errors, @r"

@@ -8,6 +8,7 @@ use countersign_core::{
 };
 use countersign_policy::{
     DEFAULT_POLICIES, DatabaseFact, Explanation, Policies, PolicyFile, RegistryFacts, RootFact, ToolFact,
+    TrustedHosts,
 };
 use serde_json::{Value, json};
 
@@ -72,6 +73,7 @@ pub(crate) fn facts() -> RegistryFacts {
             RootFact { name: "docs".into(), tenant: None },
             RootFact { name: "vault".into(), tenant: Some("globex".into()) },
         ],
+        trusted: TrustedHosts::new(|host, port| (host, port) == ("files.example.com", 443)),
     }
 }
 

@@ -71,6 +71,17 @@ impl Place {
         self.toolset.tools.iter().find(|tool| *tool.spec().name == *name).map(AsRef::as_ref)
     }
 
+    /// What to say to somebody who named a tool that there is not; `at` is where.
+    fn no_tool(&self, at: &str, name: &str) -> Failure {
+        let known = self.toolset.tools.iter().map(|tool| &*tool.spec().name);
+        let near = known.clone().find(|known| near(known, name));
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the tools are: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        Failure::usage(format!("{}: no tool is named `{}`", line(at), line(name))).help(help)
+    }
+
     /// Plans a call: nothing is run. The inner error is what a caller would be told.
     fn plan(
         &self,
@@ -94,6 +105,15 @@ impl Place {
             },
         }
     }
+}
+
+/// Whether one name is the other with a letter too many, too few, or wrong.
+fn near(known: &str, name: &str) -> bool {
+    let (known, name): (Vec<char>, Vec<char>) = (known.chars().collect(), name.chars().collect());
+    let start = known.iter().zip(&name).take_while(|(a, b)| a == b).count();
+    let end = known.iter().rev().zip(name.iter().rev()).take_while(|(a, b)| a == b).count();
+    let longer = known.len().max(name.len());
+    longer - known.len().min(name.len()) <= 1 && start + end + 1 >= longer
 }
 
 fn verdict(verdict: Verdict) -> String {
