@@ -114,6 +114,7 @@ fn show_says_where_every_setting_comes_from() {
 
       [fetch]
       allow = []                               # default
+      trusted = []                             # default
       types = ["text/*", "application/json", "application/*+json", "application/xml", "application/*+xml", "application/yaml", "application/toml", "application/javascript"] # default
       max_body = "5 MiB"                       # default
       max_chars = 50000                        # default
