@@ -311,7 +311,7 @@ impl Pipeline {
     }
 }
 
-/// Finds the tool among those that policy shows this principal. A hidden one is as unknown as one that does not exist.
+/// Finds the tool among those that policy shows this principal and its credential is good for. A hidden one is as unknown as one that does not exist.
 fn resolve<'r>(
     registry: &'r Registry,
     call: &Call,
@@ -340,6 +340,10 @@ fn resolve<'r>(
 }
 
 fn visible(policy: &dyn PolicySet, principal: &Principal, spec: &ToolSpec, now: u64) -> bool {
+    // MUTATE(G5-tools): a credential for one tool is good for every tool that policy shows
+    if !principal.may_use(&spec.name) {
+        return false;
+    }
     let question = CallQuestion::new(principal, spec, Phase::Listing, now);
     let decision = policy.decide_call(&question);
     decision.error.is_none() && decision.verdict != Verdict::Deny

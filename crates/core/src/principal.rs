@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::RunId;
+
 /// What kind of actor a principal is; declared by the operator, never inferred.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +54,9 @@ pub struct Principal {
     claims: BTreeMap<String, String>,
     owner: Option<String>,
     scopes: Option<Vec<String>>,
+    tools: Option<Vec<String>>,
+    run: Option<RunId>,
+    ancestors: Vec<String>,
 }
 
 impl Principal {
@@ -77,6 +82,9 @@ impl Principal {
             claims: BTreeMap::new(),
             owner: None,
             scopes: None,
+            tools: None,
+            run: None,
+            ancestors: Vec::new(),
         }
     }
 
@@ -127,6 +135,55 @@ impl Principal {
         self
     }
 
+    /// Bounds this principal by the only tools that its credential is good for. Without this call policy alone decides.
+    #[must_use]
+    pub fn with_tools(mut self, tools: impl IntoIterator<Item = String>) -> Principal {
+        let mut tools: Vec<String> = tools.into_iter().collect();
+        tools.sort();
+        tools.dedup();
+        self.tools = Some(tools);
+        self
+    }
+
+    /// Binds every call of this principal to one run, since its credential is good for no other.
+    #[must_use]
+    pub fn with_run(mut self, run: RunId) -> Principal {
+        self.run = Some(run);
+        self
+    }
+
+    /// Names the credentials that this one was narrowed from, the first one first. What ends one of them ends this one.
+    #[must_use]
+    pub fn with_ancestors(mut self, ids: impl IntoIterator<Item = String>) -> Principal {
+        self.ancestors = ids.into_iter().collect();
+        self
+    }
+
+    /// Whether the credential is good for a tool. Policy still has to permit it.
+    pub fn may_use(&self, tool: &str) -> bool {
+        self.tools.as_ref().is_none_or(|tools| tools.iter().any(|one| one == tool))
+    }
+
+    /// The only tools that the credential is good for, sorted; none if it does not say.
+    pub fn tools(&self) -> Option<&[String]> {
+        self.tools.as_deref()
+    }
+
+    /// The one run that the credential is good for, if it is bound to one.
+    pub fn run(&self) -> Option<&RunId> {
+        self.run.as_ref()
+    }
+
+    /// The credentials that this one was narrowed from, the first one first.
+    pub fn ancestors(&self) -> &[String] {
+        &self.ancestors
+    }
+
+    /// The credential that somebody was given first: what was narrowed from it shares its run.
+    pub fn first_credential(&self) -> &str {
+        self.ancestors.first().unwrap_or(&self.credential)
+    }
+
     /// The scopes of the credential, sorted; none if it is a kind of credential that has no scopes.
     pub fn scopes(&self) -> Option<&[String]> {
         self.scopes.as_deref()
@@ -137,7 +194,7 @@ impl Principal {
         self.owner.as_deref()
     }
 
-    /// Who vouches for the subject: `local`, `keys`, `certificates`, `anonymous`, or the address of an authorization server.
+    /// Who vouches for the subject: `local`, `keys`, `certificates`, `credentials`, `anonymous`, or the address of an authorization server.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }

@@ -44,7 +44,7 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a client may take to answer a question in mid-call.
     pub ask_timeout: Duration,
-    /// Pause after which an open stream carries a comment, and at which its credential is checked again.
+    /// Pause after which an open stream carries a comment.
     pub keep_alive: Duration,
     /// How long requests that are under way may take to finish when the server stops.
     pub drain: Duration,

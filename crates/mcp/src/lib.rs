@@ -2,6 +2,7 @@
 //!
 //! - [`Server`] holds what all connections share; [`serve_http`] and [`serve_stdio`] speak for it.
 //! - [`Authenticator`] turns a credential into a principal before a body is read; the binary supplies it.
+//! - [`Credentials`] serves holders of the server's own short-lived credentials; without it there are none.
 //! - [`Changes`] tells open streams that a list has changed.
 //! - [`Prompts`] supplies prompts; without one there are none.
 //!
@@ -14,6 +15,7 @@ mod ask;
 pub mod bench;
 mod changes;
 mod config;
+mod credentials;
 mod encode;
 mod envelope;
 mod era;
@@ -34,6 +36,7 @@ mod stdio;
 
 pub use changes::{Change, Changes};
 pub use config::{Config, OAuth};
+pub use credentials::{Credentials, NarrowRequest, NotNarrowed};
 pub use envelope::fuzz_entry;
 pub use http::{Listener, TlsSettings, serve_http};
 pub use peer::{Peer, Presented, Source};

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     changes::Changes,
     config::{Config, OAuth},
+    credentials::Credentials,
     http::Sources,
     listen::Streams,
     peer::Presented,
@@ -71,6 +72,7 @@ pub struct Server {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) prompts: Option<Arc<dyn Prompts>>,
+    pub(crate) credentials: Option<Arc<dyn Credentials>>,
     pub(crate) changes: Changes,
     pub(crate) sessions: Sessions,
     pub(crate) sources: Sources,
@@ -121,6 +123,7 @@ impl Server {
             identity,
             prompts: None,
             oauth: RwLock::new(config.oauth.clone().map(Arc::new)),
+            credentials: None,
             config,
             pipeline,
             authenticator,
@@ -143,6 +146,13 @@ impl Server {
     /// What clients read to get a token.
     pub(crate) fn oauth(&self) -> Option<Arc<OAuth>> {
         self.oauth.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves holders of this server's own credentials.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Arc<dyn Credentials>) -> Server {
+        self.credentials = Some(credentials);
+        self
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -173,10 +183,16 @@ const RUN_IDLE: u64 = 30 * 60 * 1_000_000_000;
 const RUNS_SWEEP: usize = 4096;
 
 impl Runs {
-    /// The run that a stateless request belongs to. Nothing that the client sends has a say.
+    /// The run that a stateless request belongs to: that of its credential, or one of ours. Nothing that the client sends has a say.
     pub(crate) fn of(&self, principal: &Principal, pipeline: &Pipeline) -> Result<RunId, Denied> {
+        // MUTATE(G5-run): a credential for one run is used in another
+        if let Some(run) = principal.run() {
+            return Ok(run.clone());
+        }
         let now = pipeline.environment.monotonic_nanos();
-        let key = format!("{}\u{0}{}", principal.key(), principal.credential());
+        // INVARIANT: what was narrowed stays in the run of what it was narrowed from, so narrowing is no way to a clean run.
+        // MUTATE(G5-narrow-run): a narrowed credential begins a clean run
+        let key = format!("{}\u{0}{}", principal.key(), principal.first_credential());
         let mut live = self.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((run, used)) = live.get_mut(&key)
             && now.saturating_sub(*used) <= RUN_IDLE

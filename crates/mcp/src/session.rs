@@ -41,6 +41,8 @@ pub(crate) struct Session {
     /// Fires when the session ends; everything in it stops then.
     pub(crate) ended: CancellationToken,
     owner: String,
+    /// The run that the owner's credential is bound to, if it is; the session is that run then.
+    bound: Option<RunId>,
     negotiated: OnceLock<Negotiated>,
     last_used: AtomicU64,
     streaming: AtomicBool,
@@ -63,9 +65,10 @@ impl Session {
     pub(crate) fn new(digest: &str, owner: &Principal) -> Session {
         Session {
             digest: digest.into(),
-            run: RunId::new(format!("session-{digest}")),
+            run: owner.run().cloned().unwrap_or_else(|| RunId::new(format!("session-{digest}"))),
             ended: CancellationToken::new(),
             owner: owner.key().to_owned(),
+            bound: owner.run().cloned(),
             negotiated: OnceLock::new(),
             last_used: AtomicU64::new(0),
             streaming: AtomicBool::new(false),
@@ -273,6 +276,10 @@ impl Sessions {
         };
         // MUTATE(G4-owner): a session answers to whoever knows its id
         if session.owner != caller.key() {
+            return Lookup::Foreign;
+        }
+        // MUTATE(G5-session-run): a credential for one run is used in a session of another
+        if session.bound.as_ref() != caller.run() {
             return Lookup::Foreign;
         }
         session.last_used.store(now, Ordering::Relaxed);

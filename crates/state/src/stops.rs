@@ -212,10 +212,13 @@ fn names(subject: &Subject<'_>) -> Vec<(StopKind, String)> {
         (StopKind::Owner, principal.owner().map(str::to_owned)),
         (StopKind::Credential, Some(principal.credential().to_owned()).filter(|id| !id.is_empty())),
         (StopKind::Token, principal.claim("jti").map(|jti| token(principal.issuer(), jti))),
-        (StopKind::Run, subject.run.map(|run| run.as_str().to_owned())),
+        // MUTATE(G5-bound-run): streams of a revoked run go on
+        (StopKind::Run, subject.run.or(principal.run()).map(|run| run.as_str().to_owned())),
         (StopKind::Tool, subject.tool.map(str::to_owned)),
     ];
     names.extend(known.into_iter().filter_map(|(kind, what)| Some((kind, what?))));
+    // MUTATE(G5-ancestors): what was narrowed from a revoked credential goes on
+    names.extend(principal.ancestors().iter().map(|id| (StopKind::Credential, id.clone())));
     names
 }
 

@@ -29,6 +29,11 @@ pub(super) fn authorize(
     foreseen: Option<Foreseen>,
     trail: &mut Trail<'_>,
 ) -> Result<Authorized, ToolError> {
+    // INVARIANT: asked of the plan as well, since the plan is what runs.
+    // MUTATE(G5-tools-plan): only the name that was asked for is compared with the credential's tools
+    if !call.principal.may_use(&plan.spec().name) {
+        return Err(Denied::UnknownTool.into());
+    }
     let arguments = plan.arguments().value();
     let phase = match foreseen {
         None => Phase::Calling { arguments },

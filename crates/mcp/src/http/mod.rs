@@ -5,6 +5,7 @@
 //! ```
 //! Nothing of a body is read before its sender is known.
 
+mod credentials;
 mod gate;
 mod listener;
 mod post;
@@ -176,6 +177,10 @@ async fn serve(connection: &Arc<Connection>, request: Request<Incoming>) -> Resp
                 Err(refused) => *refused,
             }
         }
+        (credentials::KEYS | credentials::NARROW, _) => match &server.credentials {
+            Some(own) => credentials::serve(connection, own.as_ref(), request).await,
+            None => refuse(404, "not found"),
+        },
         ("/mcp", _) => response::method_not_allowed("POST, GET, DELETE"),
         (path, &Method::GET) => match server.oauth() {
             Some(oauth) if gate::is_metadata(&oauth, path) => response::document(&oauth.document),

@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use countersign_core::{Principal, Transport, json::Value};
+use countersign_core::{Principal, RunId, Transport, json::Value};
 use hyper::{
     HeaderMap, Method, Request, Response,
     body::{Body as _, Bytes, Incoming},
@@ -64,7 +64,7 @@ pub(super) async fn post(
 }
 
 /// Media types and the announced length.
-fn check_head(
+pub(super) fn check_head(
     connection: &Connection,
     headers: &HeaderMap,
     accept: Accept,
@@ -89,7 +89,10 @@ fn check_head(
 }
 
 /// The body, within its limit and its time.
-async fn read_body(mut body: Incoming, connection: &Connection) -> Result<Bytes, Box<Response<Body>>> {
+pub(super) async fn read_body(
+    mut body: Incoming,
+    connection: &Connection,
+) -> Result<Bytes, Box<Response<Body>>> {
     let limit = connection.server.config.body_bytes;
     let read = async {
         let mut first = Bytes::new();
@@ -134,10 +137,10 @@ impl Arrival<'_> {
                 response
             }
             Ok(Prepared::Dispatch(context)) => {
-                let modern = context.revision.is_modern();
+                let (modern, run) = (context.revision.is_modern(), context.run.clone());
                 match dispatch(*context, &request, Some(self.headers)) {
                     Step::Done(answer) => self.whole(answer),
-                    Step::Running(running) => self.respond(running, modern).await,
+                    Step::Running(running) => self.respond(running, modern, &run).await,
                 }
             }
             Ok(Prepared::Refused(response)) => *response,
@@ -249,7 +252,7 @@ impl Arrival<'_> {
     }
 
     /// JSON, unless something is to be said before the answer.
-    async fn respond(self, mut running: Running, modern: bool) -> Response<Body> {
+    async fn respond(self, mut running: Running, modern: bool, run: &RunId) -> Response<Body> {
         // SPEC: 2026-07-28: a client that goes away has cancelled; 2025-11-25: it has not.
         // MUTATE(I2-disconnect): a stateless call goes on when its client is gone
         let mut guard = CancelOnDrop(modern.then(|| running.cancel.clone()));
@@ -271,7 +274,7 @@ impl Arrival<'_> {
                 return self.whole(finished(answer.ok()));
             }
         };
-        let recheck = stream::recheck(self.connection, &self.principal, &Method::POST, self.headers);
+        let recheck = stream::recheck(self.connection, &self.principal, run, &Method::POST, self.headers);
         response::stream(SseBody::new(running, first, guard, keep_alive, recheck))
     }
 }

@@ -17,6 +17,9 @@ use tokio::{
 
 use crate::running::{Answer, CancelOnDrop, Running};
 
+/// How long a stream goes on at most before its credential is checked again.
+const RECHECK: Duration = Duration::from_millis(500);
+
 /// Says whether the credential behind a stream still holds.
 pub(super) type Recheck = Arc<dyn Fn() -> bool + Send + Sync>;
 
@@ -27,6 +30,7 @@ pub(super) struct SseBody {
     answer: Option<JoinHandle<Answer>>,
     keep_alive: Duration,
     quiet: Pin<Box<Sleep>>,
+    due: Pin<Box<Sleep>>,
     recheck: Recheck,
     /// SPEC: closing the stream cancels a stateless request, and not a legacy one.
     _guard: CancelOnDrop,
@@ -47,6 +51,7 @@ impl SseBody {
             answer: Some(running.answer),
             keep_alive,
             quiet: Box::pin(tokio::time::sleep(keep_alive)),
+            due: Box::pin(tokio::time::sleep(RECHECK)),
             recheck,
             _guard: guard,
         }
@@ -56,6 +61,13 @@ impl SseBody {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first));
+        }
+        // INVARIANT: before anything is passed on, so that a stream that is never quiet ends with its credential as well.
+        // MUTATE(G5-streams): a stream outlives its credential
+        if self.is_due(cx) && !(self.recheck)() {
+            self.events = None;
+            self.answer = None;
+            return Poll::Ready(None);
         }
         if let Some(events) = &mut self.events {
             match events.poll_recv(cx) {
@@ -76,14 +88,19 @@ impl SseBody {
         if self.quiet.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        // MUTATE(G5-streams): a stream outlives its credential
-        if !(self.recheck)() {
-            self.answer = None;
-            return Poll::Ready(None);
-        }
         self.quiet.as_mut().reset(Instant::now() + self.keep_alive);
         let _ = self.quiet.as_mut().poll(cx);
         Poll::Ready(Some(Bytes::from_static(b": keep-alive\n\n")))
+    }
+
+    /// Whether the credential is to be checked again; a new pause begins then.
+    fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut due = false;
+        while self.due.as_mut().poll(cx).is_ready() {
+            due = true;
+            self.due.as_mut().reset(Instant::now() + RECHECK);
+        }
+        due
     }
 
     /// What was still queued, then the answer.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::{Principal, Transport, stops::Subject};
+use countersign_core::{Principal, RunId, Transport, stops::Subject};
 use hyper::{HeaderMap, Method, Request, Response, header::AUTHORIZATION};
 
 use super::{
@@ -42,7 +42,7 @@ pub(super) fn get<B>(
     let context = context(connection, principal, &session);
     let running = listen::standalone(&context, &session, stream, place);
     let guard = CancelOnDrop(Some(running.cancel.clone()));
-    let recheck = recheck(connection, principal, request.method(), request.headers());
+    let recheck = recheck(connection, principal, &session.run, request.method(), request.headers());
     response::stream(SseBody::new(running, None, guard, server.config.keep_alive, recheck))
 }
 
@@ -102,11 +102,13 @@ pub(super) fn context(
 pub(super) fn recheck(
     connection: &Arc<Connection>,
     principal: &Arc<Principal>,
+    run: &RunId,
     method: &Method,
     headers: &HeaderMap,
 ) -> Recheck {
     let credential = headers.get(AUTHORIZATION).cloned();
-    let (connection, principal, method) = (Arc::clone(connection), Arc::clone(principal), method.clone());
+    let (connection, principal) = (Arc::clone(connection), Arc::clone(principal));
+    let (run, method) = (run.clone(), method.clone());
     Arc::new(move || {
         let presented = Presented {
             authorization: credential.as_ref().map_or(&b""[..], |value| value.as_bytes()),
@@ -115,7 +117,7 @@ pub(super) fn recheck(
             peer: &connection.from,
         };
         let server = &connection.server;
-        let subject = Subject { principal: &principal, run: None, tool: None };
+        let subject = Subject { principal: &principal, run: Some(&run), tool: None };
         // MUTATE(G5-stop-streams): a stream outlives the revocation of its principal
         server.authenticator.still_holds(&presented, &principal) && server.pipeline.going(&subject).is_ok()
     })

@@ -22,6 +22,7 @@ mod listeners;
 mod lists;
 mod mutated;
 mod rounds;
+mod runs;
 mod sdk;
 mod sessions;
 mod site;

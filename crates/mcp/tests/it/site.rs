@@ -7,6 +7,7 @@ use std::{
 };
 
 use countersign_core::{
+    Principal,
     registry::Resource,
     scopes::{ScopeRule, ScopeRules},
 };
@@ -95,6 +96,11 @@ impl Site {
         Site { address, seen, log, changes, shutdown, names, served }
     }
 
+    /// Makes `Bearer NAME` the credential of this principal.
+    pub(crate) fn admit(&self, name: &str, principal: Principal) {
+        self.names.known.lock().unwrap().insert(name.to_owned(), Arc::new(principal));
+    }
+
     /// Makes a credential invalid.
     pub(crate) fn revoke(&self, who: &str) {
         self.names.known.lock().unwrap().remove(who);
@@ -103,6 +109,14 @@ impl Site {
     /// Has an operator revoke a principal, whose credential stays valid.
     pub(crate) fn revoke_principal(&self, who: &str) {
         self.names.revoked.lock().unwrap().push(who.to_owned());
+    }
+
+    /// The runs of the calls on record, in order.
+    pub(crate) fn runs(&self) -> Vec<String> {
+        let entries = self.log.entries.lock().unwrap();
+        let entries = entries.iter().map(|entry| serde_json::from_str::<Value>(entry).unwrap());
+        let calls = entries.filter(|entry| entry["kind"] == "intent");
+        calls.map(|call| call["run"].as_str().unwrap().to_owned()).collect()
     }
 
     /// How many tools have run.

@@ -118,7 +118,7 @@ async fn open_streams_are_few_per_principal() {
 
 #[tokio::test]
 async fn a_stream_ends_with_its_credential() {
-    let site = Site::with(Config { keep_alive: Duration::from_millis(100), ..Config::default() }).await;
+    let site = Site::start().await;
     let mut stream = Listener::open(&site, &listen(json!({"toolsListChanged": true}))).await;
     stream.event().await.unwrap();
     assert!(stream.silent().await);
@@ -130,7 +130,7 @@ async fn a_stream_ends_with_its_credential() {
 /// The credential is as good as before, but an operator stopped its owner.
 #[tokio::test]
 async fn a_stream_ends_when_its_principal_is_revoked() {
-    let site = Site::with(Config { keep_alive: Duration::from_millis(100), ..Config::default() }).await;
+    let site = Site::start().await;
     let mut stream = Listener::open(&site, &listen(json!({"toolsListChanged": true}))).await;
     stream.event().await.unwrap();
     assert!(stream.silent().await);
@@ -139,6 +139,26 @@ async fn a_stream_ends_when_its_principal_is_revoked() {
     assert_eq!(ended.expect("the stream went on"), None);
     let again = site.send(&Http::modern("alice", 1, "tools/list", json!({}))).await;
     assert_eq!(again.status, 401);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_never_quiet_ends_with_its_credential() {
+    let site = Site::start().await;
+    let mut stream = Listener::open(&site, &listen(json!({"toolsListChanged": true}))).await;
+    stream.event().await.unwrap();
+    site.revoke("alice");
+    let busy = async {
+        loop {
+            site.changes.announce(Change::Tools);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let ended = async { while stream.event().await.is_some() {} };
+    let ended = async { tokio::time::timeout(Duration::from_secs(2), ended).await };
+    tokio::select! {
+        ended = ended => ended.expect("the stream went on"),
+        () = busy => {}
+    }
 }
 
 #[tokio::test]

@@ -112,3 +112,39 @@ async fn a_writer_that_waits_does_not_delay_stops() {
     other.execute_batch("COMMIT").unwrap();
     waiting.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn what_was_narrowed_ends_with_what_it_was_narrowed_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&dir.path().join("state.db")).unwrap());
+    let watch = StopWatch::open(Arc::clone(&store) as _, || NOW).await.unwrap();
+    let agent =
+        Principal::new("credentials", "agent", PrincipalKind::Service, "acme", AuthMethod::Credential);
+    let parent = agent.clone().with_credential("c1");
+    let child = agent.clone().with_credential("c2").with_ancestors(["c1".to_owned()]);
+    let grandchild = agent.with_credential("c3").with_ancestors(["c1".to_owned(), "c2".to_owned()]);
+    let stopped = |watch: &StopWatch| {
+        [&parent, &child, &grandchild].map(|one| check(watch, one, "r1", "query_shop").is_some())
+    };
+    assert_eq!(stopped(&watch), [false, false, false]);
+    store.stop(row(StopKind::Credential, "c2", false)).await.unwrap();
+    watch.read().await.unwrap();
+    assert_eq!(stopped(&watch), [false, true, true]);
+    store.stop(row(StopKind::Credential, "c1", false)).await.unwrap();
+    watch.read().await.unwrap();
+    assert_eq!(stopped(&watch), [true, true, true]);
+}
+
+#[tokio::test]
+async fn a_run_that_the_credential_names_is_stopped_before_the_body_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&dir.path().join("state.db")).unwrap());
+    let watch = StopWatch::open(Arc::clone(&store) as _, || NOW).await.unwrap();
+    store.stop(row(StopKind::Run, "acme/agent/close", false)).await.unwrap();
+    watch.read().await.unwrap();
+    let bound = |run: &str| ann().with_run(RunId::new(run));
+    let early = |principal: &Principal| watch.check(&Subject { principal, run: None, tool: None }).unwrap();
+    assert_eq!(early(&bound("acme/agent/close")), Some(Stop::Revoked { what: "run" }));
+    assert_eq!(early(&bound("acme/agent/other")), None);
+    assert_eq!(early(&ann()), None);
+}
