@@ -13,6 +13,7 @@ use std::{
 
 use countersign_core::PrincipalKind;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::time::Timestamp;
 
@@ -22,7 +23,7 @@ mod tests;
 /// The version of the format that this program writes, and the only one it reads.
 const VERSION: u32 = 1;
 /// Far more keys than a server has; a longer file is no key file.
-const MAX_BYTES: u64 = 8 << 20;
+pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
 /// The declared kind of the key's holder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -96,6 +97,16 @@ pub enum KeyFileError {
     /// Someone other than the owner may write to it.
     #[error("the key file `{path}` can be written by others (mode {mode:03o}); run `chmod 600 {path}`")]
     WritableByOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Someone other than the owner may read secrets in it.
+    #[error(
+        "`{path}` holds signing keys and can be read by others (mode {mode:03o}); run `chmod 600 {path}`"
+    )]
+    ReadableByOthers {
         /// The file.
         path: PathBuf,
         /// Its permission bits.
@@ -178,13 +189,29 @@ pub(crate) fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     }
 }
 
-/// Reads all keys, and the state that they were read in. No file means no keys.
-pub(crate) fn read(path: &Path) -> Result<(Vec<KeyRecord>, Option<Stamp>), KeyFileError> {
+/// Who may look into a private file besides its owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Holds {
+    /// Hashes: others may read it, and must not write it.
+    Hashes,
+    /// Secrets: others may do neither.
+    Secrets,
+}
+
+/// A private file as it was read.
+pub(crate) struct Loaded {
+    /// All of it.
+    pub(crate) text: Zeroizing<Vec<u8>>,
+    /// The state that it was read in.
+    pub(crate) stamp: Stamp,
+}
+
+/// Reads a private file; `None` when there is none.
+pub(crate) fn load(path: &Path, holds: Holds) -> Result<Option<Loaded>, KeyFileError> {
     let io = |source| KeyFileError::Io { action: "read", path: path.to_owned(), source };
-    let malformed = |reason: String| KeyFileError::Malformed { path: path.to_owned(), reason };
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), None)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io(e)),
     };
     let meta = file.metadata().map_err(io)?;
@@ -193,38 +220,58 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<KeyRecord>, Option<Stamp>), KeyFi
     if mode & 0o022 != 0 {
         return Err(KeyFileError::WritableByOthers { path: path.to_owned(), mode });
     }
-    if meta.len() > MAX_BYTES {
-        return Err(malformed(format!("it is longer than {MAX_BYTES} bytes")));
+    // MUTATE(G5-private-file): signing keys that anybody can read are used
+    if holds == Holds::Secrets && mode & 0o044 != 0 {
+        return Err(KeyFileError::ReadableByOthers { path: path.to_owned(), mode });
     }
-    let mut text = Vec::new();
+    if meta.len() > MAX_BYTES {
+        let reason = format!("it is longer than {MAX_BYTES} bytes");
+        return Err(KeyFileError::Malformed { path: path.to_owned(), reason });
+    }
+    // INVARIANT: room for all of it at once, since a buffer that grows leaves copies behind that nobody wipes.
+    let length = usize::try_from(meta.len()).unwrap_or_default();
+    let mut text = Zeroizing::new(Vec::with_capacity(length.saturating_add(1)));
     file.take(MAX_BYTES).read_to_end(&mut text).map_err(io)?;
+    Ok(Some(Loaded { text, stamp: Stamp::of(&meta) }))
+}
+
+/// Reads all keys, and the state that they were read in. No file means no keys.
+pub(crate) fn read(path: &Path) -> Result<(Vec<KeyRecord>, Option<Stamp>), KeyFileError> {
+    let malformed = |reason: String| KeyFileError::Malformed { path: path.to_owned(), reason };
+    let Some(Loaded { text, stamp }) = load(path, Holds::Hashes)? else { return Ok((Vec::new(), None)) };
     let version: Version = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
     if version.version != VERSION {
         return Err(KeyFileError::Version { path: path.to_owned(), found: version.version });
     }
     let document: Document = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
-    Ok((document.keys, Some(Stamp::of(&meta))))
+    Ok((document.keys, Some(stamp)))
 }
 
 /// The version alone, read first so that a newer format is named as such.
 #[derive(Deserialize)]
-struct Version {
-    version: u32,
+pub(crate) struct Version {
+    pub(crate) version: u32,
 }
 
-/// Replaces the file. The caller holds the lock of [`lock`].
+/// Replaces the keys. The caller holds the lock of [`lock`].
 pub(crate) fn write(path: &Path, keys: Vec<KeyRecord>) -> Result<(), KeyFileError> {
     let io = |source| KeyFileError::Io { action: "write", path: path.to_owned(), source };
     let mut text =
         serde_json::to_vec_pretty(&Document { version: VERSION, keys }).map_err(|e| io(e.into()))?;
     text.push(b'\n');
+    replace(path, &text)
+}
+
+/// Replaces the file with this text, atomically and durably, mode 0600. The caller holds the lock of [`lock`].
+pub(crate) fn replace(path: &Path, text: &[u8]) -> Result<(), KeyFileError> {
+    let io = |source| KeyFileError::Io { action: "write", path: path.to_owned(), source };
     let fresh = suffixed(path, ".new");
     match fs::remove_file(&fresh) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(io)?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(io)?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(io)?;
     fs::rename(&fresh, path).map_err(io)?;
     // INVARIANT: once a key is shown or declared revoked, a power cut does not undo it.
     File::open(directory(path)).and_then(|dir| dir.sync_all()).map_err(io)
@@ -277,16 +324,16 @@ mod hex {
 }
 
 /// Times as text.
-mod text {
+pub(crate) mod text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use crate::time::Timestamp;
 
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(time)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

@@ -6,6 +6,7 @@
 //! - [`Certificates`] says whose client certificate the connection has shown; [`ServerTls`] is what had it verified.
 //! - [`KeyRing`] turns the key of an `Authorization` header into a principal (one hash, one look-up).
 //! - [`KeyStore`] mints, renews, revokes and lists the keys that the ring accepts.
+//! - [`CredentialRing`] does the same for this server's own short-lived credentials, and [`CredentialStore`] issues and narrows them.
 //! - [`PeerUsers`] are the users of this machine on a unix socket.
 //! - [`LocalUser`] is the operator of a stdio process, checked against the process's user id.
 //! - [`danger`] makes the anonymous principal, for conformance runs.
@@ -13,6 +14,7 @@
 
 mod bearer;
 mod certificate;
+mod credential;
 pub mod danger;
 mod failure;
 mod key;
@@ -28,6 +30,10 @@ mod tls;
 
 pub use bearer::read_authorization;
 pub use certificate::{CertificateMatch, CertificateRule, Certificates, NotAMatch};
+pub use credential::{
+    CREDENTIAL_ISSUER, CredentialProfile, CredentialRing, CredentialStore, Grant, GrantError, Issued,
+    IssuedRecord, MAX_CREDENTIAL_LIFETIME, Narrowing, StoreError,
+};
 pub use failure::AuthFailure;
 pub use key::{ApiKey, Malformed};
 pub use keyfile::{KeyFileError, KeyKind, KeyRecord};

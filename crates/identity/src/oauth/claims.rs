@@ -5,7 +5,7 @@ use countersign_core::json::Value;
 use super::refused::TokenRefused;
 
 /// The claims of a token whose signature was verified.
-pub(super) struct Claims<'c>(pub(super) &'c Value<'c>);
+pub(crate) struct Claims<'c>(pub(crate) &'c Value<'c>);
 
 /// Where a claim stands: a member by its name, or a JSON pointer such as `/realm_access/roles` (RFC 6901).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ impl ClaimPath {
 
 impl<'c> Claims<'c> {
     /// A claim that must be text.
-    pub(super) fn text(&self, name: &'static str) -> Result<Option<&'c str>, TokenRefused> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<&'c str>, TokenRefused> {
         match self.0.get(name) {
             None => Ok(None),
             Some(value) => value.as_str().map(Some).ok_or(TokenRefused::Claim(name)),
@@ -51,7 +51,7 @@ impl<'c> Claims<'c> {
     }
 
     /// A time in seconds since 1970; fractions are cut off.
-    pub(super) fn time(&self, name: &'static str) -> Result<Option<u64>, TokenRefused> {
+    pub(crate) fn time(&self, name: &'static str) -> Result<Option<u64>, TokenRefused> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let Value::Number(lexeme) = value else { return Err(TokenRefused::Claim(name)) };
         let whole = lexeme.split('.').next().unwrap_or_default();
@@ -59,7 +59,7 @@ impl<'c> Claims<'c> {
     }
 
     /// SPEC: RFC 7519 §4.1.3: one text, or a list of texts.
-    pub(super) fn audience(&self) -> Result<Vec<&'c str>, TokenRefused> {
+    pub(crate) fn audience(&self) -> Result<Vec<&'c str>, TokenRefused> {
         let refused = TokenRefused::Claim("aud");
         match self.0.get("aud").ok_or(refused.clone())? {
             Value::String(one) => Ok(vec![one]),

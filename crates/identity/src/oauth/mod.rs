@@ -44,7 +44,10 @@ pub use server::{ResourceServer, Scheme, Shown, Witness};
 pub use source::{FetchFailed, KeySource, NamedBy};
 pub use survey::{Skew, Survey, survey};
 
-pub(crate) use jwk::sha256;
+pub(crate) use claims::Claims;
+pub(crate) use jwk::{PublicKey, sha256};
+pub(crate) use jws::Jws;
+pub(crate) use verified::Remembered;
 
 /// A SHA-256 in base64url, as `cnf` holds it.
 fn hash_of(text: &str) -> Option<[u8; 32]> {

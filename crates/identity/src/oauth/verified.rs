@@ -43,18 +43,18 @@ pub(super) struct Verified {
 type Generation<V> = HashMap<[u8; 32], V>;
 
 /// What was found of the tokens of two generations: when the young one is full, it becomes the old one, and the old one is forgotten.
-pub(super) struct Remembered<V = Arc<Verified>> {
+pub(crate) struct Remembered<V = Arc<Verified>> {
     capacity: usize,
     generations: Mutex<(Generation<V>, Generation<V>)>,
 }
 
 impl<V: Clone> Remembered<V> {
     /// Room for `capacity` tokens in each generation.
-    pub(super) fn new(capacity: usize) -> Remembered<V> {
+    pub(crate) fn new(capacity: usize) -> Remembered<V> {
         Remembered { capacity, generations: Mutex::default() }
     }
 
-    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<V> {
+    pub(crate) fn get(&self, hash: &[u8; 32]) -> Option<V> {
         let mut both = self.both();
         if let Some(found) = both.0.get(hash) {
             return Some(found.clone());
@@ -64,11 +64,11 @@ impl<V: Clone> Remembered<V> {
         Some(found)
     }
 
-    pub(super) fn insert(&self, hash: [u8; 32], found: V) {
+    pub(crate) fn insert(&self, hash: [u8; 32], found: V) {
         self.put(&mut self.both(), hash, found);
     }
 
-    pub(super) fn forget(&self, hash: &[u8; 32]) {
+    pub(crate) fn forget(&self, hash: &[u8; 32]) {
         let mut both = self.both();
         both.0.remove(hash);
         both.1.remove(hash);

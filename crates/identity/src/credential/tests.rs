@@ -1,0 +1,6 @@
+//! Credentials: what is granted, what is refused, and how keys change.
+
+mod attacks;
+mod grants;
+mod keys;
+mod support;
