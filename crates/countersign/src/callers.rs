@@ -16,6 +16,7 @@ use countersign_mcp::{OAuth, Server};
 use crate::{
     compose::Composed,
     config::{Config, Identity},
+    credentials,
     door::{Door, OnRecord},
 };
 
@@ -50,7 +51,8 @@ impl Live {
 pub(crate) fn door(config: &Config, composed: &Composed) -> anyhow::Result<Door> {
     let callers = callers(&config.identity, None, composed)?;
     let anonymous = config.danger.anonymous.as_ref().map(|a| danger::anonymous(&a.tenant, &a.roles));
-    Ok(Door { keys: Arc::clone(&composed.keys), callers: Live::new(callers), anonymous })
+    let (keys, credentials) = (Arc::clone(&composed.keys), credentials::ring(config)?);
+    Ok(Door { keys, credentials, callers: Live::new(callers), anonymous })
 }
 
 /// Puts the callers of a configuration in place of those in force, and says how many there are. What cannot be set up changes nothing.

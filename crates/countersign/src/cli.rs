@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use countersign_identity::{KeyKind, Timestamp, check_claim};
+use clap::{Args, Parser, Subcommand};
+use countersign_identity::Timestamp;
 
 use crate::commands::{
     approvals::ApprovalsCommand,
     init::InitCommand,
     policy::PolicyCommand,
     stop::{Freeze, Revoke, Thaw},
+    token::TokenCommand,
 };
 
 /// Every tool call, countersigned: a safe layer between AI agents and your data.
@@ -109,7 +110,7 @@ The id stands in every refusal, and in every line of the operator's view.")]
     /// Approve or refuse calls that wait for people
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
-    /// Mint, list, renew and revoke credentials
+    /// Issue, narrow, list and revoke short-lived credentials; mint API keys
     #[command(subcommand)]
     Token(TokenCommand),
     /// Stop calls at once: all of them, or those of a tenant, a principal, a tool
@@ -127,7 +128,7 @@ Examples:
   countersign thaw --list
   countersign thaw --tool run_python")]
     Thaw(Thaw),
-    /// Revoke a credential, principal, agent, run or token for good
+    /// Revoke a credential, principal, agent, session, run or token for good
     #[command(after_help = "\
 Examples:
   countersign revoke --credential k3x9m2qa --reason 'laptop lost'
@@ -285,86 +286,4 @@ pub(crate) struct LogDir {
     /// The directory of the log [default: the one of the configuration]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum TokenCommand {
-    /// API keys for HTTP
-    #[command(subcommand)]
-    Key(KeyCommand),
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum KeyCommand {
-    /// Mint a key; it is shown once
-    #[command(after_help = "\
-Examples:
-  countersign token key create --for alice --tenant north --role reader
-  countersign token key create --for bob --tenant north --role reader --claim branch=4711
-  countersign token key create --for nightly-report --kind service --tenant north --role reader --days 30")]
-    Create {
-        /// Whose key it is
-        #[arg(long = "for", value_name = "SUBJECT")]
-        subject: String,
-        /// The tenant
-        #[arg(long)]
-        tenant: String,
-        /// A role; may be repeated
-        #[arg(long = "role", value_name = "ROLE")]
-        roles: Vec<String>,
-        /// What is known of the holder besides, for catalog parameters with `bind = "claim:NAME"`; may be repeated
-        #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
-        claims: Vec<(String, String)>,
-        /// What holds the key
-        #[arg(long, value_enum, default_value_t = Kind::Person)]
-        kind: Kind,
-        /// How many days it lives
-        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
-        days: u32,
-    },
-    /// List all keys; the keys themselves are not stored and cannot be shown
-    List,
-    /// Revoke a key: running servers refuse it within a second
-    Revoke {
-        /// The id of the key, as `list` shows it
-        id: String,
-    },
-    /// Mint a successor; the old key goes on for a while
-    Renew {
-        /// The id of the key, as `list` shows it
-        id: String,
-        /// How many days the new key lives
-        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
-        days: u32,
-        /// How many hours the old key goes on
-        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=720))]
-        overlap_hours: u32,
-    },
-}
-
-fn claim(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    check_claim(name, value).map_err(|rule| rule.to_string())?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-/// What holds a key.
-#[derive(Clone, Copy, ValueEnum, Debug)]
-pub(crate) enum Kind {
-    /// One person
-    Person,
-    /// A program
-    Service,
-    /// Several people; gets no high-impact rights
-    Shared,
-}
-
-impl From<Kind> for KeyKind {
-    fn from(kind: Kind) -> KeyKind {
-        match kind {
-            Kind::Person => KeyKind::Person,
-            Kind::Service => KeyKind::Service,
-            Kind::Shared => KeyKind::Shared,
-        }
-    }
 }

@@ -33,6 +33,7 @@ use crate::{
     config::{self, Config},
     confirm::Confirm,
     contained::{self, Contained},
+    credentials::OwnCredentials,
     door::Door,
     engines, fetch,
     runtime::{FileRates, FleetProofs, Host, MemoryLabels, unix_micros},
@@ -215,7 +216,12 @@ pub(crate) fn server(config: &Config, composed: &Composed, door: Arc<Door>) -> a
         resource_updates: config.danger.fixtures,
         ..countersign_mcp::Config::default()
     };
+    let own = OwnCredentials::of(config, &composed.pipeline, door.credentials.as_ref());
     let server = Server::new(mcp, Arc::clone(&composed.pipeline), door, composed.changes.clone())?;
+    let server = match own {
+        Some(own) => server.with_credentials(Arc::new(own)),
+        None => server,
+    };
     #[cfg(feature = "fixtures")]
     let server = match config.danger.fixtures {
         true => server.with_prompts(countersign_mcp::fixtures::prompts()),

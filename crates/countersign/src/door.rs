@@ -1,6 +1,6 @@
 //! The door of the HTTP server: what a request and its connection show, and whom that makes their sender.
 //!
-//! An `Authorization` header decides alone: an API key, or an access token. Without one, the connection may speak: its client certificate,
+//! An `Authorization` header decides alone: an API key, a credential of this server's own, or an access token. Without one, the connection may speak: its client certificate,
 //! or the user at the other end of a unix socket.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::{Pipeline, Principal, Subsystem};
 use countersign_identity::{
-    AuthFailure, KeyRing,
+    AuthFailure, CredentialRing, KeyRing,
     oauth::{Scheme, Shown, TokenRefused, Witness, certificate_hash},
     read_authorization,
 };
@@ -22,6 +22,8 @@ mod tests;
 /// Everybody who may come in.
 pub(crate) struct Door {
     pub(crate) keys: Arc<KeyRing>,
+    /// Credentials of this server's own, where they are turned on.
+    pub(crate) credentials: Option<Arc<CredentialRing>>,
     pub(crate) callers: Live,
     /// Who callers without any credential are, where there is such a one.
     pub(crate) anonymous: Option<Arc<Principal>>,
@@ -41,8 +43,15 @@ impl Authenticator for Door {
         }
         let callers = self.callers.current();
         let tokens = &callers.tokens;
-        match (credential(presented, tokens.is_some()).map_err(refused)?, tokens) {
-            (Credential::Token(scheme, token), Some(tokens)) => {
+        let (scheme, token) = match self.credential(presented, tokens.is_some()).map_err(refused)? {
+            Credential::Key(key) => return self.keys.authenticate_bearer(key).map_err(refused),
+            Credential::Token(scheme, token) => (scheme, token),
+        };
+        if let Some(own) = self.own(scheme, token, tokens.is_some()) {
+            return own;
+        }
+        match tokens {
+            Some(tokens) => {
                 let shown = Shown {
                     scheme,
                     token,
@@ -52,9 +61,7 @@ impl Authenticator for Door {
                 };
                 tokens.authenticate(&shown).await.map_err(token_refused)
             }
-            (Credential::Key(key) | Credential::Token(_, key), _) => {
-                self.keys.authenticate_bearer(key).map_err(refused)
-            }
+            None => Err(token_refused(TokenRefused::Kind)),
         }
     }
 
@@ -64,17 +71,57 @@ impl Authenticator for Door {
         }
         let callers = self.callers.current();
         let tokens = &callers.tokens;
-        match (credential(presented, tokens.is_some()), tokens) {
-            (Ok(Credential::Token(_, token)), Some(tokens)) => tokens.still_holds(token),
-            (Ok(Credential::Key(key)), _) => {
+        match self.credential(presented, tokens.is_some()) {
+            Ok(Credential::Key(key)) => {
                 self.keys.authenticate_bearer(key).is_ok_and(|found| *found == *principal)
             }
-            _ => false,
+            Ok(Credential::Token(scheme, token)) => match (self.own(scheme, token, tokens.is_some()), tokens)
+            {
+                (Some(own), _) => own.is_ok_and(|found| *found == *principal),
+                (None, Some(tokens)) => tokens.still_holds(token),
+                (None, None) => false,
+            },
+            Err(_) => false,
         }
     }
 }
 
 impl Door {
+    /// INVARIANT: what begins like an API key is never taken for a token, and what looks like a token is never looked up as a key, unless
+    /// no tokens are taken and the answer is no in any case.
+    fn credential<'p>(
+        &self,
+        presented: &Presented<'p>,
+        issuers: bool,
+    ) -> Result<Credential<'p>, AuthFailure> {
+        let takes_tokens = issuers || self.credentials.is_some();
+        match read_authorization(presented.authorization)? {
+            (Scheme::Bearer, key) if key.starts_with("cs_") || !takes_tokens => Ok(Credential::Key(key)),
+            (Scheme::Dpop, _) if !issuers => Err(AuthFailure::BadHeader),
+            (scheme, token) => Ok(Credential::Token(scheme, token)),
+        }
+    }
+
+    /// What this server's own keys say of a token; `None` where its type is that of another issuer's tokens. INVARIANT: the type decides, and
+    /// each of the two refuses the other's, so no token is judged twice until somebody takes it.
+    fn own(
+        &self,
+        scheme: Scheme,
+        token: &str,
+        issuers: bool,
+    ) -> Option<Result<Arc<Principal>, NotAuthenticated>> {
+        match self.credentials.as_ref()?.authenticate(token) {
+            Err(TokenRefused::Kind) => None,
+            // It may be an opaque one of an issuer, which refuses whatever claims to be ours.
+            Err(TokenRefused::Malformed) if issuers => None,
+            Err(TokenRefused::Unavailable) => Some(Err(NotAuthenticated::Unavailable(Subsystem::State))),
+            Err(refused) => Some(Err(token_refused(refused))),
+            // SPEC: RFC 9449 §7.1: the DPoP scheme is for bound tokens alone.
+            Ok(_) if scheme == Scheme::Dpop => Some(Err(token_refused(TokenRefused::Unbound))),
+            Ok(principal) => Some(Ok(principal)),
+        }
+    }
+
     fn by_connection(&self, presented: &Presented<'_>) -> Result<Arc<Principal>, NotAuthenticated> {
         let (peer, callers) = (presented.peer, self.callers.current());
         let (found, code) = match (&peer.certificate, peer.source) {
@@ -84,16 +131,6 @@ impl Door {
             (None, Source::Address(_)) => (None, "missing"),
         };
         found.or_else(|| self.anonymous.clone()).ok_or(NotAuthenticated::Credential(code))
-    }
-}
-
-/// INVARIANT: what begins like an API key never goes to the issuers, and what looks like a token is never looked up as a key, unless there
-/// are no issuers and the answer is no in any case.
-fn credential<'p>(presented: &Presented<'p>, issuers: bool) -> Result<Credential<'p>, AuthFailure> {
-    match read_authorization(presented.authorization)? {
-        (Scheme::Bearer, key) if key.starts_with("cs_") || !issuers => Ok(Credential::Key(key)),
-        (Scheme::Dpop, _) if !issuers => Err(AuthFailure::BadHeader),
-        (scheme, token) => Ok(Credential::Token(scheme, token)),
     }
 }
 

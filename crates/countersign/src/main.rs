@@ -12,6 +12,7 @@ mod compose;
 mod config;
 mod confirm;
 mod contained;
+mod credentials;
 mod door;
 mod engines;
 mod fetch;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Command, TokenCommand},
+    cli::{Cli, Command},
     commands::init::InitCommand,
     print::{Outcome, Printer},
 };
@@ -72,7 +73,7 @@ fn dispatch(cli: &Cli, printer: Printer) -> Outcome {
         Command::Why { log, call } => commands::why::run(log, call, file, printer),
         Command::Approvals(command) => commands::approvals::run(command, file, printer),
         Command::Audit(command) => commands::audit::run(command, file, printer),
-        Command::Token(TokenCommand::Key(command)) => commands::token::run(command, file, printer),
+        Command::Token(command) => commands::token::run(command, file, printer),
         Command::Freeze(what) => commands::stop::freeze(what, file, printer),
         Command::Thaw(what) => commands::stop::thaw(what, file, printer),
         Command::Revoke(whom) => commands::stop::revoke(whom, file, printer),

@@ -112,14 +112,16 @@ impl Check {
 
 /// Files that others can read or change. Whoever writes them decides what is allowed; whoever reads the state can sign records.
 fn permissions(config: &Config) -> Vec<Check> {
-    let ours: [(&'static str, &Path, u32); 6] = [
+    let audit_keys = config.audit.dir.join("keys");
+    let mut ours: Vec<(&'static str, &Path, u32)> = vec![
         ("configuration", &config.file, 0o022),
         ("policies", &config.policy.dir, 0o022),
         ("state", &config.state.dir, 0o077),
         ("keys", &config.identity.keys, 0o077),
         ("audit log", &config.audit.dir, 0o022),
-        ("audit keys", &config.audit.dir.join("keys"), 0o077),
+        ("audit keys", &audit_keys, 0o077),
     ];
+    ours.extend(config.identity.credentials.iter().map(|own| ("credentials", own.file.as_path(), 0o077)));
     let mut checks = Vec::new();
     for (about, path, forbidden) in ours {
         match fs::metadata(path) {

@@ -1,15 +1,17 @@
 //! `freeze`, `thaw` and `revoke`: the kill switch. Works beside running servers, which notice within a second.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use clap::{ArgGroup, Args};
 use countersign_core::Principal;
+use countersign_identity::{CREDENTIAL_ISSUER, CredentialStore, Timestamp};
 use countersign_redact::Redactor;
 use countersign_state::{StopKind, StopRow, token};
 use serde_json::json;
 
 use super::{configuration, record, runtime};
 use crate::{
+    config::Config,
     print::{Exit, Failure, Outcome, Printer, Style, line},
     runtime::unix_micros,
     state,
@@ -50,6 +52,9 @@ pub(crate) struct Thaw {
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("whom").required(true))]
 pub(crate) struct Revoke {
+    /// A credential, by its id
+    #[arg(group = "whom", value_name = "ID")]
+    id: Option<String>,
     /// A credential, by its id, such as that of an API key
     #[arg(long, group = "whom", value_name = "ID")]
     credential: Option<String>,
@@ -59,6 +64,12 @@ pub(crate) struct Revoke {
     /// All agents that act for this person
     #[arg(long, group = "whom", value_name = "PERSON")]
     owner: Option<String>,
+    /// An agent that holds credentials of this server, by its name there
+    #[arg(long, group = "whom", value_name = "SUBJECT")]
+    agent: Option<String>,
+    /// A session, by its digest in the record
+    #[arg(long, group = "whom", value_name = "DIGEST")]
+    session: Option<String>,
     /// A run or session, by the id in the record
     #[arg(long, group = "whom", value_name = "ID")]
     run: Option<String>,
@@ -113,7 +124,16 @@ impl Freeze {
 
 impl Revoke {
     fn named(&self) -> Option<Named> {
+        if let Some(agent) = &self.agent {
+            let what = Principal::key_of(CREDENTIAL_ISSUER, agent);
+            return Some(Named { kind: StopKind::Principal, what, shown: format!("agent {agent}") });
+        }
+        if let Some(session) = &self.session {
+            let what = format!("session-{session}");
+            return Some(Named { kind: StopKind::Run, what, shown: format!("session {session}") });
+        }
         let simple = [
+            (StopKind::Credential, &self.id),
             (StopKind::Credential, &self.credential),
             (StopKind::Owner, &self.owner),
             (StopKind::Run, &self.run),
@@ -142,6 +162,10 @@ fn stop(named: Option<Named>, frozen: bool, reason: &str, file: &Path, printer: 
     let runtime = runtime()?;
     let store = runtime.block_on(state::store(&config.state)).map_err(Failure::unavailable)?;
     let operator = operator();
+    let until = match (named.kind, frozen) {
+        (StopKind::Credential, false) => ends(&config, &named.what),
+        _ => None,
+    };
     let row = StopRow {
         kind: named.kind,
         what: named.what,
@@ -149,7 +173,7 @@ fn stop(named: Option<Named>, frozen: bool, reason: &str, file: &Path, printer: 
         reason: reason.to_owned(),
         operator: operator.clone(),
         at: unix_micros(),
-        until: None,
+        until,
     };
     // The stop comes first: a record that cannot be written must not keep an operator from stopping things.
     runtime.block_on(store.stop(row)).map_err(Failure::unavailable)?;
@@ -170,6 +194,17 @@ fn stop(named: Option<Named>, frozen: bool, reason: &str, file: &Path, printer: 
     });
     Ok(Exit::Ok)
 }
+
+/// When a credential of this server's own has ended everywhere, so that its revocation need not be kept; in microseconds since 1970.
+fn ends(config: &Config, id: &str) -> Option<u64> {
+    let own = config.identity.credentials.as_ref()?;
+    let alive = CredentialStore::at(&own.file, own.profile.clone()).list(Timestamp::now()).ok()?;
+    let ends = alive.into_iter().find(|record| record.id == id)?.expires;
+    ends.after(CLOCKS).unix().checked_mul(1_000_000)
+}
+
+/// How far the clocks of servers may be apart.
+const CLOCKS: Duration = Duration::from_secs(3600);
 
 /// Who runs this command, as the operating system knows it.
 fn operator() -> String {

@@ -8,7 +8,7 @@ use std::{
 
 use countersign_core::{PrincipalKind, scopes::ScopeRules};
 use countersign_identity::{
-    CertificateMatch, CertificateRule, ClientCertificates, LocalUser, TlsFiles,
+    CertificateMatch, CertificateRule, ClientCertificates, CredentialProfile, LocalUser, TlsFiles,
     oauth::{Algorithm, ClaimPath, IssuerConfig, TenantRule},
 };
 
@@ -31,6 +31,17 @@ pub(crate) struct Identity {
     pub(crate) issuers: Vec<Issuer>,
     /// `[identity.scopes.NAME]`
     pub(crate) scopes: ScopeRules,
+    /// Short-lived credentials of this server's own; none unless they are turned on.
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// `[identity.credentials]`
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    /// The keys that sign, and what is alive.
+    pub(crate) file: PathBuf,
+    /// What all of them have in common.
+    pub(crate) profile: CredentialProfile,
 }
 
 /// `[identity.issuers.NAME]`
@@ -72,6 +83,7 @@ pub(super) fn identity(settings: &Settings<'_>) -> Option<Identity> {
             .map(|name| issuer(settings, &name, resource.as_deref()))
             .collect::<Option<_>>()?,
         scopes: scopes::rules(settings)?,
+        credentials: credentials(settings, resource.as_deref())?,
         resource,
     })
 }
@@ -108,6 +120,20 @@ fn local(settings: &Settings<'_>) -> Option<Option<LocalUser>> {
         tenant: settings.text("identity.local.tenant")?,
         roles: settings.texts("identity.local.roles")?,
         claims: settings.raw.names("identity.local.claims").into_iter().filter_map(claim).collect(),
+    }))
+}
+
+/// Without an address, which is then among the problems, the profile fits no token.
+fn credentials(settings: &Settings<'_>, resource: Option<&str>) -> Option<Option<Credentials>> {
+    if !settings.raw.has_table("identity.credentials") {
+        return Some(None);
+    }
+    Some(Some(Credentials {
+        file: settings.path("identity.credentials.file")?,
+        profile: CredentialProfile {
+            address: resource.unwrap_or_default().to_owned(),
+            max_ttl: settings.span("identity.credentials.max_ttl")?,
+        },
     }))
 }
 
@@ -204,6 +230,13 @@ pub(super) fn problems(config: &Config, raw: &Raw) -> Vec<Problem> {
             "identity.issuers",
             "`identity.resource` is missing",
             "with issuers, the server must know its own address: their tokens must be for it, and clients find it in the metadata",
+        );
+    }
+    if config.identity.credentials.is_some() && config.identity.resource.is_none() {
+        found.add(
+            "identity.credentials",
+            "`identity.resource` is missing",
+            "the server's own credentials name it as their issuer and audience: set the address by which clients call it",
         );
     }
     let mut urls = BTreeSet::new();

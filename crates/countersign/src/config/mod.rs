@@ -52,7 +52,7 @@ pub(crate) use schema::schema;
 pub(crate) use secret::{Environment, Secret};
 pub(crate) use show::{Shown, show};
 pub(crate) use state::{SharedState, State};
-pub(crate) use units::size_text;
+pub(crate) use units::{size_text, span};
 pub(crate) use url::{DatabaseUrl, Host, PostgresTarget, Target, odbc_name};
 
 /// The largest configuration file that is read.

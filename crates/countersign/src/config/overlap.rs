@@ -93,6 +93,7 @@ fn ours(config: &Config) -> Vec<(&'static str, PathBuf)> {
         ("catalog", config.catalog.dir.clone()),
     ];
     ours.extend(config.policy.observe.clone().map(|dir| ("observed policies", dir)));
+    ours.extend(config.identity.credentials.as_ref().map(|own| ("file of credentials", own.file.clone())));
     let lock = config.file.with_file_name("countersign.lock");
     ours.push(("lock file", lock));
     ours.extend(config.server.tls.as_ref().map(|tls| ("TLS key", tls.key.clone())));

@@ -42,7 +42,7 @@ pub(super) struct Raw {
 }
 
 /// Tables whose absence means something.
-const OPTIONAL: &[&str] = &["identity.local", "python", "server.tls"];
+const OPTIONAL: &[&str] = &["identity.credentials", "identity.local", "python", "server.tls"];
 
 /// Reads the text of a configuration file.
 pub(super) fn read(text: &str) -> Raw {

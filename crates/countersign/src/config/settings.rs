@@ -119,6 +119,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("identity.issuers.*.lifetime", Kind::Span { min_ms: 60_000, max_ms: 86_400_000 }, Is(r#""1h""#), "The longest life of a token."),
     setting("identity.issuers.*.bound", Kind::Flag, Is("false"), "Takes only tokens that are bound to a key (DPoP) or a client certificate."),
     setting("identity.issuers.*.nonce", Kind::Flag, Is("false"), "Proofs of possession must carry this server's nonce."),
+    setting("identity.credentials.file", Kind::Path, Is(r#""state/credentials.json""#), "Keeps the keys that sign this server's own short-lived credentials, and which are alive. The table, even if empty, turns them on."),
+    setting("identity.credentials.max_ttl", Kind::Span { min_ms: 60_000, max_ms: 3_600_000 }, Is(r#""15m""#), "The longest life of one."),
 
     setting("identity.scopes.*.scope", Kind::Text(&scopes::SCOPE), Required, "A scope that access tokens need for the tools named here; without it a call gets 403 and a challenge that names it."),
     setting("identity.scopes.*.tools", Kind::Names("tool"), Is("[]"), "Tools that need it, by name."),

@@ -332,6 +332,27 @@ fn a_scope_is_demanded_of_something() {
 }
 
 #[test]
+fn credentials_are_off_until_their_table_is_there() {
+    let fixture = Fixture::new();
+    let own = "[identity]\nresource = \"https://mcp.bank.example/mcp\"\n[identity.credentials]\n";
+    assert!(fixture.load("version = 1\n").unwrap().identity.credentials.is_none());
+    let config = fixture.load(&format!("version = 1\n{own}")).unwrap();
+    let credentials = config.identity.credentials.unwrap();
+    assert_eq!(credentials.file, fixture.path("state/credentials.json"));
+    assert_eq!(credentials.profile.address, "https://mcp.bank.example/mcp");
+    assert_eq!(credentials.profile.max_ttl.as_secs(), 900);
+    let nameless = fixture.refused("version = 1\n[identity.credentials]\n");
+    assert!(nameless.contains("2:11: `identity.resource` is missing"), "{nameless}");
+    for ttl in ["30s", "61m", "forever"] {
+        let long = fixture.refused(&format!("version = 1\n{own}max_ttl = \"{ttl}\"\n"));
+        assert!(long.contains("must be a time such as") && long.contains("from 1m to 1h"), "{long}");
+    }
+    let database = format!("version = 1\n{own}[databases.shop]\nurl = \"sqlite:state/credentials.json\"\n");
+    fs::write(fixture.path("state/credentials.json"), "{}").unwrap();
+    assert!(fixture.refused(&database).contains("Countersign's own"));
+}
+
+#[test]
 fn a_quoted_key_is_no_path() {
     let fixture = Fixture::new();
     let message = fixture.refused("version = 1\n\"server.listen\" = \"127.0.0.1:1\"\n");

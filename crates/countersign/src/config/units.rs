@@ -21,7 +21,7 @@ pub(crate) fn size_text(bytes: u64) -> String {
 const SPANS: [(&str, u64); 4] = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
 
 /// The number of milliseconds that `10s` says; none if it says no span.
-pub(super) fn span(text: &str) -> Option<u64> {
+pub(crate) fn span(text: &str) -> Option<u64> {
     let (digits, factor) =
         SPANS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
     whole(digits)?.checked_mul(*factor)

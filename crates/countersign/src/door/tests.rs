@@ -51,7 +51,12 @@ fn door(path: &Path) -> Door {
 /// A door for the keys of this file, and for these users.
 fn door_for(path: &Path, users: PeerUsers) -> Door {
     let callers = Callers { tokens: None, certificates: Certificates::default(), users };
-    Door { keys: Arc::new(KeyRing::open(path).unwrap()), callers: Live::new(callers), anonymous: None }
+    Door {
+        keys: Arc::new(KeyRing::open(path).unwrap()),
+        credentials: None,
+        callers: Live::new(callers),
+        anonymous: None,
+    }
 }
 
 #[tokio::test]

@@ -24,10 +24,10 @@ fn the_first_page() {
         why         Show what was recorded about one call
         audit       Verify, read and search the record of calls
         approvals   Approve or refuse calls that wait for people
-        token       Mint, list, renew and revoke credentials
+        token       Issue, narrow, list and revoke short-lived credentials; mint API keys
         freeze      Stop calls at once: all of them, or those of a tenant, a principal, a tool
         thaw        End a freeze, or show what is frozen and revoked
-        revoke      Revoke a credential, principal, agent, run or token for good
+        revoke      Revoke a credential, principal, agent, session, run or token for good
         help        Print this message or the help of the given subcommand(s)
 
       Options:
@@ -93,6 +93,12 @@ fn every_command_has_help() {
         &["audit", "tail"],
         &["audit", "search"],
         &["audit", "prove"],
+        &["token", "issue"],
+        &["token", "narrow"],
+        &["token", "list"],
+        &["token", "revoke"],
+        &["token", "rotate"],
+        &["token", "jwks"],
         &["token", "key", "create"],
         &["token", "key", "list"],
         &["token", "key", "revoke"],

@@ -112,6 +112,11 @@ impl Client {
         self.stream.as_mut().unwrap().get_mut().write_all(text.as_bytes())
     }
 
+    /// The connection itself, after a request, for whoever reads an open stream.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream.unwrap().into_inner()
+    }
+
     /// Closes the connection: to a modern server that cancels what runs on it.
     pub fn close(&mut self) {
         self.stream = None;

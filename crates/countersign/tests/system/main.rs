@@ -27,6 +27,7 @@ mod container;
 mod corpus;
 mod corpus_postgres;
 mod crash;
+mod credentials;
 mod disk;
 mod elicitation;
 mod fetch;

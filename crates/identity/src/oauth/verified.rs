@@ -25,7 +25,7 @@ pub(super) enum Bound {
 }
 
 /// What a verified token says.
-pub(super) struct Verified {
+pub(crate) struct Verified {
     pub(super) principal: Arc<Principal>,
     /// Its issuer, as it was configured then.
     pub(super) issuer: Arc<Issuer>,

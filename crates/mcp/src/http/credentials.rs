@@ -26,7 +26,7 @@ pub(super) async fn serve(
     match (request.uri().path(), request.method()) {
         (KEYS, &Method::GET) => match credentials.keys() {
             Ok(keys) => response::document(&keys),
-            Err(denied) => gate::not_now(&connection.server.config, &denied),
+            Err(denied) => gate::not_now(&connection.server, &denied),
         },
         (KEYS, _) => response::method_not_allowed("GET"),
         (_, &Method::POST) => match narrow(connection, credentials, request).await {
@@ -57,7 +57,7 @@ async fn narrow(
         Box::new(match refused {
             NotNarrowed::Invalid(rule) => refuse(400, rule),
             NotNarrowed::Forbidden(rule) => refuse(403, rule),
-            NotNarrowed::Denied(denied) => gate::not_now(config, &denied),
+            NotNarrowed::Denied(denied) => gate::not_now(&connection.server, &denied),
         })
     })
 }

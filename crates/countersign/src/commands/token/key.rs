@@ -5,17 +5,14 @@ use std::{path::Path, time::Duration};
 use countersign_identity::{KeyFileError, KeyRecord, KeyStore, Minted, NewKey, Timestamp};
 use serde_json::json;
 
-use super::configuration;
-use crate::{
-    cli::KeyCommand,
-    print::{Exit, Failure, Outcome, Printer, Style, line},
-};
+use super::{super::configuration, args::KeyCommand};
+use crate::print::{Exit, Failure, Outcome, Printer, Style, line};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
 /// Runs the command.
-pub(crate) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcome {
+pub(super) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcome {
     let config = configuration(file)?;
     let store = KeyStore::at(&config.identity.keys);
     let now = Timestamp::now();
