@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     callers, catalog,
     compose::{self, Composed, Mode},
-    config::{self, Config},
+    config::{self, Config, EverySecret},
     confirm,
     door::Door,
     listen::{self, Bound},
@@ -65,6 +65,7 @@ pub(crate) fn http(
             tls: tls.clone(),
             door,
             server: Arc::clone(&server),
+            secrets: EverySecret::of(config),
         };
         tokio::spawn(upkeep(reloaded, move |text: &str| notice(text)));
         let listener = listen::listener(bound, tls.as_ref())?;
@@ -100,6 +101,7 @@ pub(crate) fn stdio(config: &Config, redactor: Redactor, observer: Arc<dyn Obser
             tls: None,
             door,
             server: Arc::clone(&server),
+            secrets: EverySecret::of(config),
         };
         tokio::spawn(upkeep(reloaded, |_| {}));
         tokio::select! {
@@ -199,23 +201,24 @@ struct Reloaded {
     tls: Option<Arc<ServerTls>>,
     door: Arc<Door>,
     server: Arc<Server>,
+    secrets: EverySecret,
 }
 
 /// Writes out counted events, and reloads on SIGHUP.
-async fn upkeep(reloaded: Reloaded, notice: impl Fn(&str)) {
+async fn upkeep(mut reloaded: Reloaded, notice: impl Fn(&str)) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     let mut tick = tokio::time::interval(FLUSH);
     loop {
         tokio::select! {
             _ = tick.tick() => reloaded.composed.pipeline.flush_events(),
-            _ = hangup.recv() => reload(&reloaded, &notice).await,
+            _ = hangup.recv() => reload(&mut reloaded, &notice).await,
         }
     }
 }
 
 /// The catalog, policies, keys, certificates, secrets and callers are read again; what does not validate changes nothing. Everything is recorded.
-async fn reload(reloaded: &Reloaded, notice: &impl Fn(&str)) {
-    let Reloaded { composed, file, tls, door, server } = reloaded;
+async fn reload(reloaded: &mut Reloaded, notice: &impl Fn(&str)) {
+    let Reloaded { composed, file, tls, door, server, secrets } = reloaded;
     let report = async |event: &str, detail: &str| {
         notice(&format!("{event}: {detail}"));
         if let Err(e) = composed.pipeline.event(event, None, "", detail).await {
@@ -282,11 +285,11 @@ async fn reload(reloaded: &Reloaded, notice: &impl Fn(&str)) {
     }
     match config::load(file)
         .map_err(anyhow::Error::from)
-        .and_then(|config| Ok((config.secret_set()?, config)))
+        .and_then(|config| Ok((secrets.join(&config)?, config)))
     {
-        Ok((secrets, config)) => {
+        Ok((all, config)) => {
             // Before they are used.
-            composed.pipeline.redactor().replace(secrets);
+            composed.pipeline.redactor().replace(all);
             report("secrets-reload", &format!("config {}", config.digest)).await;
             match callers::reload(&config, door, server, composed) {
                 Ok(counts) => report("identity-reload", &counts).await,

@@ -236,6 +236,34 @@ impl Config {
     }
 }
 
+/// Every secret that this process was ever told.
+///
+/// INVARIANT: what was opened with an earlier value goes on with it, so that value stays a secret until the process ends.
+pub(crate) struct EverySecret(Vec<Secret>);
+
+impl EverySecret {
+    /// Those of the configuration at the start.
+    pub(crate) fn of(config: &Config) -> EverySecret {
+        EverySecret(config.secrets.clone())
+    }
+
+    /// Those of a later configuration as well: all of them, for the redactor.
+    ///
+    /// # Errors
+    /// If all together are more than can be searched for; what was known stays.
+    pub(crate) fn join(&mut self, config: &Config) -> Result<SecretSet, RefusedSecrets> {
+        let known = |one: &&Secret| {
+            !self.0.iter().any(|old| (old.name == one.name) && (old.reveal() == one.reveal()))
+        };
+        // MUTATE(K2-former): a secret that was replaced passes, though it still opens what it opened
+        let former = self.0.as_slice();
+        let all: Vec<Secret> = former.iter().chain(config.secrets.iter().filter(known)).cloned().collect();
+        let set = secret_set(&all)?;
+        self.0 = all;
+        Ok(set)
+    }
+}
+
 fn secret_set(secrets: &[Secret]) -> Result<SecretSet, RefusedSecrets> {
     SecretSet::new(secrets.iter().map(|secret| (secret.name.clone(), secret.reveal().to_owned())))
 }

@@ -1,5 +1,7 @@
 //! Two principals in two tenants: databases, sessions and requests stay apart; secrets and keys stay inside.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::world::*;
@@ -53,7 +55,7 @@ fn no_key_wrong_key_and_a_key_in_the_query_string_are_refused_before_the_body() 
     let id = keys.iter().find(|k| k["subject"] == "bob").unwrap()["id"].as_str().unwrap().to_owned();
     assert_eq!(world.client(&key).modern("tools/list", json!({})).status, 200);
     world.command(&["token", "key", "revoke", &id]);
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     assert_eq!(world.client(&key).modern("tools/list", json!({})).status, 401, "a revoked key still works");
 }
 
@@ -87,6 +89,30 @@ fn known_secrets_are_redacted_in_every_form() {
     assert!(!log.contains(secret) && !log.contains(encoded));
     let shown = std::fs::read_to_string(world.dir.path().join("serve.log")).unwrap();
     assert!(!shown.contains(secret) && !shown.contains("SELECT"), "{shown}");
+}
+
+/// What a server opened with a secret goes on with it after the secret was replaced.
+#[test]
+fn a_secret_that_was_replaced_stays_one() {
+    let (former, new) = ("sk-prod-31415926535897", "sk-prod-27182818284590");
+    let extra = "[redact.secrets]\nPAYMENT = \"file:payment.key\"";
+    let world = World::new_with(Shape { extra: extra.into(), ..Shape::default() }, |dir| {
+        std::fs::write(dir.join("payment.key"), former).unwrap();
+    });
+    let server = world.serve();
+    let mut client = world.client(&world.ann);
+    let shown = |client: &mut Client, secret: &str| {
+        client.query(&format!("SELECT 'a' || '{secret}' AS told")).to_string().contains(secret)
+    };
+    assert!(!shown(&mut client, former) && shown(&mut client, new));
+    std::fs::write(world.dir.path().join("payment.key"), new).unwrap();
+    server.signal("-HUP");
+    let started = Instant::now();
+    while shown(&mut client, new) {
+        assert!(started.elapsed() < Duration::from_secs(30), "the new secret is not known");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!shown(&mut client, former));
 }
 
 #[test]
