@@ -33,7 +33,10 @@ pub struct RootFact {
 
 /// Which destinations the operator trusts with what a run has read. Without one, none is trusted.
 #[derive(Clone, Default)]
-pub struct TrustedHosts(Option<Arc<dyn Fn(&str, u16) -> bool + Send + Sync>>);
+pub struct TrustedHosts(Option<Arc<IsTrusted>>);
+
+/// A question about a host and a port.
+type IsTrusted = dyn Fn(&str, u16) -> bool + Send + Sync;
 
 impl TrustedHosts {
     /// Those for which `trusted` says so, given a host in lower case without a final dot, or an address, and a port.
