@@ -1,7 +1,7 @@
-//! The parts of a pipeline that no test watches: a clock that hardly moves, labels that are never there, a caller on this machine.
+//! The parts of a pipeline that no test watches: a clock that hardly moves, the label of one run, a caller on this machine.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering::SeqCst},
 };
 
@@ -31,14 +31,18 @@ impl Environment for Host {
     }
 }
 
-pub(crate) struct NoLabels;
+/// The label of the one run that a test has.
+#[derive(Default)]
+pub(crate) struct OneRun(Mutex<Label>);
 
-impl RunLabels for NoLabels {
-    fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
+impl RunLabels for OneRun {
+    fn join(&self, _run: &RunId, label: Label) -> Result<(), String> {
+        let mut known = self.0.lock().unwrap();
+        *known = known.join(label);
         Ok(())
     }
     fn current(&self, _run: &RunId) -> Result<Label, String> {
-        Ok(Label::default())
+        Ok(*self.0.lock().unwrap())
     }
 }
 

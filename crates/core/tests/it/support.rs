@@ -20,7 +20,7 @@ use countersign_core::{
 };
 use serde_json::{Value, json};
 
-use crate::ports::{self, Host, NoLabels};
+use crate::ports::{self, Host, OneRun};
 
 /// What happened, in order.
 pub type Journal = Arc<Mutex<Vec<String>>>;
@@ -281,7 +281,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         limits: Limits::new(limits, None),
         environment: Arc::new(Host::default()),
         observer: Arc::new(Watcher(Arc::clone(&journal))),
-        labels: Arc::new(NoLabels),
+        labels: Arc::new(OneRun::default()),
         reply_bytes: 1000,
         redactor: Default::default(),
     }));

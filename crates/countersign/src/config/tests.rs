@@ -131,7 +131,7 @@ listen = 1
       DIR/countersign.toml:2:11: `version` must be 1
         help: this program reads version 1 of the format; another version needs another program
       DIR/countersign.toml:3:1: unknown key `colour`
-        help: known here: `approval`, `audit`, `catalog`, `commands`, `danger`, `databases`, `fetch`, `files`, `identity`, `limits`, `policy`, `python`, `redact`, `server`, `state`, `version`
+        help: known here: `approval`, `audit`, `catalog`, `commands`, `danger`, `databases`, `fetch`, `files`, `identity`, `limits`, `policy`, `python`, `redact`, `sandbox`, `server`, `state`, `version`
       DIR/countersign.toml:5:1: unknown key `server.listne`
         help: did you mean `listen`?
       DIR/countersign.toml:6:9: `server.drain` must be a time such as "500ms", "10s" or "5m", from 0s to 10m

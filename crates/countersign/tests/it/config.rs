@@ -26,6 +26,7 @@ fn show_says_where_every_setting_comes_from() {
 
       [server]
       listen = "127.0.0.1:8931"                # line 9
+      confine = true                           # default
       allowed_hosts = []                       # default
       allowed_origins = []                     # default
       drain = "10s"                            # default
@@ -39,6 +40,7 @@ fn show_says_where_every_setting_comes_from() {
 
       [state]
       dir = "state"                            # default
+      pool = 8                                 # default
 
       [identity]
       keys = "state/keys.json"                 # line 13
@@ -111,6 +113,9 @@ fn show_says_where_every_setting_comes_from() {
 
       [catalog]
       dir = "catalog"                          # default
+
+      [sandbox]
+      engine = "jail"                          # default
 
       [fetch]
       allow = []                               # default

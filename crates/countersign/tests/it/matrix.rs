@@ -94,8 +94,10 @@ value = { monday = "8-18" }
 "#;
 
 /// Sections and keys of the configuration that offer no tools. A new one stands here, or in [`CONFIG`].
-const NO_TOOLS: [&str; 10] =
-    ["approval", "audit", "danger", "identity", "limits", "policy", "redact", "server", "state", "version"];
+const NO_TOOLS: [&str; 11] = [
+    "approval", "audit", "danger", "identity", "limits", "policy", "redact", "sandbox", "server", "state",
+    "version",
+];
 
 /// Each implementation of a tool in the sources of the crates, with the tools of the table that are such.
 const KINDS: [(&str, &[&str]); 24] = [

@@ -268,6 +268,13 @@ fn a_container_dies_with_its_starter_and_what_a_dead_supervisor_leaves_is_swept(
     .unwrap();
     starter.kill().unwrap();
     starter.wait().unwrap();
+    // What is killed is there until whoever inherited it has looked.
+    let killed = Path::new("/proc").join(supervisor.to_string());
+    let waited = Instant::now();
+    while killed.exists() {
+        assert!(waited.elapsed() < Duration::from_secs(30), "the supervisor lives on");
+        thread::sleep(Duration::from_millis(10));
+    }
     assert!(!podman.containers().is_empty(), "it was swept before anybody came");
     assert!(tested(&podman, &[]).sandbox().is_some());
     nothing_is_left(&podman);

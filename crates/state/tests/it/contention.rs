@@ -26,7 +26,8 @@ async fn approvals_and_keys_are_had_exactly_once_by_two_processes() {
         let store = Fleet::at(port.parse().unwrap(), name).open().await.unwrap();
         println!("\nREADY");
         std::io::stdin().read_line(&mut String::new()).unwrap();
-        for (item, wins) in contend(Arc::new(store), "child", 25).await {
+        println!("BEGUN");
+        for (item, wins) in contend(Arc::new(store), "child", |step| ITEMS - 1 - step).await {
             println!("WON {item} {wins}");
         }
         return;
@@ -59,8 +60,10 @@ async fn approvals_and_keys_are_had_exactly_once_by_two_processes() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());
     lines.find(|line| line == "READY").unwrap();
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    // Neither begins before the other is awake: the child says so from within its first attempts.
+    lines.find(|line| line == "BEGUN").unwrap();
     let begun = Instant::now();
-    let mut won = contend(Arc::clone(&store), "parent", 0).await;
+    let mut won = contend(Arc::clone(&store), "parent", |step| step).await;
     let mine: u32 = won.values().sum();
     for line in lines {
         if let Some((item, wins)) = line.strip_prefix("WON ").and_then(|words| words.rsplit_once(' ')) {
@@ -76,21 +79,26 @@ async fn approvals_and_keys_are_had_exactly_once_by_two_processes() {
     assert_eq!(store.open_uses().await.unwrap().len(), usize::from(ITEMS));
 }
 
-/// Tries to have everything, with many callers at once; who won what how often.
-async fn contend(store: Arc<dyn Store>, process: &'static str, begin: u32) -> BTreeMap<String, u32> {
+/// Tries to have everything, with many callers at once; who won what how often. The processes begin at opposite ends and meet, so that neither
+/// wins everything by being awake a moment earlier.
+async fn contend(
+    store: Arc<dyn Store>,
+    process: &'static str,
+    order: impl Fn(u8) -> u8 + Copy + Send + 'static,
+) -> BTreeMap<String, u32> {
     let callers = (0..CALLERS).map(|caller| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             let mut won = Vec::new();
             for step in 0..ITEMS {
-                let item = (begin + caller * 7 + u32::from(step)) % u32::from(ITEMS);
+                let item = order(step);
                 let call = format!("{process}-{caller}-{item}");
                 let by = UseRow { call: call.clone(), instance: String::new(), until: NOW, end: None };
                 if store.consume(&format!("ap-{item}"), by, Vec::new()).await.unwrap() {
                     won.push(format!("approval {item}"));
                 }
                 let row = OnceRow {
-                    key: [item as u8; 32],
+                    key: [item; 32],
                     arguments: [0; 32],
                     call,
                     instance: String::new(),

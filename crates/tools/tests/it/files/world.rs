@@ -18,7 +18,7 @@ use countersign_core::{
 use countersign_tools::files::{Folder, FolderSettings, Globs, Root, file_resources, file_tools};
 use serde_json::Value;
 
-use super::ports::{self, Host, NoLabels};
+use super::ports::{self, Host, OneRun};
 
 pub(super) const KIB: u64 = 1 << 10;
 
@@ -81,7 +81,7 @@ impl World {
             limits: Limits::new(LimitConfig::wide(), None),
             environment: Arc::new(Host::default()),
             observer: Arc::new(Nobody),
-            labels: Arc::new(NoLabels),
+            labels: Arc::new(OneRun::default()),
             reply_bytes: 64 << 20,
             redactor: Default::default(),
         });
