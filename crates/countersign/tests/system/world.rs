@@ -145,8 +145,10 @@ url = "sqlite:shop.db"
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// The same, which may fail. A server that starts although it should not is stopped after a minute.
     pub fn try_command(&self, args: &[&str]) -> std::process::Output {
-        Command::new(BINARY).args(args).arg("--config").arg(self.config()).output().unwrap()
+        let mut command = Command::new("timeout");
+        command.args(["60", BINARY]).args(args).arg("--config").arg(self.config()).output().unwrap()
     }
 
     /// Starts `serve` and waits until it answers.

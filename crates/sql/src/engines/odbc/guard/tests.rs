@@ -284,7 +284,10 @@ fn columns_are_never_fewer_than_those_that_are_read() {
         "SELECT name FROM secrets",
         "SELECT user",
     ] {
-        assert!(accesses(sql).is_err(), "{sql}");
+        // The second is one of those where scopes are not looked into.
+        for dialect in [Dialect::Ansi, Dialect::Mysql] {
+            assert!(accesses_in(sql, dialect).is_err(), "{sql}");
+        }
     }
 }
 
