@@ -35,27 +35,17 @@ use crate::{
     decision::{CallQuestion, Phase, PolicySet, Verdict},
     denied::{Denied, Failure, Refused, Subsystem},
     ids::CallId,
-    label::Label,
     limits::Limits,
     once::OnceKeys,
     output::{Output, Reply},
     plan::Plan,
-    ports::{AuditLog, Environment, Observer, PolicySource},
+    ports::{AuditLog, Environment, Observer, PolicySource, RunLabels},
     principal::Principal,
     registry::{Entry, Registry, Resource},
     scopes::ScopeRules,
     stops::{Stops, Subject},
     tool::{CallIo, ToolError, ToolSpec},
 };
-
-/// Remembers the label of each run; a run's label only rises.
-pub trait RunLabels: Send + Sync {
-    /// Joins `label` into the run's. An error closes the gate.
-    fn join(&self, run: &crate::ids::RunId, label: Label) -> Result<(), String>;
-
-    /// The run's label as it stands. An error closes the gate.
-    fn current(&self, run: &crate::ids::RunId) -> Result<Label, String>;
-}
 
 /// Everything that a call passes through.
 pub struct Pipeline {

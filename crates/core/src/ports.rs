@@ -1,10 +1,11 @@
-//! What the core needs from outside: the policy set in force, the audit log, a clock, entropy, and an eye for the operator.
+//! What the core needs from outside: the policy set in force, the audit log, a clock, entropy, the labels of runs, and an eye for
+//! the operator.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{decision::PolicySet, record::Summary};
+use crate::{decision::PolicySet, ids::RunId, label::Label, record::Summary};
 
 /// Where the policy set in force is found. A reload swaps it; calls that are under way keep theirs.
 pub trait PolicySource: Send + Sync {
@@ -61,4 +62,13 @@ pub trait Environment: Send + Sync {
 pub trait Observer: Send + Sync {
     /// A call was answered or refused. `cause` is internal and must not reach the caller.
     fn decided(&self, summary: &Summary<'_>, cause: Option<&str>);
+}
+
+/// Remembers the label of each run; a run's label only rises.
+pub trait RunLabels: Send + Sync {
+    /// Joins `label` into the run's. An error closes the gate.
+    fn join(&self, run: &RunId, label: Label) -> Result<(), String>;
+
+    /// The run's label as it stands. An error closes the gate.
+    fn current(&self, run: &RunId) -> Result<Label, String>;
 }

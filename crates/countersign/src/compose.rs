@@ -7,13 +7,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 use countersign_audit::{Log, Options, Rotation};
 use countersign_core::{
     Digest, Pipeline, Tool,
     limits::{Limits, RateStore},
     pipeline::Parts,
-    ports::{AuditError, AuditLog, EntryClass, Observer, Ticket},
+    ports::{AuditLog, Observer},
     registry::{Registry, RegistryError},
 };
 use countersign_identity::{KeyRing, oauth::SharedProofs};
@@ -36,7 +35,7 @@ use crate::{
     credentials::OwnCredentials,
     door::Door,
     engines, fetch,
-    runtime::{FileRates, FleetProofs, Host, MemoryLabels, unix_micros},
+    runtime::{FileRates, FleetProofs, Host, MemoryLabels, NoLog, unix_micros},
     state,
 };
 
@@ -385,22 +384,4 @@ pub(crate) fn create_private(dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("cannot make the directory `{}`", dir.display()))
-}
-
-/// The absence of a record, under `danger.audit_off`: for measurements.
-struct NoLog;
-
-#[async_trait]
-impl AuditLog for NoLog {
-    fn append(&self, _entry: Vec<u8>, _class: EntryClass) -> Result<Ticket, AuditError> {
-        Ok(Ticket(0))
-    }
-
-    async fn durable(&self, _ticket: Ticket) -> Result<(), AuditError> {
-        Ok(())
-    }
-
-    fn fingerprint(&self, canonical: &[u8]) -> [u8; 32] {
-        Digest::of(canonical).0
-    }
 }

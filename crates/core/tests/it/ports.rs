@@ -7,7 +7,7 @@ use std::sync::{
 
 use countersign_core::{
     Arguments, AuthMethod, Call, Label, Origin, Principal, PrincipalKind, RunId, Target, Transport, json,
-    pipeline::RunLabels, ports::Environment,
+    ports::{Environment, RunLabels},
 };
 
 pub(crate) struct Host(AtomicU64);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use countersign_core::{Label, RunId, pipeline::RunLabels};
+use countersign_core::{Label, RunId, ports::RunLabels};
 
 /// Runs that are told apart.
 const MAX_RUNS: usize = 65_536;

@@ -2,11 +2,13 @@
 
 mod environment;
 mod labels;
+mod no_log;
 mod proofs;
 mod rates;
 
 pub(crate) use environment::{Host, unix_micros};
 pub(crate) use labels::MemoryLabels;
+pub(crate) use no_log::NoLog;
 pub(crate) use proofs::FleetProofs;
 pub(crate) use rates::FileRates;
 
