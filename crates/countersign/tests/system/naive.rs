@@ -19,7 +19,7 @@ const SEEN: &[(&str, &str)] = &[
     ("cmd-026", "passed"),
     ("cmd-032", RAN),
     ("cmd-044", "../x"),
-    ("cmd-046", "/etc"),
+    ("cmd-046", "/:\n"),
     ("cmd-048", "\u{1b}]8;;file:"),
     ("cmd-051", RAN),
     ("cmd-090", RAN),
