@@ -66,6 +66,8 @@ fn metadata_is_never_dialled() {
         "168.63.129.16",
         "fd00:ec2::254",
         "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe",
+        "fd00:42::42",
         "fe80::a9fe:a9fe",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::",

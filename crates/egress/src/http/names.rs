@@ -32,8 +32,8 @@ pub(crate) fn is_below(name: &str, domain: &str) -> bool {
 
 /// Domains that are not in the public DNS.
 ///
-/// SPEC: RFC 6761 and its registry of special-use names (RFC 6762, 7686, 8375, 9476, draft-davies-internal-tld), the domains that ICANN withholds for
-/// their private use (corp, home, mail), and others in wide private use.
+/// SPEC: RFC 6761 and its registry of special-use names (RFC 6762, 7686, 8375, 9476, draft-davies-internal-tld; those below `arpa`, where no site
+/// lies), the domains that ICANN withholds for their private use (corp, home, mail), and others in wide private use.
 const LOCAL: &[&str] = &[
     "localhost",
     "localdomain",
@@ -44,9 +44,8 @@ const LOCAL: &[&str] = &[
     "lan",
     "corp",
     "home",
-    "home.arpa",
-    "in-addr.arpa",
-    "ip6.arpa",
+    "mail",
+    "arpa",
     "alt",
     "onion",
     "test",

@@ -78,6 +78,11 @@ impl Target {
     /// The rule that it breaks.
     pub fn join(&self, location: &str) -> Result<Target, UrlRule> {
         lint_characters(location)?;
+        // `https:host` is a path beside this page to one parser, and a host to another.
+        // MUTATE(F2-location): a location without `//` is read as this parser does
+        if scheme(location).is_some_and(|rest| !rest.starts_with("//")) {
+            return Err(UrlRule::Scheme);
+        }
         let joined = self.url.join(location).map_err(|_| UrlRule::Syntax)?;
         lint(joined.as_str())?;
         Target::of(joined)
@@ -165,6 +170,13 @@ pub(crate) fn authority(host: &str, port: Option<u16>) -> String {
     }
 }
 
+/// What follows the scheme (RFC 3986 §3.1) and its colon, if the text begins with one.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(':')?;
+    let mark = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(mark)).then_some(rest)
+}
+
 /// INVARIANT: nothing that a parser drops, repairs or reads in two ways gets as far as the parser.
 fn lint(text: &str) -> Result<(), UrlRule> {
     lint_characters(text)?;
@@ -203,11 +215,14 @@ fn is_invisible(c: char) -> bool {
         | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A name without its final dot; every label has 1 to 63 characters, and all of it at most 253 (RFC 1035 §2.3.4).
+/// A name without its final dot; every label has 1 to 63 characters, and all of it at most 253 (RFC 1035 §2.3.4). URLs allow marks such as `$`, `,`
+/// and `;` in a name; no host has them (RFC 1123 §2.1; `_` is in use), and those who read a log or a list of hosts take them for something else.
 fn absolute(name: &str) -> Result<String, UrlRule> {
     let name = name.strip_suffix('.').unwrap_or(name);
+    // MUTATE(F1-marks): a name holds whatever a URL's host may
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     let fits = name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()));
-    match fits {
+    match plain && fits {
         true => Ok(name.to_owned()),
         false => Err(UrlRule::Host),
     }

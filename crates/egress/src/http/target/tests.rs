@@ -33,6 +33,10 @@ fn what_parsers_repair_is_refused() {
         ("http://4294967296/", UrlRule::Host),
         ("http://example..com/", UrlRule::Host),
         ("http://example.com../", UrlRule::Host),
+        ("http://127.0.0.1,example.com/", UrlRule::Host),
+        ("http://$(id).example.com/", UrlRule::Host),
+        ("http://a;b.example.com/", UrlRule::Host),
+        ("http://a%27b.example.com/", UrlRule::Host),
     ] {
         assert_eq!(Target::parse(text), Err(rule), "{text:?}");
     }
@@ -72,5 +76,8 @@ fn a_location_is_linted_like_a_url() {
     assert_eq!(here.join("file:///etc/passwd"), Err(UrlRule::Scheme));
     assert_eq!(here.join("https://a@example.com/"), Err(UrlRule::Userinfo));
     assert_eq!(here.join("/\\127.0.0.1/"), Err(UrlRule::Backslash));
+    assert_eq!(here.join("https:127.0.0.1/"), Err(UrlRule::Scheme));
+    assert_eq!(here.join("HTTPS:/127.0.0.1/"), Err(UrlRule::Scheme));
+    assert_eq!(here.join("?at=12:30").unwrap().as_str(), "https://example.com/a/b?at=12:30");
     assert_eq!(here.join("http:\t//127.0.0.1/"), Err(UrlRule::Character));
 }
