@@ -88,6 +88,9 @@ fn a_write_is_held_shown_approved_and_run_once() {
     for text in ["ann (keys), tenant acme", "write_pg [write-high]", "2 rows change", "0 of 1 approvals"] {
         assert!(shown.contains(text), "{text}:\n{shown}");
     }
+    let tables = shown.split_once("before").unwrap().1;
+    let (before, after) = tables.split_once("after").unwrap();
+    assert!(before.contains("active") && after.contains("late") && !shown.contains("globex"), "{shown}");
     approve(&world, &id, &bob);
     assert_eq!(affected(&ann.call("write_pg", call.clone())), 2);
     assert_eq!(changed(&cluster), "3 late,5 late");

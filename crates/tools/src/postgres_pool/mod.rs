@@ -13,6 +13,7 @@ mod inspect;
 mod remembered;
 mod report;
 mod run;
+mod sample;
 mod session;
 mod snapshot;
 mod stats;

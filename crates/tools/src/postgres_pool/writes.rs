@@ -3,12 +3,14 @@
 //! A trigger, a rule, a foreign table or a cascading foreign key can act where a rollback does not reach, or on rows that the server does
 //! not count. Where one takes part nothing is tried out, and the effect counts as unknown: policy then asks for more people.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use countersign_sql::{Action, Facts, Object, Operation, Refusal, Rule, Run, Value};
+use countersign_sql::{
+    Action, Facts, Object, Operation, Refusal, Rule, Run, Value, engines::postgres::client::Schema,
+};
 use tokio::time::{Instant, timeout_at};
 
-use super::{PostgresPool, WriteSession};
+use super::{PostgresPool, Snapshot, WriteSession, sample};
 use crate::engine::{Caller, EngineError, Purpose, Rehearsed};
 
 /// What acts beside a statement on one table, as four texts: the kind of the relation (`i` if others inherit from it), its triggers and
@@ -26,19 +28,32 @@ SELECT CASE WHEN c.relkind = 'r' AND c.relhassubclass THEN 'i' ELSE c.relkind::p
      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
        AND (a.attidentity <> '' OR pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%'))
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname || '.' || c.relname = $1";
+FROM pg_catalog.pg_class c WHERE c.oid = $1::pg_catalog.oid";
 
 impl PostgresPool {
     pub(super) async fn try_out(&self, caller: Caller<'_>, run: &Run) -> Result<Rehearsed, EngineError> {
         self.within(run, async {
-            let facts = self.granted_write(caller, run).await?;
+            let (snapshot, facts) = self.granted_write(caller, run).await?;
             let mut session = self.begin(caller, run).await?;
-            let companions = companions(&mut session, &facts).await?;
+            let companions = companions(&mut session, &snapshot.schema, &facts).await?;
             let mut rehearsed = Rehearsed { warnings: companions.warnings, ..Rehearsed::default() };
             if companions.contained {
-                let affected = affect(&mut session, run).await?;
-                rehearsed.affected = Some(affected);
+                let syntax = self.syntax(Purpose::Write, &run.sql).await?;
+                match sample::run(&mut session, run, (&facts, &syntax), &snapshot.schema).await? {
+                    Some(seen) => {
+                        rehearsed.affected = Some(seen.affected);
+                        (rehearsed.before, rehearsed.after) = (seen.before, seen.after);
+                        if seen.all {
+                            rehearsed.warnings.push("every row that this login can see is changed".into());
+                        }
+                    }
+                    None => {
+                        rehearsed.affected = Some(affect(&mut session, run).await?);
+                        rehearsed
+                            .warnings
+                            .push("this login cannot read what it writes: no rows are shown".into());
+                    }
+                }
             }
             session.rollback().await?;
             Ok(rehearsed)
@@ -53,10 +68,10 @@ impl PostgresPool {
         expected: Option<u64>,
     ) -> Result<u64, EngineError> {
         self.within(run, async {
-            let facts = self.granted_write(caller, run).await?;
+            let (snapshot, facts) = self.granted_write(caller, run).await?;
             let mut session = self.begin(caller, run).await?;
             // INVARIANT: what was tried out had no companions; one that came since would act unseen.
-            if expected.is_some() && !companions(&mut session, &facts).await?.contained {
+            if expected.is_some() && !companions(&mut session, &snapshot.schema, &facts).await?.contained {
                 session.rollback().await?;
                 return Err(refused(Rule::SchemaChanged, "the schema changed since the effect was shown"));
             }
@@ -77,13 +92,17 @@ impl PostgresPool {
     }
 
     /// INVARIANT: what is written is what was granted, by the schema as it is now.
-    async fn granted_write(&self, caller: Caller<'_>, run: &Run) -> Result<Facts, EngineError> {
-        let (_, facts) = self.facts(caller, Purpose::Write, &run.sql).await?;
+    async fn granted_write(
+        &self,
+        caller: Caller<'_>,
+        run: &Run,
+    ) -> Result<(Arc<Snapshot>, Arc<Facts>), EngineError> {
+        let (snapshot, facts) = self.facts(caller, Purpose::Write, &run.sql).await?;
         // MUTATE(A5-pg-granted): a write touches what was not granted
         if !facts.accesses.is_subset(&run.granted) {
             return Err(refused(Rule::SchemaChanged, "the schema changed"));
         }
-        Ok(Facts::clone(&facts))
+        Ok((snapshot, facts))
     }
 
     async fn begin(&self, caller: Caller<'_>, run: &Run) -> Result<WriteSession, EngineError> {
@@ -119,20 +138,18 @@ struct Companions {
     warnings: Vec<String>,
 }
 
-async fn companions(session: &mut WriteSession, facts: &Facts) -> Result<Companions, EngineError> {
+async fn companions(
+    session: &mut WriteSession,
+    schema: &Schema,
+    facts: &Facts,
+) -> Result<Companions, EngineError> {
     let mut found = Companions { contained: true, warnings: Vec::new() };
-    let tables: BTreeSet<&str> = facts
-        .accesses
-        .iter()
-        .filter_map(|access| match (&access.action, &access.object) {
-            (Action::Write, Object::Table { table }) => Some(table.as_str()),
-            _ => None,
-        })
-        .collect();
-    for table in tables {
-        let asked = session.execute(COMPANIONS, &[Value::Text(table.to_owned())], 1).await?;
+    for table in written_tables(facts) {
+        let gone = || refused(Rule::SchemaChanged, "a table that is written is not there");
+        let oid = schema.relation(table).ok_or_else(gone)?.oid;
+        let asked = session.execute(COMPANIONS, &[Value::Integer(oid.into())], 1).await?;
         let [Value::Text(kind), triggers, cascades, Value::Text(sequences)] = asked.values.as_slice() else {
-            return Err(refused(Rule::SchemaChanged, "a table that is written is not there"));
+            return Err(gone());
         };
         let mut beyond = |warning: String| {
             found.contained = false;
@@ -157,6 +174,15 @@ async fn companions(session: &mut WriteSession, facts: &Facts) -> Result<Compani
         found.warnings.push("the effect was not tried out".into());
     }
     Ok(found)
+}
+
+/// The tables that a statement writes, as facts name them: one, unless a view stands before others.
+pub(super) fn written_tables(facts: &Facts) -> BTreeSet<&str> {
+    let written = facts.accesses.iter().filter_map(|access| match (&access.action, &access.object) {
+        (Action::Write, Object::Table { table }) => Some(table.as_str()),
+        _ => None,
+    });
+    written.collect()
 }
 
 fn refused(rule: Rule, message: &str) -> EngineError {

@@ -114,6 +114,10 @@ fn updates_and_deletes_read_what_they_compare() {
         self::facts("WITH c AS (SELECT id FROM customers) DELETE FROM events WHERE id IN (SELECT id FROM c)")
             .unwrap();
     assert!(facts.accesses.contains(&Access::column("public.customers", "id")));
+    // A row that goes takes all its columns along.
+    for name in ["id", "at", "kind", "payload"] {
+        assert!(facts.accesses.contains(&column(name).written()), "{name}");
+    }
     // What is written is the table, whatever expression has its name.
     let facts = self::facts("WITH events AS (SELECT 1 AS id) DELETE FROM events WHERE id = 1").unwrap();
     assert!(facts.accesses.contains(&table().written()));

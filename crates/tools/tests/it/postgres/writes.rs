@@ -9,7 +9,7 @@ use std::{
 use countersign_sql::{Refusal, Rule, Run, RunLimits, Value};
 use countersign_testbed::Postgres;
 use countersign_tools::{
-    Engine as _, EngineError, PostgresConfig, PostgresLogins, PostgresPool, Purpose, Rehearsed,
+    Engine as _, EngineError, EngineRows, PostgresConfig, PostgresLogins, PostgresPool, Purpose, Rehearsed,
 };
 
 use super::{WIDE, login, of, shop, start};
@@ -41,6 +41,24 @@ fn refusal<T>(result: Result<T, EngineError>) -> Refusal {
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("not refused"),
     }
+}
+
+/// A sample as `column=value` words, row by row.
+fn rows(sample: &Option<EngineRows>) -> Vec<String> {
+    let Some(sample) = sample else { return Vec::new() };
+    let names = sample.columns.iter().map(|column| column.name.as_str());
+    let names: Vec<&str> = names.collect();
+    let word = |(name, value): (&&str, &Value)| match value {
+        Value::Text(text) | Value::Decimal(text) => format!("{name}={text}"),
+        Value::Integer(n) => format!("{name}={n}"),
+        Value::Null => format!("{name}=null"),
+        other => format!("{name}={other:?}"),
+    };
+    sample
+        .values
+        .chunks(names.len())
+        .map(|row| names.iter().zip(row).map(word).collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 /// Waits until no session of the login for writes is left: each ends with its one transaction.
@@ -83,6 +101,7 @@ async fn what_is_tried_out_is_counted_and_leaves_nothing() {
     let insert = "INSERT INTO orders (tenant_id, customer_id) VALUES (1, 1), (1, 3)";
     let shown = rehearse(&pool, insert).await.unwrap();
     assert_eq!(shown.affected, Some(2));
+    assert_eq!((rows(&shown.before), rows(&shown.after).len()), (Vec::new(), 2));
     assert!(shown.warnings[0].contains("used up numbers of the sequences"), "{:?}", shown.warnings);
     assert_eq!(cluster.run("shop", "SELECT count(*) FROM orders"), "600");
 }
@@ -190,6 +209,104 @@ async fn what_acts_beside_a_write_is_said_and_nothing_is_tried_out() {
     // People approved it without knowing the number: it runs.
     assert_eq!(write(&pool, &update("triggered"), None).await.unwrap(), 1);
     assert_eq!(cluster.run("shop", "SELECT count(*) FROM seen"), "1");
+}
+
+/// Tables as no other test needs them: keys of two columns, none at all, odd names, rows that their writer may not read.
+const ODD: &str = "
+SET ROLE shop_owner;
+CREATE TABLE \"Odd \"\"One\"\"\" (\"A b\" int, k text, note text, amount numeric, made date, PRIMARY KEY (\"A b\", k));
+INSERT INTO \"Odd \"\"One\"\"\" SELECT n, 'k', 'old ' || n, n + 0.50, '2026-01-02' FROM generate_series(1, 30) AS n;
+CREATE TABLE keyless (id int, note text);
+INSERT INTO keyless VALUES (1, 'old'), (2, 'old');
+CREATE TABLE blind (id int PRIMARY KEY, note text);
+INSERT INTO blind VALUES (1, 'old');
+CREATE TABLE walled (id int PRIMARY KEY, note text);
+ALTER TABLE walled ENABLE ROW LEVEL SECURITY;
+CREATE POLICY reads ON walled FOR SELECT TO w1 USING (note = 'seen');
+CREATE POLICY writes ON walled FOR INSERT TO w1 WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON \"Odd \"\"One\"\"\", keyless, walled TO w1;
+GRANT SELECT (id), INSERT, UPDATE, DELETE ON blind TO w1;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO t1;
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_see_rows_before_and_after_a_write() {
+    let cluster = Postgres::start();
+    cluster.shop("w1");
+    cluster.run("shop", ODD);
+    let pool = writing(&cluster).await;
+    let seen = async |sql: &str| {
+        let shown = rehearse(&pool, sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        (shown.affected.unwrap(), rows(&shown.before), rows(&shown.after), shown.warnings.join("; "))
+    };
+    let odd = r#""Odd ""One""""#;
+    let one = |text: &str| vec![text.to_owned()];
+
+    // The key and the columns that are touched, as they are and as they would be; the alias is the statement's own.
+    let (affected, before, after, warned) = seen(&format!(
+        r#"UPDATE {odd} AS "T t" SET note = 'new', amount = amount * 2 WHERE "T t"."A b" = 7;  "#
+    ))
+    .await;
+    assert_eq!((affected, warned.as_str()), (1, ""));
+    assert_eq!(before, one("A b=7 k=k note=old 7 amount=7.50"));
+    assert_eq!(after, one("A b=7 k=k note=new amount=15.00"));
+    // Other tables take part; a comment ends the text.
+    let joined =
+        format!(r#"UPDATE {odd} SET note = k.note FROM keyless k WHERE "A b" = k.id AND k.id = 2 -- so"#);
+    let (affected, before, after, _) = seen(&joined).await;
+    assert_eq!((affected, before, after), (1, one("A b=2 k=k note=old 2"), one("A b=2 k=k note=old")));
+    let with = format!(
+        r#"WITH few AS (SELECT 3 AS n) UPDATE {odd} SET note = '' WHERE "A b" IN (SELECT n FROM few)"#
+    );
+    assert_eq!(seen(&with).await.1, one("A b=3 k=k note=old 3"));
+
+    // Ten rows at most, of as many as there are; all of them is worth a word.
+    let (affected, before, after, warned) =
+        seen(&format!(r#"UPDATE {odd} SET note = 'x' WHERE "A b" > 0"#)).await;
+    assert_eq!((affected, before.len(), after.len()), (30, 10, 10));
+    assert_eq!(warned, "every row that this login can see is changed");
+    let (affected, before, after, warned) = seen(&format!(r#"DELETE FROM {odd} WHERE "A b" > 28"#)).await;
+    assert_eq!((affected, after.len(), warned.as_str()), (2, 0, ""));
+    assert_eq!(before[0], "A b=29 k=k note=old 29 amount=29.50 made=2026-01-02");
+
+    // What replaces a row shows it; a new row shows itself. A long value shows its beginning.
+    let upsert = |key: u32| {
+        format!(
+            r#"INSERT INTO {odd} ("A b", k, note) VALUES ({key}, 'k', repeat('long', 5000)) ON CONFLICT ("A b", k) DO UPDATE SET note = 'taken'"#
+        )
+    };
+    let (_, before, after, _) = seen(&upsert(4)).await;
+    assert_eq!(before, one("A b=4 k=k note=old 4"));
+    assert_eq!(after, one("A b=4 k=k note=taken"));
+    let (_, before, after, _) = seen(&upsert(99)).await;
+    assert_eq!((before.len(), after[0].len()), (0, "A b=99 k=k note=".len() + 1_000));
+
+    // Without a key that stays, only what comes.
+    let (_, before, after, _) = seen("UPDATE keyless SET note = 'new' WHERE id = 1").await;
+    assert_eq!((before.len(), after), (0, one("id=1 note=new")));
+    let (_, before, after, _) =
+        seen(&format!(r#"UPDATE {odd} SET "A b" = "A b" + 100 WHERE "A b" = 1"#)).await;
+    assert_eq!((before.len(), after), (0, one("A b=101 k=k")));
+    // What the login may not read is not shown, and is counted all the same.
+    let (affected, before, after, _) = seen("UPDATE blind SET note = 'new' WHERE id = 1").await;
+    assert_eq!((affected, before, after), (1, one("id=1"), one("id=1")));
+    let (affected, before, after, warned) = seen("INSERT INTO walled VALUES (1, 'unseen')").await;
+    assert_eq!((affected, before.len() + after.len()), (1, 0));
+    assert!(warned.contains("cannot read what it writes"), "{warned}");
+    // Nothing of a failure but its class.
+    let failed = refusal(
+        rehearse(&pool, "INSERT INTO keyless (id, note) SELECT 1 / (id - 1), note FROM keyless").await,
+    );
+    assert!(failed.message.contains("22012"), "{failed:?}");
+    // Another tenant's rows are not seen by a write either.
+    let (affected, before, after, _) = seen("UPDATE customers SET status = 'x' WHERE id IN (1, 2)").await;
+    assert_eq!((affected, before.len(), after), (1, 1, one("id=1 status=x")));
+
+    let kept = format!("SELECT count(*) FROM {odd} WHERE note LIKE 'old%'");
+    assert_eq!(cluster.run("shop", &kept), "30");
+    assert_eq!(cluster.run("shop", "SELECT count(*) FROM keyless WHERE note = 'old'"), "2");
+    assert_eq!(cluster.run("shop", "SELECT count(*) FROM walled"), "0");
+    until_no_writer(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,6 +108,10 @@ pub(in crate::engines::odbc) fn resolve<'t>(
             ));
         };
         accesses.insert(Access::table(&table.name).written());
+        // MUTATE(A5-odbc-whole-row): who may not write a column deletes it with its row
+        if columns.is_empty() {
+            accesses.extend(table.columns.iter().map(|column| Access::column(&table.name, column).written()));
+        }
         for column in columns {
             if !table.columns.contains(column) {
                 return Err(Refusal::new(

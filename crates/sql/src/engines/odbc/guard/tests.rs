@@ -214,6 +214,18 @@ fn writes_are_one_table_and_filtered() {
     }
 }
 
+#[test]
+fn a_row_that_goes_takes_all_its_columns_along() {
+    let judged = judge("DELETE FROM customers WHERE id = 1", Dialect::Ansi, true, &BTreeSet::new()).unwrap();
+    let tables = tables();
+    let found =
+        resolve(&judged.found, |parts| Ok(tables.iter().find(|table| Some(&table.name) == parts.last())))
+            .unwrap();
+    for column in ["id", "name", "email"] {
+        assert!(found.contains(&Access::column("customers", column).written()), "{column}: {found:?}");
+    }
+}
+
 fn tables() -> Vec<Table> {
     let table = |name: &str, columns: &[&str]| Table {
         name: name.into(),

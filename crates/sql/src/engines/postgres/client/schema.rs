@@ -362,6 +362,11 @@ impl Schema {
         })
     }
 
+    /// The relation whose key is written so, whether or not it may be read.
+    pub fn relation(&self, written: &str) -> Option<&RawRelation> {
+        self.relations.values().find(|relation| relation.key.written() == written)
+    }
+
     /// A relation that the login may read.
     pub fn readable(&self, table: &str, schemas: &[String]) -> Option<&RawRelation> {
         let readable = || self.relations.values().filter(|relation| relation.readable);

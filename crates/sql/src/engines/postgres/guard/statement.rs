@@ -133,6 +133,8 @@ fn delete(walk: &mut Walk<'_>, fields: Fields<'_>) -> Result<(), Refusal> {
     filtered(walk.config, fields)?;
     clause(walk, fields)?;
     targets(walk, fields)?;
+    // MUTATE(A5-pg-whole-row): who may not write a column deletes it with its row
+    writes_all(walk);
     walk.fields("DeleteStmt", fields, &["withClause", "relation"])
 }
 
