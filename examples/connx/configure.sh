@@ -41,6 +41,7 @@ number() {
     esac
 }
 setting CONNX_TIMEOUT; number 30; timeout=$value
+# MUTATE(A20-limit): the limit of the sample's environment does not come along
 setting CONNX_MAX_ROWS; number 1000; rows=$value
 
 file=$here/$1/countersign.toml

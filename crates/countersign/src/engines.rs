@@ -44,6 +44,7 @@ pub(crate) async fn start(database: &Database, binary: &Path) -> Result<Arc<dyn 
         Source::Odbc(settings) => {
             let mut connection = ConnectionString::new(settings.connection.clone());
             if let Some(password) = &settings.password {
+                // MUTATE(A1-odbc-login): a source is opened without its password
                 connection = connection.with("PWD", password.reveal());
             }
             let source = OdbcSource {
