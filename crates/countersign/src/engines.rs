@@ -10,8 +10,8 @@ use std::{
 use countersign_egress::Endpoint;
 use countersign_sql::{ConnectionString, OdbcSource};
 use countersign_tools::{
-    Engine, EngineError, GuardWorkers, OdbcConfig, OdbcPool, PoolConfig, PostgresConfig, PostgresLogin,
-    PostgresLogins, PostgresPool, PostgresTls, SqlitePool,
+    Credentials, Engine, EngineError, GuardWorkers, OdbcConfig, OdbcPool, PoolConfig, PostgresConfig,
+    PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, SqlitePool,
 };
 
 use crate::config::{self, Database, Host, Login, Logins, Source, Tls};
@@ -42,13 +42,8 @@ pub(crate) async fn start(database: &Database, binary: &Path) -> Result<Arc<dyn 
         }
         Source::Postgres(settings) => Arc::new(postgres(settings, database, binary).await?),
         Source::Odbc(settings) => {
-            let mut connection = ConnectionString::new(settings.connection.clone());
-            if let Some(password) = &settings.password {
-                // MUTATE(A1-odbc-login): a source is opened without its password
-                connection = connection.with("PWD", password.reveal());
-            }
             let source = OdbcSource {
-                connection,
+                connection: connection(settings),
                 dialect: settings.dialect,
                 functions: settings.functions.iter().cloned().collect(),
                 connect: ODBC_CONNECT,
@@ -60,6 +55,27 @@ pub(crate) async fn start(database: &Database, binary: &Path) -> Result<Arc<dyn 
             Arc::new(OdbcPool::start(config).await?)
         }
     })
+}
+
+/// What a database logs in with by its settings; none for a file.
+pub(crate) fn credentials(database: &Database) -> Option<Credentials> {
+    match &database.source {
+        Source::Sqlite { .. } => None,
+        Source::Postgres(settings) => Some(Credentials::Postgres {
+            readers: logins(&settings.logins),
+            writers: write_logins(database, &settings.logins),
+        }),
+        Source::Odbc(settings) => Some(Credentials::Odbc(connection(settings))),
+    }
+}
+
+fn connection(settings: &config::Odbc) -> ConnectionString {
+    let connection = ConnectionString::new(settings.connection.clone());
+    match &settings.password {
+        // MUTATE(A1-odbc-login): a source is opened without its password
+        Some(password) => connection.with("PWD", password.reveal()),
+        None => connection,
+    }
 }
 
 /// The pool of a PostgreSQL database; no connection is made yet.
@@ -86,8 +102,7 @@ pub(crate) async fn postgres(
         cost_limit: Some(settings.max_cost as f64),
         statement_timeout: database.timeout,
         writes: database.allow_writes,
-        // MUTATE(A5-writer): writes take the login that reads
-        write_logins: database.allow_writes.then(|| write_logins(&settings.logins)).flatten(),
+        write_logins: write_logins(database, &settings.logins),
         unfiltered_writes: database.allow_unfiltered_writes,
         connections: settings.pool,
         ..PostgresConfig::new(
@@ -113,7 +128,11 @@ fn login(login: &Login) -> PostgresLogin {
 }
 
 /// Who logs in to write, of those who have a login for that.
-fn write_logins(logins: &Logins) -> Option<PostgresLogins> {
+fn write_logins(database: &Database, logins: &Logins) -> Option<PostgresLogins> {
+    // MUTATE(A5-writer): writes take the login that reads
+    if !database.allow_writes {
+        return None;
+    }
     match logins {
         Logins::One(one) => one.writer.as_deref().map(login).map(PostgresLogins::Shared),
         Logins::Tenants(tenants) => {

@@ -8,7 +8,7 @@ use countersign_identity::{ServerTls, process_uid};
 use countersign_mcp::{Change, Server, serve_http, serve_stdio};
 use countersign_policy::Reload;
 use countersign_redact::Redactor;
-use countersign_tools::files;
+use countersign_tools::{Database, files};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use crate::{
     config::{self, Config, EverySecret},
     confirm,
     door::Door,
+    engines,
     listen::{self, Bound},
     runtime::unix_micros,
     state::doubt,
@@ -291,6 +292,10 @@ async fn reload(reloaded: &mut Reloaded, notice: &impl Fn(&str)) {
             // Before they are used.
             composed.pipeline.redactor().replace(all);
             report("secrets-reload", &format!("config {}", config.digest)).await;
+            let renewed = renewed(composed, &config);
+            if !renewed.is_empty() {
+                report("logins-renewed", &renewed.join(", ")).await;
+            }
             match callers::reload(&config, door, server, composed) {
                 Ok(counts) => report("identity-reload", &counts).await,
                 Err(e) => {
@@ -304,4 +309,13 @@ async fn reload(reloaded: &mut Reloaded, notice: &impl Fn(&str)) {
             report("config-rejected", "the secrets and callers in force stay").await;
         }
     }
+}
+
+/// The databases whose passwords were changed. Users, addresses and databases stay as they are until the next start.
+fn renewed<'a>(composed: &'a Composed, config: &Config) -> Vec<&'a str> {
+    let renews = |database: &&Arc<Database>| {
+        let credentials = config.databases.get(&**database.name()).and_then(engines::credentials);
+        credentials.is_some_and(|credentials| database.renew(&credentials))
+    };
+    composed.base.databases.iter().filter(renews).map(|database| &**database.name()).collect()
 }

@@ -13,7 +13,7 @@ use countersign_sql::{Facts, Rule, Run, RunLimits, TableDetail, TableInfo, Value
 
 use crate::{
     answer::{row_set, tool_error},
-    engine::{Caller, Engine, EngineError, Purpose, Rehearsed},
+    engine::{Caller, Credentials, Engine, EngineError, Purpose, Rehearsed},
     paging::{Cursors, Page, Subject, no_cursor},
     table_stats::TableStats,
 };
@@ -202,6 +202,11 @@ impl Database {
                 Err(tool_error(error, "query"))
             }
         }
+    }
+
+    /// Takes changed passwords of the engine; says whether one changed.
+    pub fn renew(&self, credentials: &Credentials) -> bool {
+        self.engine.renew(credentials)
     }
 
     /// Tries a judged write out under the granted accesses.

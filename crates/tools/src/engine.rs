@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::CallId;
-use countersign_sql::{Facts, Refusal, RowsDigest, Rule, Run, TableDetail, TableInfo, Truncated, Value};
+use countersign_sql::{
+    ConnectionString, Facts, Refusal, RowsDigest, Rule, Run, TableDetail, TableInfo, Truncated, Value,
+};
 
-use crate::table_stats::TableStats;
+use crate::{postgres_pool::PostgresLogins, table_stats::TableStats};
 
 /// On whose behalf an engine works: engines with a login for each tenant choose it by this, and by nothing that a model wrote.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,20 @@ pub enum Purpose {
     Read,
     /// Writing: one `INSERT`, `UPDATE` or `DELETE`.
     Write,
+}
+
+/// What an engine logs in with, read again: the same users and sources, with the passwords of now.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// The roles of a PostgreSQL server.
+    Postgres {
+        /// Who reads.
+        readers: PostgresLogins,
+        /// Who writes, if others than those who read.
+        writers: Option<PostgresLogins>,
+    },
+    /// An ODBC source.
+    Odbc(ConnectionString),
 }
 
 /// Where statements run: a pool of worker processes, or of connections.
@@ -72,6 +88,12 @@ pub trait Engine: Send + Sync {
         _expected: Option<u64>,
     ) -> Result<u64, EngineError> {
         Err(takes_no_writes())
+    }
+
+    /// Takes changed passwords: what connects from here on logs in with them, what waits is closed, and what works is closed after its call. A
+    /// user or a source that is another one changes nothing. Says whether a password changed.
+    fn renew(&self, _credentials: &Credentials) -> bool {
+        false
     }
 
     /// Lists tables and views.

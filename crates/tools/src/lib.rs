@@ -30,7 +30,7 @@ use std::sync::Arc;
 use countersign_core::{Tool, registry::Resource};
 
 pub use database::{Database, DatabaseLimits};
-pub use engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed};
+pub use engine::{Caller, Credentials, Engine, EngineError, EngineRows, Purpose, Rehearsed};
 pub use fetch::{FetchConfig, FetchUrl, HtmlWorkers, serve_html};
 pub use odbc_pool::{OdbcConfig, OdbcPool};
 pub use postgres_pool::{

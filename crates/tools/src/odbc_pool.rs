@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use countersign_sql::{Dialect, Facts, OdbcSource, Open, Run, TableDetail, TableInfo};
 
 use crate::{
-    engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
+    engine::{Caller, Credentials, Engine, EngineError, EngineRows, Purpose, Rehearsed},
     worker_pool::{PoolConfig, WorkerPool},
 };
 
@@ -89,6 +89,13 @@ impl Engine for OdbcPool {
             Dialect::Oracle => "Oracle over ODBC",
             Dialect::Sqlite => "SQLite over ODBC",
         }
+    }
+
+    fn renew(&self, credentials: &Credentials) -> bool {
+        let (Credentials::Odbc(connection), Open::Odbc(source)) = (credentials, &*self.pool.opens()) else {
+            return false;
+        };
+        self.pool.reopen(Open::Odbc(OdbcSource { connection: connection.clone(), ..source.clone() }))
     }
 
     fn placeholder(&self) -> &'static str {

@@ -39,6 +39,7 @@ mod issuer;
 mod many;
 mod naive;
 mod paging;
+mod passwords;
 mod planning;
 mod policy;
 mod postgres;

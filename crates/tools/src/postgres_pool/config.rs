@@ -106,7 +106,7 @@ impl PostgresLogins {
 }
 
 /// A role and its password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PostgresLogin {
     user: String,
     password: String,

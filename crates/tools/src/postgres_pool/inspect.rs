@@ -37,13 +37,14 @@ pub(super) async fn inspect(
     name: Option<&str>,
     tenant: &Arc<Tenant>,
 ) -> Result<Vec<RoleReport>, EngineError> {
-    let one = tenant.login.user() == tenant.writer.user();
+    let logins = tenant.logins();
+    let one = logins.reader.user() == logins.writer.user();
     let reader =
-        RoleReport { writes: one, ..report(name, tenant.login.user(), tenant.lease().await?).await? };
+        RoleReport { writes: one, ..report(name, logins.reader.user(), tenant.lease().await?).await? };
     if one {
         return Ok(vec![reader]);
     }
-    let writer = report(name, tenant.writer.user(), tenant.lease_writer().await?).await?;
+    let writer = report(name, logins.writer.user(), tenant.lease_writer().await?).await?;
     Ok(vec![reader, writer])
 }
 

@@ -34,7 +34,7 @@ use tokio::{
 };
 
 use crate::{
-    engine::{Caller, Engine, EngineError, EngineRows, Purpose, Rehearsed},
+    engine::{Caller, Credentials, Engine, EngineError, EngineRows, Purpose, Rehearsed},
     table_stats::TableStats,
     worker_pool::{PoolConfig, WorkerPool},
 };
@@ -205,6 +205,21 @@ impl Engine for PostgresPool {
 
     async fn prepare(&self, caller: Caller<'_>, purpose: Purpose, sql: &str) -> Result<Facts, EngineError> {
         self.facts(caller, purpose, sql).await.map(|(_, facts)| Facts::clone(&facts))
+    }
+
+    fn renew(&self, credentials: &Credentials) -> bool {
+        let Credentials::Postgres { readers, writers } = credentials else { return false };
+        let renew = |name: &str, tenant: &Tenant| {
+            let Some(reader) = readers.of(name) else { return false };
+            let writer = writers.as_ref().and_then(|writers| writers.of(name)).unwrap_or(reader);
+            tenant.renew(reader, writer)
+        };
+        match &self.tenants {
+            Tenants::Shared(tenant) => renew("", tenant),
+            Tenants::PerTenant(tenants) => {
+                tenants.iter().fold(false, |changed, (name, tenant)| renew(name, tenant) || changed)
+            }
+        }
     }
 
     fn takes_writes(&self) -> bool {

@@ -1,7 +1,7 @@
 //! One tenant's sessions: bounded, waited for in turn, given up together when the server is gone.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -24,14 +24,20 @@ const OLD: Duration = Duration::from_secs(1800);
 
 /// A tenant's login and its sessions.
 pub(super) struct Tenant {
-    pub(super) login: PostgresLogin,
-    pub(super) writer: PostgresLogin,
+    logins: RwLock<Arc<Logins>>,
     pub(super) dialer: Arc<Dialer>,
     pub(super) snapshots: Snapshots,
     slots: Slots,
     /// Idle sessions, the one used last at the end: it has the statement prepared.
     idle: Mutex<Vec<Session>>,
     breaker: Mutex<Breaker>,
+}
+
+/// Who logs in, and since when.
+pub(super) struct Logins {
+    pub(super) reader: PostgresLogin,
+    pub(super) writer: PostgresLogin,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -42,10 +48,9 @@ struct Breaker {
 }
 
 impl Tenant {
-    pub(super) fn new(login: PostgresLogin, writer: PostgresLogin, dialer: Arc<Dialer>) -> Tenant {
+    pub(super) fn new(reader: PostgresLogin, writer: PostgresLogin, dialer: Arc<Dialer>) -> Tenant {
         Tenant {
-            login,
-            writer,
+            logins: RwLock::new(Arc::new(Logins { reader, writer, since: Instant::now() })),
             slots: Slots::new(dialer.config.connections, dialer.config.queue, dialer.config.queue_wait),
             dialer,
             snapshots: Snapshots::default(),
@@ -87,7 +92,8 @@ impl Tenant {
                 return Err(EngineError::Unreachable(cause));
             }
         }
-        let login = if duty == Duty::Read { &self.login } else { &self.writer };
+        let logins = self.logins();
+        let login = if duty == Duty::Read { &logins.reader } else { &logins.writer };
         let opened = self.dialer.open(login, duty).await;
         match &opened {
             Ok(_) => *self.breaker() = Breaker::default(),
@@ -118,6 +124,26 @@ impl Tenant {
     /// Forgets idle sessions: one of them was found dead.
     pub(super) fn forget_idle(&self) {
         self.idle().clear();
+    }
+
+    /// Those who log in now.
+    pub(super) fn logins(&self) -> Arc<Logins> {
+        Arc::clone(&self.logins.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other passwords in place. INVARIANT: whose rows a tenant sees does not change: the users stay.
+    pub(super) fn renew(&self, reader: &PostgresLogin, writer: &PostgresLogin) -> bool {
+        let now = self.logins();
+        let same_users = now.reader.user() == reader.user() && now.writer.user() == writer.user();
+        if !same_users || (&now.reader, &now.writer) == (reader, writer) {
+            return false;
+        }
+        let logins = Logins { reader: reader.clone(), writer: writer.clone(), since: Instant::now() };
+        *self.logins.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(logins);
+        // MUTATE(K1-pg-renewed): sessions of a password that was changed go on
+        self.forget_idle();
+        *self.breaker() = Breaker::default();
+        true
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
@@ -169,7 +195,8 @@ impl Drop for Lease {
         session.fresh = false;
         // A session that wrote may hold what a rollback leaves; it ends here.
         let reusable = self.duty == Duty::Read && session.connection.is_reusable();
-        if reusable && session.opened.elapsed() < OLD {
+        let current = session.opened >= self.tenant.logins().since;
+        if reusable && current && session.opened.elapsed() < OLD {
             self.tenant.idle().push(session);
         }
     }

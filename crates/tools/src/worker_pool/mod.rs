@@ -17,7 +17,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -87,8 +87,8 @@ pub(crate) struct WorkerPool {
 
 struct Inner {
     config: PoolConfig,
-    /// What every worker opens.
-    open: Open,
+    /// What every worker opens from here on.
+    open: RwLock<Arc<Open>>,
     /// Warm workers, the one used last at the end: it has the statement prepared.
     idle: Mutex<Vec<Worker>>,
     slots: Slots,
@@ -104,12 +104,12 @@ impl WorkerPool {
         let inner = Arc::new(Inner {
             slots: Slots::new(config.workers, config.queue, config.queue_wait),
             config,
-            open,
+            open: RwLock::new(Arc::new(open)),
             idle: Mutex::default(),
             pids: Mutex::default(),
         });
         let first = Worker::start(&inner).await?;
-        inner.idle().push(first);
+        inner.park(first);
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
             while let Some(inner) = weak.upgrade() {
@@ -117,7 +117,7 @@ impl WorkerPool {
                     break;
                 }
                 match Worker::start(&inner).await {
-                    Ok(worker) => inner.idle().push(worker),
+                    Ok(worker) => inner.park(worker),
                     // The next caller that finds no warm worker starts one and learns why it cannot.
                     Err(_) => break,
                 }
@@ -129,6 +129,23 @@ impl WorkerPool {
     /// The process ids of all workers that have not been reaped or given up.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.inner.pids().iter().copied().collect()
+    }
+
+    /// Has workers open this from here on. Those that wait end, those at work end with their call. Says whether it is anything else.
+    pub(crate) fn reopen(&self, open: Open) -> bool {
+        let mut now = self.inner.open.write().unwrap_or_else(PoisonError::into_inner);
+        if **now == open {
+            return false;
+        }
+        *now = Arc::new(open);
+        drop(now);
+        self.inner.idle().clear();
+        true
+    }
+
+    /// What workers open now.
+    pub(crate) fn opens(&self) -> Arc<Open> {
+        self.inner.opens()
     }
 
     /// A worker of one's own, in turn.
@@ -159,13 +176,25 @@ impl Inner {
         self.pids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn opens(&self) -> Arc<Open> {
+        Arc::clone(&self.open.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a worker for the next call, unless it holds what is not opened any more: it ends then.
+    fn park(&self, worker: Worker) {
+        let mut idle = self.idle();
+        // MUTATE(K1-odbc-renewed): a connection of a password that was changed goes on for as long as it is used
+        if worker.holds(&self.opens()) {
+            idle.push(worker);
+        }
+    }
+
     /// Puts a warm worker in the place of one that was killed.
     async fn replace(self: Arc<Self>) {
         if let Ok(worker) = Worker::start(&self).await {
-            let mut idle = self.idle();
             // No more than one spare beyond the slots.
-            if idle.len() <= self.config.workers {
-                idle.push(worker);
+            if self.idle().len() <= self.config.workers {
+                self.park(worker);
             }
         }
     }
@@ -228,7 +257,7 @@ impl Drop for Lease {
         let Some(worker) = self.worker.take() else { return };
         let inner = Arc::clone(&self.inner);
         if worker.is_idle() {
-            inner.idle().push(worker);
+            inner.park(worker);
             return;
         }
         // The caller went away. Without a runtime the process is about to end, and the worker is killed by being dropped.
@@ -251,7 +280,7 @@ async fn settle(inner: Arc<Inner>, mut worker: Worker) {
         Ok::<(), EngineError>(())
     };
     match timeout(inner.config.grace, idle).await {
-        Ok(Ok(())) => inner.idle().push(worker),
+        Ok(Ok(())) => inner.park(worker),
         _ => {
             drop(worker);
             inner.replace().await;

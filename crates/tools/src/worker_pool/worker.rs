@@ -27,6 +27,8 @@ pub(super) struct Worker {
     received: Vec<u8>,
     outgoing: Vec<u8>,
     state: State,
+    /// What it has opened.
+    open: Arc<Open>,
     pool: Weak<Inner>,
 }
 
@@ -59,10 +61,11 @@ impl Worker {
             received: Vec::new(),
             outgoing: Vec::new(),
             state: State::Idle,
+            open: pool.opens(),
             pool: Arc::downgrade(pool),
         };
-        let open = Request::Open(pool.open.clone());
-        let connecting = match &pool.open {
+        let open = Request::Open(Open::clone(&worker.open));
+        let connecting = match &*worker.open {
             Open::Sqlite { .. } | Open::SqliteWriter { .. } | Open::PostgresGuard(_) => Duration::ZERO,
             Open::Odbc(source) => source.connect,
         };
@@ -77,6 +80,11 @@ impl Worker {
             Ok(Err(error)) => Err(error),
             Err(_) => Err(broken("a worker did not open the database in time")),
         }
+    }
+
+    /// Whether this is what it has opened.
+    pub(super) fn holds(&self, open: &Arc<Open>) -> bool {
+        Arc::ptr_eq(&self.open, open)
     }
 
     /// Whether it awaits a request.

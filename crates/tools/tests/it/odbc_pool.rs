@@ -9,7 +9,9 @@ use std::{
 
 use countersign_sql::{ConnectionString, Dialect, OdbcSource, Rule, Run, RunLimits, Value};
 use countersign_testbed::{Odbc, Postgres};
-use countersign_tools::{Caller, Engine, EngineError, EngineRows, OdbcConfig, OdbcPool, Purpose};
+use countersign_tools::{
+    Caller, Credentials, Engine, EngineError, EngineRows, OdbcConfig, OdbcPool, Purpose,
+};
 use tokio::time::sleep;
 
 use crate::sqlite_pool::ROLE;
@@ -158,6 +160,34 @@ async fn a_server_that_went_away_is_an_error_until_it_is_back() {
         }
     }
     assert_eq!(back.unwrap(), [Value::Integer(100)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_password_is_what_workers_connect_with_from_then_on() {
+    let (cluster, odbc) = (Postgres::start(), Odbc::new());
+    let login = cluster.shop("t1");
+    let source =
+        |password: &str| ConnectionString::new(odbc.postgres(&cluster, &login, "shop")).with("Pwd", password);
+    let pool = OdbcPool::start(config(&odbc, source(&login.password), Dialect::Postgres)).await;
+    let pool = Arc::new(pool.map_err(|error| format!("{error:?}")).unwrap());
+    let sql = "SELECT COUNT(*) FROM customers";
+    assert_eq!(run(&pool, sql, vec![], 5_000).await.unwrap().values, [Value::Integer(100)]);
+    assert!(!pool.renew(&Credentials::Odbc(source(&login.password))), "nothing has changed");
+
+    cluster.run("postgres", "ALTER ROLE t1 PASSWORD 'renewed-and-long'");
+    // One statement is under way while the password changes: it ends well, and its connection with it.
+    let slow = "SELECT COUNT(*) FROM customers a CROSS JOIN customers b CROSS JOIN customers c WHERE a.id + b.id + c.id > 0";
+    let (busy, working) = (Arc::clone(&pool), cluster.connections("t1"));
+    let busy = tokio::spawn(async move { run(&busy, slow, vec![], 20_000).await.unwrap().values });
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE usename = 't1' AND state = 'active'";
+    until(|| cluster.run("postgres", active) == "1").await;
+    assert!(working > 0 && pool.renew(&Credentials::Odbc(source("renewed-and-long"))));
+    assert_eq!(busy.await.unwrap(), [Value::Integer(1_000_000)]);
+    until(|| cluster.connections("t1") == 0).await;
+    assert_eq!(run(&pool, sql, vec![], 5_000).await.unwrap().values, [Value::Integer(100)]);
+    // A wrong one does not go on with what was open.
+    assert!(pool.renew(&Credentials::Odbc(source("wrong"))));
+    assert!(run(&pool, sql, vec![], 5_000).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
