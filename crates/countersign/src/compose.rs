@@ -259,7 +259,7 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
     tools.extend(contained.tools.iter().cloned());
     let folders: Vec<_> = config.folders.values().map(Arc::clone).collect();
     tools.extend(file_tools(&folders));
-    tools.extend(fetch::tool(&config.fetch, &binary)?);
+    tools.extend(fetch::tools(&config.fetch, &binary)?);
     #[cfg(feature = "fixtures")]
     if config.danger.fixtures {
         tools.extend(countersign_mcp::fixtures::tools(&changes));

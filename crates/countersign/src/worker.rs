@@ -20,6 +20,7 @@ pub(crate) fn run() -> Exit {
 
 /// Turns the page that comes on descriptor 0 into text. INVARIANT: whatever a page makes of this process, it has no file and no network.
 pub(crate) fn html() -> Exit {
+    // MUTATE(F2-html-wall): what a page makes of its reader opens files
     let Ok(_walled) = Confinement::default().enter() else { return Exit::Unavailable };
     let Ok(stream) = io::stdin().as_fd().try_clone_to_owned() else { return Exit::Unavailable };
     match countersign_tools::serve_html(UnixStream::from(stream)) {

@@ -24,7 +24,7 @@ pub(crate) const POWER_CLASSES: [PowerClass; 4] =
 /// All actions on objects, each with the entity types that it can be done to.
 pub(crate) const ACCESSES: [(Action, &[&str]); 6] = [
     (Action::Read, &["Table", "Column", "File"]),
-    (Action::Write, &["Table", "Column", "File"]),
+    (Action::Write, &["Table", "Column", "File", "Host"]),
     (Action::Connect, &["Host"]),
     (Action::Execute, &["Command", "Interpreter"]),
     (Action::Use, &["Function", "Query"]),

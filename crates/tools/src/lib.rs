@@ -31,7 +31,7 @@ use countersign_core::{Tool, registry::Resource};
 
 pub use database::{Database, DatabaseLimits};
 pub use engine::{Caller, Credentials, Engine, EngineError, EngineRows, Purpose, Rehearsed};
-pub use fetch::{FetchConfig, FetchUrl, HtmlWorkers, serve_html};
+pub use fetch::{FetchConfig, FetchUrl, HtmlWorkers, SendConfig, SendRequest, serve_html};
 pub use odbc_pool::{OdbcConfig, OdbcPool};
 pub use postgres_pool::{
     GuardWorkers, PostgresConfig, PostgresLogin, PostgresLogins, PostgresPool, PostgresTls, RoleReport,

@@ -184,6 +184,13 @@ impl Settings<'_> {
             names: self.parsed("danger.fetch_names")?,
             proxy_resolves: self.flag("danger.fetch_proxy_resolves")?,
             platform: (self.environment)("KUBERNETES_SERVICE_HOST").and_then(|host| host.parse().ok()),
+            send: fetch::Sending {
+                allow: self.parsed("fetch.send.allow")?,
+                methods: self.texts("fetch.send.methods")?,
+                types: self.texts("fetch.send.types")?,
+                max_body: self.number("fetch.send.max_body")?,
+                low: self.text("fetch.send.power")? == "write-low",
+            },
         })
     }
 

@@ -49,6 +49,23 @@ pub(crate) struct Fetch {
     pub(crate) names: Vec<HostPattern>,
     /// Where the orchestrator that runs us answers, if one says so.
     pub(crate) platform: Option<IpAddr>,
+    /// `[fetch.send]`
+    pub(crate) send: Sending,
+}
+
+/// `[fetch.send]`
+#[derive(Clone, Debug)]
+pub(crate) struct Sending {
+    /// The hosts; without any there is no tool.
+    pub(crate) allow: Vec<HostPattern>,
+    /// Methods that may change something.
+    pub(crate) methods: Vec<String>,
+    /// Content types of bodies.
+    pub(crate) types: Vec<String>,
+    /// Bytes of the longest body.
+    pub(crate) max_body: u64,
+    /// Whether a request can do little harm.
+    pub(crate) low: bool,
 }
 
 pub(super) const HOSTS: Form = Form {
@@ -73,6 +90,14 @@ pub(super) const TYPES: Form = Form {
         text.matches('*').count() <= 1
             && text.split_once('/').is_some_and(|(kind, of)| part(kind) && part(of) && kind != "*")
     },
+};
+pub(super) const METHODS: Form = Form {
+    allowed: "methods among \"POST\", \"PUT\", \"PATCH\" and \"DELETE\"; `fetch_url` sends GET",
+    admits: |text| ["POST", "PUT", "PATCH", "DELETE"].contains(&text),
+};
+pub(super) const BODIES: Form = Form {
+    allowed: "content types such as [\"application/json\", \"text/plain\"], in lower case, without `*`",
+    admits: |text| !text.contains('*') && (TYPES.admits)(text),
 };
 pub(super) const PROXY: Form = Form {
     allowed: "a host and a port such as \"proxy.example.com:3128\"",
@@ -124,14 +149,20 @@ impl Fetch {
             .with_platform(self.platform)
     }
 
+    /// Every host that a tool may reach, with the setting that lists it.
+    fn listed(&self) -> impl Iterator<Item = (&'static str, &HostPattern)> {
+        let sent = self.send.allow.iter().map(|host| ("fetch.send.allow", host));
+        self.allow.iter().map(|host| ("fetch.allow", host)).chain(sent)
+    }
+
     /// Listed hosts that could never be reached: the operator meant something else.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let addresses = self.addresses();
-        let unreachable = |host: &HostPattern| match host.address() {
+        let unreachable = |(key, host): (&str, &HostPattern)| match host.address() {
             Some(address) => {
                 let class = addresses.judge(address).err().filter(|class| *class != AddressClass::Public)?;
                 Some((
-                    format!("`fetch.allow` lists `{host}`, whose address is {class}"),
+                    format!("`{key}` lists `{host}`, whose address is {class}"),
                     "fetch_networks",
                     address.to_string(),
                 ))
@@ -145,7 +176,7 @@ impl Fetch {
                 (class != NameClass::Public && !named).then(|| {
                     let of = if class == NameClass::Local { "a private network" } else { "a platform" };
                     (
-                        format!("`fetch.allow` lists `{host}`, a name of {of}"),
+                        format!("`{key}` lists `{host}`, a name of {of}"),
                         "fetch_names",
                         host.any_port().to_string(),
                     )
@@ -157,12 +188,15 @@ impl Fetch {
             message,
             help: Some(format!("if that is meant, say so with `{key} = [\"{what}\"]` in `[danger]`")),
         };
-        let closed = self.allow.iter().filter_map(unreachable).map(problem);
-        let idle = self.trusted.iter().filter(|host| !self.allow.iter().any(|listed| listed.covers(host)));
+        let closed = self.listed().filter_map(unreachable).map(problem);
+        let idle = self.trusted.iter().filter(|host| !self.listed().any(|(_, listed)| listed.covers(host)));
         let idle = idle.map(|host| Problem {
             place: None,
             message: format!("`fetch.trusted` lists `{host}`, which `fetch.allow` does not cover"),
-            help: Some("what is trusted must be allowed as well; add it to `fetch.allow`".into()),
+            help: Some(
+                "what is trusted must be allowed as well; add it to `fetch.allow` or `fetch.send.allow`"
+                    .into(),
+            ),
         });
         closed.chain(idle).collect()
     }

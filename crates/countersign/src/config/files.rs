@@ -55,6 +55,7 @@ impl Reader<'_> {
             max_file: self.number("max_file")?,
             max_entries: self.number("max_entries")?.try_into().ok()?,
             max_search: self.number("max_search")?.try_into().ok()?,
+            quota: self.number("quota"),
         };
         Some((dir.join(root), settings))
     }

@@ -191,6 +191,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("files.*.deny", Kind::Globs, Is("[]"), "Patterns of paths that are never touched, such as `*.pem` or `private/**`, in upper or lower case."),
     setting("files.*.max_read", Kind::Size { min: KIB, max: 64 * MIB }, Is(r#""1 MiB""#), "The most of a file that one call returns; never more than `limits.max_result`."),
     setting("files.*.max_file", Kind::Size { min: KIB, max: 256 * MIB }, Is(r#""8 MiB""#), "The largest file that is searched, edited or written."),
+    setting("files.*.quota", Kind::Size { min: 4 * KIB, max: 1024 * GIB }, Absent, "What the root may hold in all, every file and directory in whole blocks of 4 KiB: the tools that change files add no more to it. Without it, what the disk holds."),
     setting("files.*.max_entries", Kind::Count { min: 1, max: 10_000 }, Is("1000"), "The most entries of a directory that one call lists."),
     setting("files.*.max_search", Kind::Count { min: 1, max: 100_000 }, Is("5000"), "The most files that one search looks at."),
 
@@ -249,6 +250,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("fetch.proxy_user", Kind::Text(&fetch::PROXY_USER), Absent, "The user name that this server has at the proxy."),
     setting("fetch.proxy_password", Kind::Secret, Absent, "The password of that user."),
     setting("fetch.nat64", Kind::Texts(&fetch::TRANSLATORS), Is("[]"), "Prefixes under which a translator reaches IPv4; addresses below them are judged as the IPv4 address."),
+
+    setting("fetch.send.allow", Kind::Texts(&fetch::HOSTS), Is("[]"), "The hosts that `send_request` may send to what changes something there; without any there is no such tool."),
+    setting("fetch.send.methods", Kind::Texts(&fetch::METHODS), Is(r#"["POST"]"#), "The methods that it sends: `POST`, `PUT`, `PATCH`, `DELETE`."),
+    setting("fetch.send.types", Kind::Texts(&fetch::BODIES), Is(r#"["application/json", "application/x-www-form-urlencoded", "text/plain"]"#), "The content types of what it sends."),
+    setting("fetch.send.max_body", Kind::Size { min: 16, max: MIB }, Is(r#""64 KiB""#), "The longest body that it sends."),
+    setting("fetch.send.power", Kind::OneOf(&["write-low", "write-high"]), Is(r#""write-high""#), "How much harm a request can do there: `write-high` takes the approval of two people, since nothing can be tried out, `write-low` that of one."),
 
     setting("danger.anonymous", Kind::Flag, Is("false"), "Lets anyone on this machine call without a key."),
     setting("danger.anonymous_tenant", Kind::Name("tenant"), Is(r#""anonymous""#), "The tenant of anonymous callers."),

@@ -126,6 +126,13 @@ fn show_says_where_every_setting_comes_from() {
       timeout = "30s"                          # default
       nat64 = []                               # default
 
+      [fetch.send]
+      allow = []                               # default
+      methods = ["POST"]                       # default
+      types = ["application/json", "application/x-www-form-urlencoded", "text/plain"] # default
+      max_body = "64 KiB"                      # default
+      power = "write-high"                     # default
+
       [danger]
       anonymous = false                        # default
       anonymous_tenant = "anonymous"           # default

@@ -36,6 +36,8 @@ root = "closed"
 tenant = "globex"
 [fetch]
 allow = ["docs.example.com"]
+[fetch.send]
+allow = ["api.example.com"]
 [python]
 [commands.ls]
 program = "/usr/bin/ls"
@@ -100,7 +102,7 @@ const NO_TOOLS: [&str; 11] = [
 ];
 
 /// Each implementation of a tool in the sources of the crates, with the tools of the table that are such.
-const KINDS: [(&str, &[&str]); 24] = [
+const KINDS: [(&str, &[&str]); 25] = [
     ("CountEntities", &["count_entities"]),
     ("DeleteFile", &["delete_file"]),
     ("DescribeEntities", &["describe_entities"]),
@@ -130,6 +132,7 @@ const KINDS: [(&str, &[&str]); 24] = [
     ("RunCommand", &["run_command"]),
     ("RunPython", &["run_python"]),
     ("SearchFiles", &["search_files"]),
+    ("SendRequest", &["send_request"]),
     ("StatFile", &["stat_file"]),
     ("TableStatsTool", &["table_stats"]),
     ("Write", &["write_ledger", "write_shop"]),
@@ -137,7 +140,7 @@ const KINDS: [(&str, &[&str]); 24] = [
 ];
 
 /// At least one object for each action and kind that policies know, and those that the shipped policies single out.
-const PROBES: [&str; 30] = [
+const PROBES: [&str; 31] = [
     "read table shop.customers",
     "read table ledger.public.entries",
     "read table vault.customers",
@@ -165,6 +168,7 @@ const PROBES: [&str; 30] = [
     "write file docs/.git/hooks/pre-commit",
     "connect host docs.example.com:443",
     "connect host 10.0.0.1:80",
+    "write host api.example.com:443",
     "execute command ls",
     "execute command touch",
     "execute interpreter python",

@@ -302,7 +302,9 @@ fn private_data_leaves_with_a_persons_word() {
     }
     let (web, names) = (Web::start(&[80]), Names::serve());
     set(&names, "docs.example.com", &["93.184.215.14"]);
-    let world = fetching(&["docs.example.com"], "");
+    let world = fetching(&["docs.example.com"], "ca = \"ca.pem\"");
+    countersign_testbed::certificate(world.dir.path(), &["DNS:docs.example.com"]);
+    web.start_tls(443, world.dir.path());
     let key = world.enroll("olga");
     let _server = world.serve();
     let mut ann = world.client(&world.ann);
@@ -319,6 +321,16 @@ fn private_data_leaves_with_a_persons_word() {
     assert_eq!(released["structuredContent"]["status"], 200, "{released}");
     assert_eq!(web.heads().len(), 1);
     held(&fetch(&mut ann, "http://docs.example.com/?names=more"));
+    assert_eq!(web.dialled(), BTreeSet::new());
+    // The word holds for the same host's `https`, which the request names, and for no other place.
+    let moved = "http://docs.example.com/to-https?names=all";
+    let request = held(&fetch(&mut ann, moved));
+    assert!(world.command(&["approvals", "show", &request]).contains("connect host docs.example.com:443"));
+    assert!(world.approve(&request, &key).status.success());
+    let followed = fetch(&mut ann, moved);
+    assert_eq!(followed["structuredContent"]["url"], "https://docs.example.com/article", "{followed}");
+    assert_eq!(web.heads().len(), 2);
+    held(&fetch(&mut ann, "https://docs.example.com/article"));
     assert_eq!(web.dialled(), BTreeSet::new());
     // Another principal's run has read nothing.
     let mut bob = world.client(&world.bob);

@@ -164,16 +164,17 @@ url = "sqlite:shop.db"
 
     /// Starts `serve` and does not wait.
     pub fn start(&self) -> Server {
+        self.start_with(|_| {})
+    }
+
+    /// The same, with changes to how it is started.
+    pub fn start_with(&self, change: impl FnOnce(&mut Command)) -> Server {
         let log = std::fs::File::create(self.dir.path().join("serve.log")).unwrap();
-        let child = Command::new(BINARY)
-            .args(["serve", "--config"])
-            .arg(self.config())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Server { child }
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--config"]).arg(self.config());
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        change(&mut command);
+        Server { child: command.spawn().unwrap() }
     }
 
     pub fn is_ready(&self) -> bool {

@@ -20,9 +20,9 @@ use tokio::time::timeout_at;
 
 use super::{
     body::Streaming,
-    connect::{Dialling, Duplex, connect},
+    connect::{Dialling, Duplex, Reached, connect},
     error::FetchError,
-    limits::Clock,
+    limits::{Clock, Limits},
     names::NameClass,
     policy::{Policy, Proxy},
     request::{Request, Response, content_type},
@@ -98,10 +98,23 @@ impl Client {
             let hop =
                 Hop { target: &target, method: &request.method, headers: &headers, body: &request.body };
             let hop = hop.request()?;
-            let answer = self.exchange(&target, hop, policy, clock).await?;
-            let Some(location) = location(&answer.head) else {
-                return finish(answer, &target, policy, clock);
+            let with =
+                Dialling { resolver: self.resolver.as_ref(), tls: &self.tls, proxy: self.proxy.as_deref() };
+            let reached = connect(&target, policy, with, clock).await?;
+            let answer = exchange(reached, hop, limits, clock).await.map_err(|cause| match request.once {
+                // MUTATE(F1-sent): a request that was sent and not answered passes for one that did not happen
+                true => FetchError::Unanswered(Box::new(cause)),
+                false => cause,
+            })?;
+            let status = answer.head.status().as_u16();
+            let Some(location) = location(&answer.head).filter(|_| !request.once) else {
+                return finish(answer, &target, policy, clock).map_err(|cause| match request.once {
+                    true => FetchError::Unread { status, cause: Box::new(cause) },
+                    false => cause,
+                });
             };
+            // INVARIANT: what a request carries goes to the host in its URL and to no other.
+            // MUTATE(F1-resent): a redirect has the body sent to where it leads
             if request.method != Method::GET {
                 return Err(FetchError::Redirected);
             }
@@ -118,35 +131,30 @@ impl Client {
             target = next;
         }
     }
+}
 
-    /// One request on one connection, up to the end of the answer's head.
-    async fn exchange(
-        &self,
-        target: &Target,
-        request: hyper::Request<Full<Bytes>>,
-        policy: &Policy,
-        clock: Clock,
-    ) -> Result<Answer, FetchError> {
-        let limits = policy.limits();
-        let with =
-            Dialling { resolver: self.resolver.as_ref(), tls: &self.tls, proxy: self.proxy.as_deref() };
-        let reached = connect(target, policy, with, clock).await?;
-        let deadline = clock.limit("the head of the answer", limits.head);
-        let exchanging = async {
-            let (mut sender, connection) = http1::Builder::new()
-                .max_headers(limits.headers)
-                // MUTATE(F2-head): a head of any size is read
-                .max_header_size(limits.head_bytes)
-                .handshake(TokioIo::new(reached.stream))
-                .await?;
-            let mut wire = Wire(Some(Box::pin(connection)));
-            let head = wire.drive(sender.send_request(request)).await?;
-            Ok(Answer { head, wire, peer: reached.peer })
-        };
-        match timeout_at(deadline.at, exchanging).await {
-            Ok(answer) => answer.map_err(FetchError::Protocol),
-            Err(_) => Err(deadline.passed()),
-        }
+/// One request on one connection, up to the end of the answer's head.
+async fn exchange(
+    reached: Reached,
+    request: hyper::Request<Full<Bytes>>,
+    limits: &Limits,
+    clock: Clock,
+) -> Result<Answer, FetchError> {
+    let deadline = clock.limit("the head of the answer", limits.head);
+    let exchanging = async {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_headers(limits.headers)
+            // MUTATE(F2-head): a head of any size is read
+            .max_header_size(limits.head_bytes)
+            .handshake(TokioIo::new(reached.stream))
+            .await?;
+        let mut wire = Wire(Some(Box::pin(connection)));
+        let head = wire.drive(sender.send_request(request)).await?;
+        Ok(Answer { head, wire, peer: reached.peer })
+    };
+    match timeout_at(deadline.at, exchanging).await {
+        Ok(answer) => answer.map_err(FetchError::Protocol),
+        Err(_) => Err(deadline.passed()),
     }
 }
 

@@ -98,6 +98,18 @@ pub enum FetchError {
     /// What came is no HTTP, or more of it than allowed.
     #[error("the server's answer is not HTTP within the limits")]
     Protocol(#[source] hyper::Error),
+    /// A request that may take effect was sent, in whole or in part, and nothing came back.
+    #[error("the request was sent and not answered ({0}): whether it took effect is not known")]
+    Unanswered(#[source] Box<FetchError>),
+    /// A request that may take effect was answered, and the answer cannot be read.
+    #[error("the server answered with status {status}, and the rest cannot be read: {cause}")]
+    Unread {
+        /// The status.
+        status: u16,
+        /// Why.
+        #[source]
+        cause: Box<FetchError>,
+    },
 }
 
 impl FetchError {
@@ -120,6 +132,7 @@ impl FetchError {
             FetchError::Encoded => "encoding",
             FetchError::Type(_) => "type",
             FetchError::Protocol(_) => "protocol",
+            FetchError::Unanswered(cause) | FetchError::Unread { cause, .. } => cause.code(),
         }
     }
 

@@ -21,7 +21,7 @@ pub use client::Client;
 pub use error::FetchError;
 pub use hosts::{DEFAULT_PORTS, HostError, HostPattern};
 pub use hyper::{
-    StatusCode,
+    Method, StatusCode,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 pub use limits::Limits;

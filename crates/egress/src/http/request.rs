@@ -15,12 +15,19 @@ pub struct Request {
     pub(super) url: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) once: bool,
 }
 
 impl Request {
     /// A `GET`, which follows redirects.
     pub fn get(url: &str) -> Request {
-        Request { method: Method::GET, url: url.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+        Request {
+            method: Method::GET,
+            url: url.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            once: false,
+        }
     }
 
     /// A `POST`, which follows none: what it carries is for the host in its URL.
@@ -31,6 +38,19 @@ impl Request {
     /// Another method, with the rules of `POST`.
     pub fn with_method(self, method: Method) -> Request {
         Request { method, ..self }
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn with_body(self, body: impl Into<Bytes>) -> Request {
+        Request { body: body.into(), ..self }
+    }
+
+    /// A request that may take effect: a redirect is an answer like others, and what goes wrong once it was sent says so
+    /// ([`FetchError::Unanswered`], [`FetchError::Unread`]).
+    #[must_use]
+    pub fn once(self) -> Request {
+        Request { once: true, ..self }
     }
 
     /// Adds a header. Those that frame the message or say how it travels are the client's own.

@@ -2,7 +2,7 @@
 
 use countersign_egress::{
     AddressPolicy, Roots,
-    http::{Client, FetchError, HeaderValue, HostPattern, Limits, Policy, Request, header},
+    http::{Client, FetchError, HeaderValue, HostPattern, Limits, Method, Policy, Request, header},
 };
 
 use crate::site::{Site, Step, answer, ok, redirect};
@@ -93,6 +93,45 @@ async fn only_a_get_is_sent_elsewhere() {
     let refused = client().send(Request::post(&site.url("/"), "data"), &loopback(&[&site])).await;
     assert!(matches!(refused, Err(FetchError::Redirected)));
     assert_eq!(site.seen().len(), 1);
+}
+
+/// A request that may take effect: wherever it ends, its sender knows whether it was sent.
+#[tokio::test]
+async fn what_was_sent_once_is_not_sent_again_nor_forgotten() {
+    let other = Site::start(|_| ok("reached"));
+    let location = other.url("/");
+    let site = Site::start(move |head| match head.split(' ').nth(1).unwrap() {
+        "/moved" => answer("307 Temporary Redirect", &format!("location: {location}\r\n"), ""),
+        "/done" => answer("303 See Other", "location: /done/1\r\n", ""),
+        "/silent" => Vec::new(),
+        "/slow" => vec![Step::Wait(std::time::Duration::from_secs(60))],
+        "/zipped" => answer("201 Created", "content-encoding: gzip\r\n", "x"),
+        _ => answer("201 Created", "content-type: text/plain\r\n", "made"),
+    });
+    let head = std::time::Duration::from_millis(300);
+    let policy = loopback(&[&site, &other]).with_limits(Limits { head, ..Limits::default() });
+    let send = async |url: String| {
+        let request = Request::post(&url, "data").with_method(Method::PUT).once();
+        client().send(request, &policy).await
+    };
+    for (path, status) in [("/moved", 307), ("/done", 303), ("/", 201)] {
+        assert_eq!(send(site.url(path)).await.unwrap().status.as_u16(), status, "{path}");
+        let seen = site.seen();
+        assert!(seen.len() == 1 && seen[0].head.starts_with("PUT "), "{seen:?}");
+    }
+    assert!(other.seen().is_empty());
+    for path in ["/silent", "/slow"] {
+        let unknown = send(site.url(path)).await;
+        assert!(matches!(unknown, Err(FetchError::Unanswered(_))), "{path}: {unknown:?}");
+    }
+    let unread = send(site.url("/zipped")).await;
+    assert!(matches!(unread, Err(FetchError::Unread { status: 201, .. })), "{unread:?}");
+    // What was not sent did not happen.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let policy = Policy::listed([HostPattern::exact("127.0.0.1", nobody)])
+        .with_addresses(AddressPolicy::operator_named());
+    let request = Request::post(&format!("http://127.0.0.1:{nobody}/"), "data").once();
+    assert!(matches!(client().send(request, &policy).await, Err(FetchError::Connect(_))));
 }
 
 /// A page can say where to go next in many ways; only a redirect's `Location` counts.

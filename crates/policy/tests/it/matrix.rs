@@ -68,7 +68,7 @@ permit (principal in Role::"support", action in [Action::"add_note", Action::"re
 }
 
 /// One object of each kind, and those that the shipped policies single out.
-const PROBES: [&str; 21] = [
+const PROBES: [&str; 22] = [
     "read table shop.customers",
     "read table shop.restricted_salaries",
     "read table shop.sqlite_master",
@@ -88,6 +88,7 @@ const PROBES: [&str; 21] = [
     "read file docs/.git/config",
     "write file docs/a.md",
     "connect host example.com:443",
+    "write host example.com:443",
     "execute command git",
     "execute interpreter python",
 ];

@@ -1,10 +1,13 @@
 //! `fetch_url {url, offset?, limit?, format?}`: a page of a host that the operator listed, as text.
 //!
 //! The plan parses the URL and names its host; policy decides on that; the call reaches that host and no other. The request itself can carry
-//! data out, in its path or query, so its effect is egress. What comes back was written by anybody, and its label says so.
+//! data out, in its path or query, so its effect is egress. What comes back was written by anybody, and its label says so. Requests that may
+//! change something are another tool's ([`send`]).
 
+mod body;
 mod html;
 mod page;
+mod send;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
@@ -20,6 +23,7 @@ use serde_json::{Value, json};
 
 pub use html::{HtmlWorkers, serve as serve_html};
 use page::{Format, Page};
+pub use send::{SendConfig, SendRequest};
 
 /// What `fetch_url` works with.
 pub struct FetchConfig {
@@ -49,11 +53,13 @@ struct Wanted {
 
 /// Time for what surrounds the request: turning a page into text, and waiting for a turn to do so.
 const CONVERSION: Duration = Duration::from_secs(8);
+/// How long a request may take where no limit says so.
+const TOTAL: Duration = Duration::from_secs(30);
 
 impl FetchUrl {
     /// The tool for these hosts.
     pub fn new(config: FetchConfig) -> FetchUrl {
-        let total = config.policy.limits().total.unwrap_or(Duration::from_secs(30));
+        let total = config.policy.limits().total.unwrap_or(TOTAL);
         let spec = ToolSpec {
             name: "fetch_url".into(),
             server: "countersign".into(),
@@ -99,13 +105,9 @@ impl FetchUrl {
 
     /// Fetches what was granted and makes a page of it.
     async fn fetch(&self, permit: &Permit, wanted: &Wanted) -> Result<Output, ToolError> {
-        let granted = permit.granted().iter().filter_map(|access| match &access.object {
-            Object::Host { host, port } => Some((host.clone(), *port)),
-            _ => None,
-        });
         // INVARIANT: no hop reaches a host that the permit does not name.
         // MUTATE(F1-permit): a redirect reaches any listed host, whatever was granted
-        let policy = self.config.policy.clone().only(granted);
+        let policy = self.config.policy.clone().only(granted(permit, Action::Connect));
         let answer = self.config.client.open(Request::get(wanted.target.as_str()), &policy).await;
         let answer = answer.map_err(|error| refusal(&error, wanted.target.host()))?;
         let label = label(&answer);
@@ -160,6 +162,16 @@ impl Tool for FetchUrl {
         let wanted = wanted.ok_or_else(|| ToolError::internal("the plan is not of this tool"))?;
         self.fetch(&permit, wanted).await
     }
+}
+
+/// The hosts and ports that a permit grants this action on.
+fn granted(permit: &Permit, action: Action) -> Vec<(String, u16)> {
+    let hosts = permit.granted().iter().filter(|access| access.action == action);
+    let hosts = hosts.filter_map(|access| match &access.object {
+        Object::Host { host, port } => Some((host.clone(), *port)),
+        _ => None,
+    });
+    hosts.collect()
 }
 
 fn host_object(host: &str, port: u16) -> Object {

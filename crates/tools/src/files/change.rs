@@ -211,6 +211,15 @@ pub(super) fn make_parents(folder: &Folder, path: &RelPath) -> Result<(), Refusa
     }
 }
 
+/// How many directories above a path are missing.
+pub(super) fn missing_parents(folder: &Folder, path: &RelPath) -> Result<u64, Refusal> {
+    let Some((parent, _)) = path.split() else { return Ok(0) };
+    match folder.root().directory(&parent) {
+        Err(Refusal::Missing) => Ok(missing_parents(folder, &parent)?.saturating_add(1)),
+        found => found.map(|_| 0),
+    }
+}
+
 /// The open directory that holds a path, and the name there.
 fn place<'p>(folder: &Folder, path: &'p RelPath) -> Result<(OwnedFd, &'p str), Refusal> {
     let (parent, name) = path.split().ok_or(Refusal::Kind { found: "the root", wanted: "a file" })?;

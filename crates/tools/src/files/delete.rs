@@ -14,6 +14,7 @@ use super::{
     diff::unified,
     edit::{Expected, changed, changes, if_match_schema, writable},
     folder::{Folders, Target, blocking, path_schema, root_schema},
+    quota::Room,
     refusal::Refusal,
     spec::changing,
 };
@@ -94,7 +95,10 @@ impl Tool for DeleteFile {
                 let before = before(&wanted)?;
                 expected.check(before.digest())?;
                 stop.check()?;
-                change::remove(&target.folder, &target.path, before.content().unwrap_or_default())
+                let room = target.folder.room(before.content(), None, 0, stop)?;
+                change::remove(&target.folder, &target.path, before.content().unwrap_or_default())?;
+                room.into_iter().for_each(Room::taken);
+                Ok(())
             };
             delete().map_err(|refused| target.refuse(refused))?;
             Ok::<_, ToolError>(json!({

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const MAX_DIFF: usize = 1 << 20;
 
 /// The change of `path` from one content to another; none stands for no file.
-pub(super) fn unified(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {
+pub(crate) fn unified(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {
     let (old, new) = (name("a", path, before), name("b", path, after));
     let (Some(before), Some(after)) = (text(before), text(after)) else {
         return format!("--- {old}\n+++ {new}\nnot text:\n-{}\n+{}\n", size(before), size(after));

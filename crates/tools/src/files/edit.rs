@@ -17,6 +17,7 @@ use super::{
     change::{self, Before},
     diff::unified,
     folder::{Folders, Target, blocking, path_schema, root_schema},
+    quota::Room,
     refusal::Refusal,
     spec::changing,
 };
@@ -125,8 +126,10 @@ impl Tool for EditFile {
 
     async fn preview(&self, plan: &Plan, _permit: PreviewPermit) -> Result<Preview, ToolError> {
         let wanted = wanted(plan)?;
-        blocking(move |_| {
+        blocking(move |stop| {
             let (before, after) = edited(&wanted)?;
+            let room = wanted.target.folder.room(before.content(), Some(after.as_bytes()), 0, stop);
+            room.map_err(|refused| wanted.target.refuse(refused))?.into_iter().for_each(Room::left);
             let diff = unified(wanted.target.path.as_str(), before.content(), Some(after.as_bytes()));
             Ok(changed(&before, diff))
         })
@@ -142,7 +145,10 @@ impl Tool for EditFile {
             let write = || {
                 expected.check(before.digest())?;
                 stop.check()?;
-                change::put(&target.folder, &target.path, &before, after.as_bytes())
+                let room = target.folder.room(before.content(), Some(after.as_bytes()), 0, stop)?;
+                change::put(&target.folder, &target.path, &before, after.as_bytes())?;
+                room.into_iter().for_each(Room::taken);
+                Ok(())
             };
             write().map_err(|refused| target.refuse(refused))?;
             let diff = unified(target.path.as_str(), before.content(), Some(after.as_bytes()));

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     globs::Globs,
     path::RelPath,
+    quota::{Quota, Room, taken},
     refusal::Refusal,
     root::{Kind, Root},
 };
@@ -23,6 +24,7 @@ use super::{
 pub struct Folder {
     root: Root,
     settings: FolderSettings,
+    quota: Option<Quota>,
 }
 
 /// What the operator says of a root.
@@ -44,12 +46,15 @@ pub struct FolderSettings {
     pub max_entries: usize,
     /// The most files that one search looks at.
     pub max_search: usize,
+    /// What the root may hold, in bytes; without it, what the disk does.
+    pub quota: Option<u64>,
 }
 
 impl Folder {
     /// A root with its settings.
     pub fn new(root: Root, settings: FolderSettings) -> Folder {
-        Folder { root, settings }
+        let quota = settings.quota.map(Quota::new);
+        Folder { root, settings, quota }
     }
 
     /// The root.
@@ -60,6 +65,19 @@ impl Folder {
     /// The settings.
     pub fn settings(&self) -> &FolderSettings {
         &self.settings
+    }
+
+    /// Room for a change from one content to another (none: no file), with so many new directories. It is held until it is dropped.
+    pub(super) fn room(
+        &self,
+        before: Option<&[u8]>,
+        after: Option<&[u8]>,
+        directories: u64,
+        stop: &Stop,
+    ) -> Result<Option<Room<'_>>, Refusal> {
+        let size = |content: Option<&[u8]>| content.map_or(0, |content| taken(content.len() as u64));
+        let after = size(after).saturating_add(directories.saturating_mul(taken(0)));
+        self.quota.as_ref().map(|quota| quota.room(self, size(before), after, stop)).transpose()
     }
 
     /// The object of policies that a path is.

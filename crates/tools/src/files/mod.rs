@@ -5,7 +5,7 @@
 
 mod change;
 mod delete;
-mod diff;
+pub(crate) mod diff;
 mod edit;
 mod encoding;
 mod folder;
@@ -14,6 +14,7 @@ mod kernel;
 mod list;
 mod move_file;
 mod path;
+mod quota;
 mod read;
 mod refusal;
 mod resources;

@@ -47,6 +47,24 @@ pub enum Refusal {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The root would hold more than it may.
+    #[error(
+        "does not fit: this root may hold {limit} bytes, {free} of them are free, and this takes {needed} more (every file and directory takes whole blocks of 4096)"
+    )]
+    Full {
+        /// What the root may hold, in bytes.
+        limit: u64,
+        /// What is free.
+        free: u64,
+        /// What the change takes beyond what it frees.
+        needed: u64,
+    },
+    /// Too much lies in the root for its quota to be kept.
+    #[error("lies in a root with more than {limit} entries, or too deep ones: nothing can be added to it")]
+    Uncounted {
+        /// The limit.
+        limit: usize,
+    },
     /// Its content is not text of the encoding that was asked for.
     #[error("{0}")]
     Encoding(&'static str),

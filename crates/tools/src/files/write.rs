@@ -14,7 +14,8 @@ use super::{
     diff::unified,
     edit::{Expected, changed, changes, if_match_schema, writable},
     encoding::Encoding,
-    folder::{Folders, Target, blocking, path_schema, root_schema},
+    folder::{Folders, Stop, Target, blocking, path_schema, root_schema},
+    quota::Room,
     refusal::Refusal,
     spec::changing,
 };
@@ -102,9 +103,11 @@ impl Tool for WriteFile {
 
     async fn preview(&self, plan: &Plan, _permit: PreviewPermit) -> Result<Preview, ToolError> {
         let wanted = wanted(plan)?;
-        blocking(move |_| {
+        blocking(move |stop| {
             let preview = || {
                 let before = before(&wanted)?;
+                // What cannot be written is told before anybody is asked.
+                room(&wanted, &before, stop)?.into_iter().for_each(Room::left);
                 let path = wanted.target.path.as_str();
                 let diff = unified(path, before.content(), Some(&wanted.content));
                 Ok(changed(&before, diff))
@@ -123,10 +126,12 @@ impl Tool for WriteFile {
                 expected.check(before.digest())?;
                 stop.check()?;
                 let Wanted { target, content, create_directories, .. } = &wanted;
+                let room = room(&wanted, &before, stop)?;
                 if *create_directories {
                     change::make_parents(&target.folder, &target.path)?;
                 }
                 change::put(&target.folder, &target.path, &before, content)?;
+                room.into_iter().for_each(Room::taken);
                 Ok(json!({
                     "root": &**target.folder.root().name(), "path": target.path.as_str(),
                     "created": before.content().is_none(), "size": content.len(),
@@ -142,6 +147,13 @@ impl Tool for WriteFile {
 
 fn wanted(plan: &Plan) -> Result<Wanted, ToolError> {
     plan.detail::<Wanted>().cloned().ok_or_else(|| ToolError::internal("the plan is not of this tool"))
+}
+
+/// Room for what is written, and for the directories above it that are made.
+fn room<'w>(wanted: &'w Wanted, before: &Before, stop: &Stop) -> Result<Option<Room<'w>>, Refusal> {
+    let Wanted { target, content, create_directories, .. } = wanted;
+    let made = if *create_directories { change::missing_parents(&target.folder, &target.path)? } else { 0 };
+    target.folder.room(before.content(), Some(content), made, stop)
 }
 
 /// What is there now, if the call may take its place.

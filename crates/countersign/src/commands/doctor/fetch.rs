@@ -1,4 +1,4 @@
-//! What `fetch_url` may reach, and whether it could: authorities, and names that resolve to addresses which may be dialled.
+//! What `fetch_url` and `send_request` may reach, and whether it could: authorities, and names that resolve to addresses which may be dialled.
 
 use countersign_egress::{Resolver as _, SystemResolver, http::HostPattern};
 use tokio::runtime::Runtime;
@@ -14,16 +14,25 @@ const ABOUT: &str = "fetch_url";
 /// The checks; none without listed hosts.
 pub(super) fn checks(config: &Config, runtime: &Runtime) -> Vec<Check> {
     let fetch = &config.fetch;
-    if fetch.allow.is_empty() {
+    if fetch.allow.is_empty() && fetch.send.allow.is_empty() {
         return vec![Check::good(ABOUT, "absent: no host is listed in `fetch.allow`")];
     }
     if let Err(error) = client(fetch) {
         return vec![Check::bad(ABOUT, format!("{error:#}"), "install ca-certificates, or set `fetch.ca`")];
     }
-    let hosts: Vec<String> = fetch.allow.iter().map(HostPattern::to_string).collect();
-    let mut checks = vec![Check::good(ABOUT, format!("may reach {}", hosts.join(", ")))];
+    let names =
+        |hosts: &[HostPattern]| hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>().join(", ");
+    let mut checks = Vec::new();
+    if !fetch.allow.is_empty() {
+        checks.push(Check::good(ABOUT, format!("may reach {}", names(&fetch.allow))));
+    }
+    if !fetch.send.allow.is_empty() {
+        let sent = format!("may send {} to {}", fetch.send.methods.join(", "), names(&fetch.send.allow));
+        checks.push(Check::good("send_request", sent));
+    }
     if fetch.proxy.is_none() {
-        let exact = fetch.allow.iter().filter(|host| host.is_exact() && host.address().is_none());
+        let sent = fetch.send.allow.iter().filter(|host| !fetch.allow.contains(host));
+        let exact = fetch.allow.iter().chain(sent).filter(|host| host.is_exact() && host.address().is_none());
         checks.extend(exact.filter_map(|host| runtime.block_on(unreachable(fetch, host))));
     }
     checks

@@ -16,6 +16,7 @@ pub(in crate::files) fn world() -> (tempfile::TempDir, Folder) {
         max_file: 1024,
         max_entries: 10,
         max_search: 10,
+        quota: None,
     };
     fs::write(dir.path().join("f"), "seen").unwrap();
     let root = Root::open("r", dir.path()).unwrap();

@@ -32,6 +32,10 @@ pub(in super::super) fn stat(fd: impl AsFd) -> Result<Stat, Errno> {
     rustix::fs::fstat(fd)
 }
 
+pub(in super::super) fn status(_: Dir<'_>, _: &[u8]) -> Result<Stat, Errno> {
+    Err(Errno::NOSYS)
+}
+
 pub(in super::super) fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }

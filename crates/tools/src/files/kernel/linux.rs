@@ -91,6 +91,11 @@ pub(in super::super) fn stat(fd: impl AsFd) -> Result<Stat, Errno> {
     fs::fstat(fd)
 }
 
+/// The status of a name in a directory; of a symbolic link, its own.
+pub(in super::super) fn status(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Stat, Errno> {
+    fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
 /// What a file is, from its status.
 pub(in super::super) fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)

@@ -48,6 +48,7 @@ pub(super) fn settings() -> FolderSettings {
         max_file: 256 * KIB,
         max_entries: 10,
         max_search: 50,
+        quota: None,
     }
 }
 

@@ -11,6 +11,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use countersign_tools::files::FolderSettings;
+
 use super::world::{World, settings};
 
 #[tokio::test]
@@ -201,4 +203,61 @@ async fn readers_see_the_old_file_or_the_new_one() {
     }
     stop.store(true, Relaxed);
     assert!(reader.join().unwrap() >= 10);
+}
+
+/// Three files of the scenery and `sub` take a block each: 16 KiB.
+fn small() -> World {
+    World::new(FolderSettings { quota: Some(24 << 10), ..settings() })
+}
+
+#[tokio::test]
+async fn a_full_root_takes_no_more_and_can_be_cleared_up() {
+    let world = small();
+    let write = |path: &str, kib: usize| json!({"path": path, "content": "x".repeat(kib << 10)});
+    let refused = world.refused("write_file", write("large", 9)).await;
+    for text in ["hold 24576 bytes", "8192 of them are free", "takes 12288 more"] {
+        assert!(refused.contains(text), "{text}: {refused}");
+    }
+    assert!(!world.data().join("large").exists() && leftovers(&world).is_empty());
+    // A directory is not free, and an empty file is not either.
+    let deep = json!({"path": "a/b/c", "content": "", "create_directories": true});
+    assert!(world.refused("write_file", deep).await.contains("takes 12288 more"));
+    assert!(!world.data().join("a").exists());
+    world.call("write_file", write("one", 4)).await.unwrap();
+    world.call("write_file", write("two", 1)).await.unwrap();
+    assert!(world.refused("write_file", write("three", 0)).await.contains("0 of them are free"));
+    // In a full root: the same size, smaller, gone; larger only into what that frees.
+    world.call("write_file", write("one", 3)).await.unwrap();
+    let grown = json!({"path": "two", "old": "x", "new": "x".repeat(5), "all": true});
+    assert!(world.refused("edit_file", grown.clone()).await.contains("takes 4096 more"));
+    assert_eq!(fs::metadata(world.data().join("two")).unwrap().len(), 1 << 10);
+    world.call("delete_file", json!({"path": "one"})).await.unwrap();
+    world.call("edit_file", grown).await.unwrap();
+    assert_eq!(fs::metadata(world.data().join("two")).unwrap().len(), 5 << 10);
+}
+
+#[tokio::test]
+async fn what_others_change_counts_before_anybody_is_refused() {
+    let world = small();
+    world.call("write_file", json!({"path": "one", "content": "x".repeat(8 << 10)})).await.unwrap();
+    fs::remove_file(world.data().join("one")).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    world.call("write_file", json!({"path": "two", "content": "x".repeat(8 << 10)})).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_at_the_same_time_do_not_share_their_room() {
+    let world = Arc::new(small());
+    let calls = (0..8).map(|n| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move {
+            let arguments = json!({"path": format!("f{n}"), "content": "x".repeat(4 << 10)});
+            world.call("write_file", arguments).await.is_ok()
+        })
+    });
+    let mut written = 0;
+    for call in calls.collect::<Vec<_>>() {
+        written += usize::from(call.await.unwrap());
+    }
+    assert_eq!(written, 2);
 }
