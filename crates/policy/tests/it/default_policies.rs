@@ -12,7 +12,7 @@ use crate::support::*;
 type Question = (&'static str, fn(&Policies) -> Verdict, Verdict);
 
 /// One question for each default policy, whose answer changes when the policy is removed.
-const FLIPS: [Question; 20] = [
+const FLIPS: [Question; 21] = [
     ("call-read-low", |p| call(p, &operator(), "list_tables", NO_ARGUMENTS).verdict, Allow),
     ("call-read-high", |p| call(p, &operator(), "query_shop", NO_ARGUMENTS).verdict, Allow),
     ("call-write-low", |p| call(p, &operator(), "add_note", NO_ARGUMENTS).verdict, HELD),
@@ -20,6 +20,7 @@ const FLIPS: [Question; 20] = [
     ("write-tables", |p| writes(p, table("customers")), Allow),
     ("write-columns", |p| writes(p, column("customers", "email")), Allow),
     ("write-files", |p| writes(p, path("docs", "notes/a.md")), Allow),
+    ("write-hosts", |p| writes(p, Object::Host { host: "example.com".into(), port: 443 }), Allow),
     ("read-tables", |p| reads(p, table("customers")), Allow),
     ("read-columns", |p| reads(p, column("customers", "email")), Allow),
     ("use-functions", |p| uses(p, "count"), Allow),
@@ -63,6 +64,14 @@ fn uses(policies: &Policies, name: &str) -> Verdict {
 fn write_files() {
     flips("write-files");
     assert_eq!(writes(&defaults(), path("docs", ".git/hooks/pre-commit")), Deny);
+}
+
+#[test]
+fn write_hosts() {
+    flips("write-hosts");
+    let sent = Access::required(Action::Write, Object::Host { host: "example.com".into(), port: 443 });
+    let operator = access(&defaults(), &operator(), "refund_order", &sent).verdict;
+    assert_eq!(operator, Deny, "who may read a host may not send to it");
 }
 
 #[test]

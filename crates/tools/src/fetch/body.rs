@@ -17,8 +17,8 @@ pub(super) fn typed(kind: &str, text: &str, limit: u64) -> Result<Body, ToolErro
     if text.len() as u64 > limit {
         return refuse(format!("is longer than {limit} bytes"));
     }
-    // MUTATE(F2-send-typed): a body is sent as what it is not
     match kind {
+        // MUTATE(F2-send-typed): a body is sent as what it is not
         _ if is_json(kind) => {
             let limits = json::Limits { bytes: text.len(), ..json::Limits::default() };
             if let Err(error) = json::parse(text.as_bytes(), limits) {

@@ -1,10 +1,10 @@
 //! The jail, with real programs in it: mostly Debian's Python.
 
-mod attacks;
+pub(crate) mod attacks;
 mod basics;
 mod bombs;
 pub(crate) mod deaths;
-mod grades;
+pub(crate) mod grades;
 pub(crate) mod unprivileged;
 
 use std::{future::Future, time::Duration};
