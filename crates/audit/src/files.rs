@@ -1,8 +1,9 @@
 //! The few ways in which the log touches files: private creation, atomic replacement, durable directories.
 
 use crate::error::{At, FileError};
+use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -68,11 +69,32 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     fs::rename(&temporary, path).at("rename", path)
 }
 
-/// Reads a file; `None` when there is none.
+/// No file of a log but the write-ahead file is larger: a full bundle of the longest entries has less than 17 MB.
+const MAX_FILE: u64 = 32 << 20;
+
+/// Reads a file; `None` when there is none. Whoever handed the log over may have put anything in its place.
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        content => content.at("read", path).map(Some),
+    let Some(file) = open_if_there(path, MAX_FILE)? else { return Ok(None) };
+    let mut content = Vec::new();
+    // It may grow while it is read.
+    file.take(MAX_FILE).read_to_end(&mut content).at("read", path)?;
+    Ok(Some(content))
+}
+
+/// Opens a regular file of at most `limit` bytes; `None` when there is none. Nothing else is waited for or read without end.
+pub(crate) fn open_if_there(path: &Path, limit: u64) -> Result<Option<File>, FileError> {
+    // Without it, opening a FIFO would wait for its writer.
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = match OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.at("open", path)?,
+    };
+    let meta = file.metadata().at("examine", path)?;
+    // MUTATE(L3-regular): devices, pipes and files of any size are read as files of a log
+    let fits = meta.is_file() && meta.len() <= limit;
+    match fits {
+        true => Ok(Some(file)),
+        false => Err(io::Error::other("it is no regular file of a size that a log has")).at("read", path),
     }
 }
 

@@ -61,13 +61,15 @@ impl Follower {
             };
             // An empty file has no batch; its reader stands behind the first line, if that is there.
             let offset = if stop.is_empty() { self.reader.offset() } else { offset };
-            let rest = self.reader.remainder_from(offset)?;
             let read = self.state.frontier.size();
-            let later =
-                find_checkpoints(&rest, &self.origin, verifier).filter(|found| found.size > read).count();
+            let (mut later, mut written) = (0, false);
+            self.reader.scan(offset, |bytes, starts| {
+                let found = find_checkpoints(bytes, starts, &self.origin, verifier);
+                later += found.filter(|found| found.size > read).count();
+                written = true;
+            })?;
             if later == 0 {
-                let torn = rest.iter().any(|byte| *byte != 0).then_some(stop);
-                return Ok(Step::End { torn });
+                return Ok(Step::End { torn: written.then_some(stop) });
             }
             if !first_look {
                 let reason = if stop.is_empty() { "entries were overwritten" } else { stop };

@@ -53,7 +53,7 @@ pub(crate) fn lock(dir: &Path, slot_number: u32) -> PathBuf {
 }
 
 pub(crate) fn epoch(dir: &Path, slot_number: u32, epoch: u32) -> PathBuf {
-    slot(dir, slot_number).join(format!("epoch-{epoch:06}"))
+    slot(dir, slot_number).join(epoch_name(epoch))
 }
 
 /// The name of an epoch's write-ahead file.
@@ -71,6 +71,10 @@ fn slot_name(slot: u32) -> String {
     format!("slot-{slot:03}")
 }
 
+fn epoch_name(epoch: u32) -> String {
+    format!("epoch-{epoch:06}")
+}
+
 /// The origin line of one tree. No two trees of a log directory share it.
 pub(crate) fn origin(key_name: &str, slot: u32, epoch: u32) -> String {
     format!("{key_name}/slot-{slot:03}/epoch-{epoch:06}")
@@ -86,17 +90,17 @@ pub(crate) fn parse_origin(origin: &str, key_name: &str) -> Option<(u32, u32)> {
 
 /// Numbers of the slots that have a directory, ascending.
 pub(crate) fn list_slots(dir: &Path) -> Result<Vec<u32>, FileError> {
-    list_numbers(dir, "slot-")
+    list_numbers(dir, slot_name)
 }
 
 /// Numbers of the slots that have a head, ascending.
 pub(crate) fn list_heads(dir: &Path) -> Result<Vec<u32>, FileError> {
-    list_numbers(&heads(dir), "slot-")
+    list_numbers(&heads(dir), slot_name)
 }
 
 /// Numbers of the epochs of a slot, ascending.
 pub(crate) fn list_epochs(dir: &Path, slot_number: u32) -> Result<Vec<u32>, FileError> {
-    list_numbers(&slot(dir, slot_number), "epoch-")
+    list_numbers(&slot(dir, slot_number), epoch_name)
 }
 
 /// The partial files in a tile's or bundle's `.p` directory with their widths, narrowest first; other names are left alone.
@@ -115,7 +119,8 @@ pub(crate) fn partials(dir: &Path) -> Result<Vec<(PathBuf, u64)>, FileError> {
     Ok(found)
 }
 
-fn list_numbers(dir: &Path, prefix: &str) -> Result<Vec<u32>, FileError> {
+/// The numbers of the names that `name_of` makes; other names are left alone, `slot-1` for `slot-001` among them.
+fn list_numbers(dir: &Path, name_of: fn(u32) -> String) -> Result<Vec<u32>, FileError> {
     let mut numbers = Vec::new();
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(numbers),
@@ -123,8 +128,9 @@ fn list_numbers(dir: &Path, prefix: &str) -> Result<Vec<u32>, FileError> {
     };
     for entry in entries {
         let name = entry.at("list", dir)?.file_name();
-        let number =
-            name.to_str().and_then(|name| name.strip_prefix(prefix)).and_then(|n| n.parse::<u32>().ok());
+        let number = name.to_str().and_then(|name| name.rsplit_once('-')?.1.parse::<u32>().ok());
+        // MUTATE(L3-names): other spellings of a number stand for a slot or an epoch
+        let number = number.filter(|number| name.to_str() == Some(name_of(*number).as_str()));
         numbers.extend(number);
     }
     numbers.sort_unstable();

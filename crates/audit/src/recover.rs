@@ -57,7 +57,13 @@ pub(crate) fn recover_slot(dir: &Path, slot: u32, verifier: &Verifier) -> Result
     }
     let previous = if replayed.last.is_none() && epoch > 1 {
         // The process died between creating the epoch and its first commit; the epoch before is still whole.
-        recover_epoch(dir, slot, epoch - 1, &head, verifier)?.last
+        let before = recover_epoch(dir, slot, epoch - 1, &head, verifier)?.last;
+        // MUTATE(L3-predecessor): a slot goes on behind an epoch that was never there
+        if before.is_none() {
+            let what = "it is missing, or holds nothing, and a later one is there".to_owned();
+            return Err(OpenError::Damaged { path: layout::epoch(dir, slot, epoch - 1), offset: 0, what });
+        }
+        before
     } else {
         None
     };
@@ -215,18 +221,23 @@ fn later_checkpoints(
     state: &Replayed,
     verifier: &Verifier,
 ) -> Result<usize, FileError> {
-    let bytes = reader.remainder_from(offset)?;
-    Ok(find_checkpoints(&bytes, origin, verifier).filter(|found| found.size > state.frontier.size()).count())
+    let mut later = 0;
+    reader.scan(offset, |bytes, starts| {
+        let found = find_checkpoints(bytes, starts, origin, verifier);
+        later += found.filter(|found| found.size > state.frontier.size()).count();
+    })?;
+    Ok(later)
 }
 
-/// Validly signed checkpoints of one tree anywhere in `bytes`.
+/// Validly signed checkpoints of one tree that begin within the first `starts` of `bytes`.
 pub(crate) fn find_checkpoints<'a>(
     bytes: &'a [u8],
+    starts: usize,
     origin: &'a str,
     verifier: &'a Verifier,
 ) -> impl Iterator<Item = Checkpoint> + 'a {
     let first_line = format!("{origin}\n").into_bytes();
-    let candidates = bytes.windows(first_line.len()).enumerate();
+    let candidates = bytes.windows(first_line.len()).enumerate().take(starts);
     candidates.filter_map(move |(at, window)| {
         if window != first_line {
             return None;

@@ -9,8 +9,8 @@
 //! A batch is one write and one sync. There is no checksum: the checkpoint's root hash covers every entry byte.
 
 use crate::error::{At, FileError};
+use crate::files::open_if_there;
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,11 @@ pub const MAX_ENTRY: usize = 60 * 1024;
 pub(crate) const MAX_NOTE: usize = 512;
 /// No batch is longer; the queue is bounded well below it.
 pub(crate) const MAX_BATCH: usize = 24 * 1024 * 1024;
+/// No file is longer: an epoch ends at 2^18 entries.
+const MAX_WAL: u64 = 32 << 30;
 const ENTRY: u8 = b'E';
 const CHECKPOINT: u8 = b'C';
 const READ_CHUNK: usize = 64 * 1024;
-static ZEROES: [u8; READ_CHUNK] = [0; READ_CHUNK];
 
 /// Appends an entry frame. `entry` has at most [`MAX_ENTRY`] bytes.
 pub(crate) fn put_entry(batch: &mut Vec<u8>, entry: &[u8]) {
@@ -79,10 +80,7 @@ pub(crate) struct WalReader {
 impl WalReader {
     /// Opens the file; `None` when there is none. A file shorter than its magic has no batches.
     pub(crate) fn open(path: &Path) -> Result<Option<WalReader>, FileError> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.at("open", path)?,
-        };
+        let Some(file) = open_if_there(path, MAX_WAL)? else { return Ok(None) };
         Ok(Some(WalReader {
             file,
             path: path.to_owned(),
@@ -149,28 +147,24 @@ impl WalReader {
         }
     }
 
-    /// The bytes from `offset` on, without the chunks of zero bytes at its end that are allocated and not yet used.
-    pub(crate) fn remainder_from(&mut self, offset: u64) -> Result<Vec<u8>, FileError> {
+    /// Shows all bytes from `offset` on, piece by piece; the reader stands at `offset` afterwards. Of each piece the number of bytes comes along at
+    /// which a note may begin that nobody has seen: all of it lies in this piece. Pieces of zeroes, claimed ahead and not yet used, are left out.
+    pub(crate) fn scan(&mut self, offset: u64, mut see: impl FnMut(&[u8], usize)) -> Result<(), FileError> {
         self.rewind(offset);
-        let mut zeroes = 0usize;
         loop {
-            let old_length = self.buffer.len();
-            self.offset = self.offset.saturating_add(zeroes as u64);
-            let read = self.fill()?;
-            self.offset = self.offset.saturating_sub(zeroes as u64);
-            if read == 0 {
-                break;
+            let ended = self.fill()? == 0;
+            let rest = self.rest();
+            let seen = if ended { rest.len() } else { rest.len().saturating_sub(MAX_NOTE) };
+            if rest.iter().any(|byte| *byte != 0) {
+                see(rest, seen);
             }
-            let chunk = self.buffer.get(old_length..).unwrap_or_default();
-            if chunk == ZEROES.get(..read).unwrap_or_default() {
-                self.buffer.truncate(old_length);
-                zeroes = zeroes.saturating_add(read);
-            } else if zeroes > 0 {
-                self.buffer
-                    .splice(old_length..old_length, std::iter::repeat_n(0, std::mem::take(&mut zeroes)));
+            if ended {
+                self.rewind(offset);
+                return Ok(());
             }
+            self.offset = self.offset.saturating_add(seen as u64);
+            self.consumed = seen;
         }
-        Ok(std::mem::take(&mut self.buffer))
     }
 
     fn rest(&self) -> &[u8] {

@@ -218,6 +218,7 @@ impl Published<'_> {
         let mut bundles = Vec::new();
         let mut from_tiles: Vec<Hash> = Vec::new();
         let mut from_bundles: Vec<Hash> = Vec::new();
+        let wal_leaves = wal_leaves.and_then(|leaves| leaves.get(..usize::try_from(size).ok()?));
         for tile in tiles(size).take_while(|tile| tile.level == 0) {
             let bundle = self.read(&entries_path(tile.index, TILE_WIDTH), tile.width)?;
             let decoded =
@@ -228,14 +229,18 @@ impl Published<'_> {
                 }
                 from_bundles.push(leaf_hash(entry));
             }
-            bundles.push((tile, bundle));
             let hashes = self.read(&full_path(tile), tile.width)?;
+            // Nothing can lead to the root any more, however many entries are said to follow.
+            // MUTATE(L3-size): a checkpoint may claim any number of entries
+            if wal_leaves.is_none() && bundle.is_none() && hashes.is_none() {
+                break;
+            }
+            bundles.push((tile, bundle));
             from_tiles.extend(
                 hashes.iter().flat_map(|(_, bytes)| bytes.as_chunks::<32>().0).take(tile.width as usize),
             );
         }
         // Whichever leads to the signed root is right; the others are compared with it.
-        let wal_leaves = wal_leaves.and_then(|leaves| leaves.get(..usize::try_from(size).ok()?));
         let right = [wal_leaves.unwrap_or_default(), &from_bundles, &from_tiles]
             .into_iter()
             .find(|leaves| leaves.len() as u64 == size && merkle_tree_hash(leaves) == self.checkpoint.root);

@@ -117,6 +117,9 @@ impl<'a> Check<'a> {
     }
 }
 
+/// So many numbers that are missing are told one by one; names can leave gaps of any size.
+const MAX_MISSING: usize = 100;
+
 /// Checks the epochs of a slot and the chain between them; adds what its records say about other slots.
 fn verify_slot(slot: u32, check: &mut Check<'_>, witnesses: &mut Vec<Witness>) -> Result<(), FileError> {
     let mut before: Option<EpochView> = None;
@@ -124,7 +127,8 @@ fn verify_slot(slot: u32, check: &mut Check<'_>, witnesses: &mut Vec<Witness>) -
     loop {
         let epochs = layout::list_epochs(check.dir, slot)?;
         let Some(number) = epochs.into_iter().find(|number| *number >= expected) else { break };
-        for missing in expected..number {
+        // MUTATE(L3-gap): every number that is missing is told
+        for missing in (expected..number).take(MAX_MISSING) {
             let path = layout::epoch(check.dir, slot, missing);
             check.problem(Some(slot), &path, None, "it is missing".to_owned(), "all its entries are lost");
         }
@@ -135,12 +139,19 @@ fn verify_slot(slot: u32, check: &mut Check<'_>, witnesses: &mut Vec<Witness>) -
             witnesses.extend(witness::from_record(slot, number, record));
         }
         entries = entries.saturating_add(view.size);
-        expected = number.saturating_add(1);
         if view.size > 0 || before.is_none() {
             before = Some(view);
         }
+        // There is none after the last number.
+        let Some(next) = number.checked_add(1) else { break };
+        expected = next;
     }
-    let Some(last) = before else { return Ok(()) };
+    let Some(last) = before else {
+        let path = layout::slot(check.dir, slot);
+        let meaning = "a process that never wrote, or all that was there was taken away";
+        check.notice(slot, &path, 0, "it holds nothing".to_owned(), meaning);
+        return Ok(());
+    };
     // The newest epoch is still being written, so its write-ahead file must be there, unless it was completed just now.
     let newest = layout::list_epochs(check.dir, slot)?.last().copied().unwrap_or(0);
     if !last.has_wal

@@ -9,6 +9,7 @@
 
 mod crash;
 mod disk;
+mod hostile;
 mod live;
 mod published;
 mod support;
