@@ -362,6 +362,9 @@ pub enum AskFailed {
 /// Where requests wait for people. Every method fails closed: an error refuses the call.
 #[async_trait]
 pub trait Approvals: Send + Sync {
+    /// Whether another request of this caller can be put to people, as far as can be told before it is made; [`Approvals::ask`] decides.
+    async fn has_room(&self, call: &BoundCall, now: u64) -> Result<bool, String>;
+
     /// Stores a request, durable, under `id` unless the same call already waits; returns the id under which it waits.
     async fn ask(&self, id: &str, request: &Request, now: u64) -> Result<String, AskFailed>;
 

@@ -22,11 +22,13 @@ use crate::{
     instance,
     operator::{OperatorKey, key_id, verifies},
     seal::Seal,
-    store::{KeyRow, NewRequest, RequestRow, Store, UseRow, VoteRow},
+    store::{Judged, KeyRow, NewRequest, RequestRow, Store, UseRow, VoteRow},
 };
 
 /// Requests that one principal may have waiting: people who are asked too often stop reading.
 const OPEN_REQUESTS: u32 = 20;
+/// How often a request is judged again whose votes changed in the meantime. After that the caller comes back.
+const JUDGEMENTS: u32 = 3;
 
 /// Approvals and idempotency keys on one store.
 pub struct Desk {
@@ -296,12 +298,22 @@ fn counted(vote: &VoteRow, request: &Request, keys: &[KeyRow]) -> Option<(Vote, 
     Some((said, Approver { operator, key: key.id.clone(), signature, reason: vote.reason.clone() }))
 }
 
+/// Whose requests are counted together.
+fn requester(call: &BoundCall) -> String {
+    format!("{}\u{0}{}\u{0}{}", call.tenant, call.issuer, call.subject)
+}
+
 fn operator(key: &KeyRow) -> Operator {
     Operator { name: key.name.clone(), subjects: key.subjects.clone(), tenant: key.tenant.clone() }
 }
 
 #[async_trait]
 impl Approvals for Desk {
+    async fn has_room(&self, call: &BoundCall, now: u64) -> Result<bool, String> {
+        let open = self.store.open_requests(&requester(call), now).await;
+        open.map(|open| open < OPEN_REQUESTS).map_err(|error| error.to_string())
+    }
+
     async fn ask(&self, id: &str, request: &Request, now: u64) -> Result<String, AskFailed> {
         let text = |e: StateError| AskFailed::Unavailable(e.to_string());
         let json = serde_json::to_string(request).map_err(|e| AskFailed::Unavailable(e.to_string()))?;
@@ -310,7 +322,7 @@ impl Approvals for Desk {
             id: id.to_owned(),
             bound: call.digest().0,
             tenant: call.tenant.clone(),
-            principal: format!("{}\u{0}{}\u{0}{}", call.tenant, call.issuer, call.subject),
+            principal: requester(call),
             request: json,
             created: now,
             expires: request.expires,
@@ -339,7 +351,20 @@ impl Desk {
     }
 
     async fn try_claim(&self, call: &BoundCall, by: Use) -> Result<Claim, StateError> {
-        let Some(row) = self.store.pending(call.digest().0, by.now).await? else { return Ok(Claim::Unasked) };
+        for _ in 0..JUDGEMENTS {
+            let Some(row) = self.store.pending(call.digest().0, by.now).await? else {
+                return Ok(Claim::Unasked);
+            };
+            if let Some(claim) = self.judge(row, call, by).await? {
+                return Ok(claim);
+            }
+        }
+        Ok(Claim::Unasked)
+    }
+
+    /// Judges a request and, if it is approved, uses it. None: it is no longer what was judged.
+    async fn judge(&self, row: RequestRow, call: &BoundCall, by: Use) -> Result<Option<Claim>, StateError> {
+        let votes = row.votes.clone();
         let keys = self.keys().await?;
         let case = self.case(row, &keys, by.now)?;
         // INVARIANT: what was asked is this call, field by field; a row that was found under its digest and says otherwise is forged.
@@ -347,24 +372,20 @@ impl Desk {
             return Err(StateError::Damaged(format!("request `{}` is not what it is stored under", case.id)));
         }
         let Case { id, request, stage, approvers, denial, .. } = case;
-        match (stage, denial) {
-            (Stage::Denied, Some(denial)) => Ok(Claim::Denied { id, reason: denial.reason }),
+        Ok(Some(match (stage, denial) {
+            (Stage::Denied, Some(denial)) => Claim::Denied { id, reason: denial.reason },
             (Stage::Waiting, _) => {
                 let have = u8::try_from(people(call, &approvers)).unwrap_or(u8::MAX);
-                Ok(Claim::Waiting { id, request: Box::new(request), have })
+                Claim::Waiting { id, request: Box::new(request), have }
             }
             (Stage::Approved, _) => {
-                let used = approvers.iter().map(|approver| approver.key.clone()).collect();
-                match self.store.consume(&id, self.usage(by), used).await? {
-                    true => {
-                        let approved = Approved { id, request, approvers, confirmed: false };
-                        Ok(Claim::Granted(Box::new(approved)))
-                    }
-                    // Another call was first.
-                    false => Ok(Claim::Unasked),
+                let keys = approvers.iter().map(|approver| approver.key.clone()).collect();
+                if !self.store.consume(&id, self.usage(by), Judged { votes, keys }).await? {
+                    return Ok(None);
                 }
+                Claim::Granted(Box::new(Approved { id, request, approvers, confirmed: false }))
             }
-            _ => Ok(Claim::Unasked),
-        }
+            _ => Claim::Unasked,
+        }))
     }
 }

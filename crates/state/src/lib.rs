@@ -30,4 +30,4 @@ pub use rates::SharedRates;
 pub use seal::Seal;
 pub use sqlite::SqliteStore;
 pub use stops::{StopKind, StopRow, StopWatch, token};
-pub use store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow};
+pub use store::{Judged, KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow};

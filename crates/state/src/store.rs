@@ -72,6 +72,27 @@ pub struct RequestRow {
     pub votes: Vec<VoteRow>,
 }
 
+/// What the use of a request rests on.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Judged {
+    /// Every vote that was read when it was judged, those that count for nothing too.
+    pub votes: Vec<VoteRow>,
+    /// Keys whose approval counted: they must not be revoked meanwhile.
+    pub keys: Vec<String>,
+}
+
+impl Judged {
+    /// Whether these votes of the store are the judged ones. INVARIANT: a vote that nobody has judged, a denial above all, keeps a request
+    /// from being used.
+    pub(crate) fn is_of(&self, mut stored: Vec<VoteRow>) -> bool {
+        let mut judged = self.votes.clone();
+        judged.sort_by(|a, b| a.key.cmp(&b.key));
+        stored.sort_by(|a, b| a.key.cmp(&b.key));
+        // MUTATE(J2-judged): a denial that arrives while a request is judged is overruled
+        judged == stored
+    }
+}
+
 /// An operator's key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyRow {
@@ -121,6 +142,9 @@ pub trait Store: Send + Sync {
     /// `limit` requests pending.
     async fn ask(&self, new: NewRequest, limit: u32) -> Result<Option<String>, StateError>;
 
+    /// How many requests of a principal are pending and not expired.
+    async fn open_requests(&self, principal: &str, now: u64) -> Result<u32, StateError>;
+
     /// The request with this `bound` that is neither used nor expired.
     async fn pending(&self, bound: [u8; 32], now: u64) -> Result<Option<RequestRow>, StateError>;
 
@@ -133,8 +157,9 @@ pub trait Store: Send + Sync {
     /// Adds a vote to a request that is not used; a second vote of one key replaces the first. Whether there was such a request.
     async fn vote(&self, id: &str, vote: VoteRow) -> Result<bool, StateError>;
 
-    /// Marks a request as used, if it is not, and if all these keys are enrolled and not revoked. Whether it was.
-    async fn consume(&self, id: &str, by: UseRow, keys: Vec<String>) -> Result<bool, StateError>;
+    /// Marks a request as used, if it is not, if its votes are the judged ones and no other, and if all the keys that counted are enrolled and
+    /// not revoked. Whether it was.
+    async fn consume(&self, id: &str, by: UseRow, judged: Judged) -> Result<bool, StateError>;
 
     /// Notes how the use of a request by this call ended.
     async fn close(&self, id: &str, call: &str, end: &str) -> Result<(), StateError>;

@@ -125,6 +125,12 @@ impl Pipeline {
         trail: &mut Trail<'_>,
     ) -> Result<Claim, ToolError> {
         let Attempt { id, call, entry, plan, policy } = attempt;
+        // INVARIANT: what nobody will be asked about is not tried out either: a preview is work, and holds locks.
+        let room = desk.has_room(bound, self.environment.unix_micros()).await;
+        // MUTATE(J2-room): who has flooded the approvers goes on trying calls out
+        if !room.map_err(unavailable(Subsystem::State))? {
+            return Err(too_many_requests());
+        }
         // INVARIANT: a preview is an effect (locks, load): it is on record before it happens.
         trail.preview().await?;
         let permit = PreviewPermit::mint(*id, Arc::clone(&call.principal), decided.granted);
@@ -140,10 +146,7 @@ impl Pipeline {
             expires: now.saturating_add(LIFETIME_MICROS),
         };
         let id = desk.ask(&self.request_id()?, &request, now).await.map_err(|failed| match failed {
-            AskFailed::TooMany => {
-                Denied::Limited { limit: "approvals", retry_after: Duration::from_micros(LIFETIME_MICROS) }
-                    .into()
-            }
+            AskFailed::TooMany => too_many_requests(),
             AskFailed::Unavailable(cause) => unavailable(Subsystem::State)(cause),
         })?;
         Ok(Claim::Waiting { id, request: Box::new(request), have: 0 })
@@ -205,6 +208,10 @@ impl Pipeline {
         let letter = |byte: u8| LETTERS.get(usize::from(byte & 31)).copied().map_or('a', char::from);
         Ok(format!("ap-{}", random.map(letter).iter().collect::<String>()))
     }
+}
+
+fn too_many_requests() -> ToolError {
+    Denied::Limited { limit: "approvals", retry_after: Duration::from_micros(LIFETIME_MICROS) }.into()
 }
 
 /// A text cut after the last line that fits, and how many lines are missing.

@@ -3,7 +3,10 @@
 use countersign_core::approval::{Approved, Claim, Request, Use, Vote};
 
 use super::{Desk, Stage};
-use crate::{error::StateError, store::VoteRow};
+use crate::{
+    error::StateError,
+    store::{Judged, VoteRow},
+};
 
 /// Stands where votes name their key.
 pub(super) const CONFIRMATION: &str = "elicitation";
@@ -20,6 +23,7 @@ impl Desk {
     ) -> Result<Claim, StateError> {
         let pending = self.store.pending(request.call.digest().0, by.now).await?;
         let Some(row) = pending.filter(|row| row.id == *id) else { return Ok(Claim::Unasked) };
+        let mut votes = row.votes.clone();
         let case = self.case(row, &self.keys().await?, by.now)?;
         // INVARIANT: what the person was shown is what waits, to the last field; and an approver's refusal stands.
         // MUTATE(J4-shown): a confirmation of one request releases another
@@ -35,7 +39,10 @@ impl Desk {
             signature: Vec::new(),
             at: by.now,
         };
-        if !(self.store.vote(id, word).await? && self.store.consume(id, self.usage(by), Vec::new()).await?) {
+        votes.retain(|vote| vote.key != CONFIRMATION);
+        votes.push(word.clone());
+        let judged = Judged { votes, keys: Vec::new() };
+        if !(self.store.vote(id, word).await? && self.store.consume(id, self.usage(by), judged).await?) {
             return Ok(Claim::Unasked);
         }
         match said {

@@ -1,11 +1,11 @@
 //! Requests and votes.
 
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::session::{Session, failed, get};
 use crate::{
     error::StateError,
-    store::{NewRequest, RequestRow, UseRow, VoteRow},
+    store::{Judged, NewRequest, RequestRow, UseRow, VoteRow},
     time::{micros, time},
 };
 
@@ -55,6 +55,13 @@ pub(super) async fn ask(s: &mut Session, new: &NewRequest, limit: u32) -> Result
     Ok(Some(new.id.clone()))
 }
 
+pub(super) async fn open_requests(s: &mut Session, principal: &str, now: u64) -> Result<u32, StateError> {
+    let sql = "SELECT count(*) FROM approvals WHERE principal = $1 AND state = 'pending' AND expires > $2";
+    let rows = s.rows(sql, &[&principal, &time(now)]).await?;
+    let open: i64 = get(rows.first().ok_or(StateError::Lost)?, 0)?;
+    Ok(u32::try_from(open).unwrap_or(u32::MAX))
+}
+
 pub(super) async fn pending(
     s: &mut Session,
     bound: [u8; 32],
@@ -101,16 +108,36 @@ pub(super) async fn consume(
     s: &mut Session,
     id: &str,
     by: &UseRow,
-    mut keys: Vec<String>,
+    judged: Judged,
 ) -> Result<bool, StateError> {
+    // INVARIANT: of any number of calls, in any number of processes, one finds the row pending. Who votes locks it too: after this no vote
+    // comes, and the next statement sees all that came before.
+    // MUTATE(J2-once-postgres): an approval is used again and again
+    // MUTATE(J2-judged-lock): a denial that is being stored while a request is used is overruled
+    let lock = "SELECT 1 FROM approvals WHERE id = $1 AND state = 'pending' FOR UPDATE";
+    let lock = s.prepared(lock).await?;
+    let votes = "SELECT key, operator, vote, reason, signature, at FROM votes WHERE approval = $1";
+    let votes = s.prepared(votes).await?;
+    let take = "UPDATE approvals SET state = 'consumed', call = $2, instance = $3, until = $4 WHERE id = $1
+         AND (SELECT count(*) FROM operator_keys WHERE id = ANY($5) AND revoked IS NULL) = $6";
+    let take = s.prepared(take).await?;
+
+    let t = s.client.transaction().await.map_err(failed)?;
+    if t.query_opt(&lock, &[&id]).await.map_err(failed)?.is_none() {
+        return Ok(false);
+    }
+    let stored = t.query(&votes, &[&id]).await.map_err(failed)?;
+    if !judged.is_of(stored.iter().map(|row| vote_at(row, 0)).collect::<Result<_, _>>()?) {
+        return Ok(false);
+    }
+    let mut keys = judged.keys;
     keys.sort();
     keys.dedup();
     let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-    // INVARIANT: compare and set: of any number of calls, in any number of processes, one changes the row.
-    // MUTATE(J2-once-postgres): an approval is used again and again
-    let sql = "UPDATE approvals SET state = 'consumed', call = $2, instance = $3, until = $4 WHERE id = $1 AND state = 'pending'
-         AND (SELECT count(*) FROM operator_keys WHERE id = ANY($5) AND revoked IS NULL) = $6";
-    Ok(s.change(sql, &[&id, &by.call, &by.instance, &time(by.until), &keys, &count]).await? == 1)
+    let by: [&(dyn ToSql + Sync); 6] = [&id, &by.call, &by.instance, &time(by.until), &keys, &count];
+    let taken = t.execute(&take, &by).await.map_err(failed)?;
+    t.commit().await.map_err(failed)?;
+    Ok(taken == 1)
 }
 
 pub(super) async fn close(s: &mut Session, id: &str, call: &str, end: &str) -> Result<(), StateError> {
@@ -154,18 +181,23 @@ fn fold(rows: &[Row]) -> Result<Vec<RequestRow>, StateError> {
         if requests.last().is_none_or(|last| last.id != id) {
             requests.push(request(row)?);
         }
-        if let (Some(last), Some(key)) = (requests.last_mut(), get::<Option<String>>(row, 7)?) {
-            last.votes.push(VoteRow {
-                key,
-                operator: get(row, 8)?,
-                vote: get(row, 9)?,
-                reason: get(row, 10)?,
-                signature: get(row, 11)?,
-                at: micros(get(row, 12)?),
-            });
+        if let (Some(last), Some(_)) = (requests.last_mut(), get::<Option<&str>>(row, 7)?) {
+            last.votes.push(vote_at(row, 7)?);
         }
     }
     Ok(requests)
+}
+
+/// The vote whose columns begin at this one.
+fn vote_at(row: &Row, first: usize) -> Result<VoteRow, StateError> {
+    Ok(VoteRow {
+        key: get(row, first)?,
+        operator: get(row, first + 1)?,
+        vote: get(row, first + 2)?,
+        reason: get(row, first + 3)?,
+        signature: get(row, first + 4)?,
+        at: micros(get(row, first + 5)?),
+    })
 }
 
 fn request(row: &Row) -> Result<RequestRow, StateError> {

@@ -35,7 +35,7 @@ use self::{
 use crate::{
     error::StateError,
     stops::{StopKind, StopRow},
-    store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
+    store::{Judged, KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
 };
 
 /// A stream of bytes in both directions.
@@ -144,6 +144,11 @@ impl Store for PostgresStore {
         self.step(move |s| Box::pin(async move { approvals::ask(s, &new, limit).await })).await
     }
 
+    async fn open_requests(&self, principal: &str, now: u64) -> Result<u32, StateError> {
+        let principal = principal.to_owned();
+        self.step(move |s| Box::pin(async move { approvals::open_requests(s, &principal, now).await })).await
+    }
+
     async fn pending(&self, bound: [u8; 32], now: u64) -> Result<Option<RequestRow>, StateError> {
         self.step(move |s| Box::pin(async move { approvals::pending(s, bound, now).await })).await
     }
@@ -162,9 +167,9 @@ impl Store for PostgresStore {
         self.step(move |s| Box::pin(async move { approvals::vote(s, &id, &vote).await })).await
     }
 
-    async fn consume(&self, id: &str, by: UseRow, keys: Vec<String>) -> Result<bool, StateError> {
+    async fn consume(&self, id: &str, by: UseRow, judged: Judged) -> Result<bool, StateError> {
         let id = id.to_owned();
-        self.step(move |s| Box::pin(async move { approvals::consume(s, &id, &by, keys).await })).await
+        self.step(move |s| Box::pin(async move { approvals::consume(s, &id, &by, judged).await })).await
     }
 
     async fn close(&self, id: &str, call: &str, end: &str) -> Result<(), StateError> {

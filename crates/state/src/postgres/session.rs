@@ -107,7 +107,8 @@ impl Session {
         }
     }
 
-    async fn prepared(&mut self, sql: &'static str) -> Result<Statement, StateError> {
+    /// A statement, prepared the first time.
+    pub(super) async fn prepared(&mut self, sql: &'static str) -> Result<Statement, StateError> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use super::{micros, time};
 use crate::{
     error::StateError,
-    store::{NewRequest, RequestRow, UseRow, VoteRow},
+    store::{Judged, NewRequest, RequestRow, UseRow, VoteRow},
 };
 
 const COLUMNS: &str = "id, request, created, call, instance, until, ended";
@@ -36,6 +36,11 @@ pub(super) fn ask(t: &Transaction<'_>, new: &NewRequest, limit: u32) -> Result<O
         params![new.id, new.bound, new.tenant, new.principal, new.request, now, time(new.expires)],
     )?;
     Ok(Some(new.id.clone()))
+}
+
+pub(super) fn open_requests(t: &Transaction<'_>, principal: &str, now: u64) -> Result<u32, StateError> {
+    let sql = "SELECT count(*) FROM approvals WHERE principal = ?1 AND state = 'pending' AND expires > ?2";
+    Ok(t.query_row(sql, params![principal, time(now)], |row| row.get(0))?)
 }
 
 pub(super) fn pending(
@@ -92,9 +97,13 @@ pub(super) fn consume(
     t: &Transaction<'_>,
     id: &str,
     by: &UseRow,
-    keys: &[String],
+    judged: &Judged,
 ) -> Result<bool, StateError> {
-    for key in keys {
+    // INVARIANT: the transaction holds the write lock from its beginning: no vote comes between this look and the use.
+    if !judged.is_of(votes(t, id)?) {
+        return Ok(false);
+    }
+    for key in &judged.keys {
         let good: bool = t.query_row(
             "SELECT EXISTS (SELECT 1 FROM operator_keys WHERE id = ?1 AND revoked IS NULL)",
             [key],
@@ -152,6 +161,11 @@ fn request(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
 }
 
 fn with_votes(t: &Transaction<'_>, mut row: RequestRow) -> Result<RequestRow, StateError> {
+    row.votes = votes(t, &row.id)?;
+    Ok(row)
+}
+
+fn votes(t: &Transaction<'_>, id: &str) -> Result<Vec<VoteRow>, StateError> {
     let sql =
         "SELECT key, operator, vote, reason, signature, at FROM votes WHERE approval = ?1 ORDER BY at, key";
     let vote = |row: &Row<'_>| {
@@ -164,6 +178,5 @@ fn with_votes(t: &Transaction<'_>, mut row: RequestRow) -> Result<RequestRow, St
             at: micros(row.get(5)?),
         })
     };
-    row.votes = t.prepare(sql)?.query_map([&row.id], vote)?.collect::<Result<_, _>>()?;
-    Ok(row)
+    Ok(t.prepare(sql)?.query_map([id], vote)?.collect::<Result<_, _>>()?)
 }

@@ -23,7 +23,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use crate::{
     error::StateError,
     stops::{StopKind, StopRow},
-    store::{KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
+    store::{Judged, KeyRow, NewRequest, OnceRow, RequestRow, Store, UseRow, VoteRow},
     time::{micros, time},
 };
 
@@ -131,6 +131,11 @@ impl Store for SqliteStore {
         self.step(move |t| approvals::ask(t, &new, limit)).await
     }
 
+    async fn open_requests(&self, principal: &str, now: u64) -> Result<u32, StateError> {
+        let principal = principal.to_owned();
+        self.look(move |t| approvals::open_requests(t, &principal, now)).await
+    }
+
     async fn pending(&self, bound: [u8; 32], now: u64) -> Result<Option<RequestRow>, StateError> {
         self.step(move |t| approvals::pending(t, bound, now)).await
     }
@@ -149,9 +154,9 @@ impl Store for SqliteStore {
         self.step(move |t| approvals::vote(t, &id, &vote)).await
     }
 
-    async fn consume(&self, id: &str, by: UseRow, keys: Vec<String>) -> Result<bool, StateError> {
+    async fn consume(&self, id: &str, by: UseRow, judged: Judged) -> Result<bool, StateError> {
         let id = id.to_owned();
-        self.step(move |t| approvals::consume(t, &id, &by, &keys)).await
+        self.step(move |t| approvals::consume(t, &id, &by, &judged)).await
     }
 
     async fn close(&self, id: &str, call: &str, end: &str) -> Result<(), StateError> {

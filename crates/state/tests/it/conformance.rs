@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_core::limits::{Lease, Rate};
 use countersign_state::{
-    KeyRow, NewRequest, OnceRow, SqliteStore, StateError, StopKind, StopRow, Store, UseRow, VoteRow,
+    Judged, KeyRow, NewRequest, OnceRow, SqliteStore, StateError, StopKind, StopRow, Store, UseRow, VoteRow,
 };
 
 use countersign_testbed::Postgres;
@@ -68,6 +68,10 @@ async fn requests_wait_once(first: &dyn Store, second: &dyn Store) {
     let more = NewRequest { principal: "p1".into(), ..new("ap-4", 2, NOW + 100) };
     assert_eq!(first.ask(more, 1).await.unwrap(), None, "the limit of one principal");
     assert_eq!(first.requests(1).await.unwrap()[0].id, "ap-3", "newest first");
+    let open = [("p1", NOW + 100, 1), ("p1", NOW + 200, 0), ("p2", NOW + 100, 0)];
+    for (principal, now, expected) in open {
+        assert_eq!(second.open_requests(principal, now).await.unwrap(), expected, "{principal} {now}");
+    }
 }
 
 async fn votes_and_use(first: &dyn Store, second: &dyn Store) {
@@ -84,9 +88,19 @@ async fn votes_and_use(first: &dyn Store, second: &dyn Store) {
     assert!(second.vote("ap-5", vote("k1", "deny")).await.unwrap(), "a key changes its mind");
     assert!(!second.vote("ap-none", vote("k1", "approve")).await.unwrap());
     assert_eq!(first.request("ap-5").await.unwrap().unwrap().votes, [vote("k1", "deny")]);
-    assert!(!first.consume("ap-5", used("c0"), vec!["unknown".into()]).await.unwrap(), "an unknown key");
-    assert!(first.consume("ap-5", used("c1"), vec![]).await.unwrap());
-    assert!(!second.consume("ap-5", used("c2"), vec![]).await.unwrap(), "it is used");
+    let read = || Judged { votes: vec![vote("k1", "deny")], keys: Vec::new() };
+    let unknown = Judged { keys: vec!["unknown".into()], ..read() };
+    assert!(!first.consume("ap-5", used("c0"), unknown).await.unwrap(), "an unknown key");
+    assert!(
+        !first.consume("ap-5", used("c0"), Judged::default()).await.unwrap(),
+        "a vote that nobody judged"
+    );
+    let before = Judged { votes: vec![vote("k1", "approve")], keys: Vec::new() };
+    assert!(!second.consume("ap-5", used("c0"), before).await.unwrap(), "a vote that was changed");
+    let gone = Judged { votes: vec![vote("k1", "deny"), vote("k2", "approve")], keys: Vec::new() };
+    assert!(!second.consume("ap-5", used("c0"), gone).await.unwrap(), "a vote that is gone");
+    assert!(first.consume("ap-5", used("c1"), read()).await.unwrap());
+    assert!(!second.consume("ap-5", used("c2"), read()).await.unwrap(), "it is used");
     assert!(!second.vote("ap-5", vote("k2", "approve")).await.unwrap(), "nobody votes on what is used");
     assert_eq!(second.open_uses().await.unwrap().len(), 1);
     assert!(
@@ -102,7 +116,9 @@ async fn one_of_many_consumes(stores: [&Arc<dyn Store>; 2]) {
     stores[0].ask(new("ap-6", 6, NOW), 9).await.unwrap();
     let attempts = (0..64).map(|n| {
         let store = Arc::clone(stores[n % 2]);
-        tokio::spawn(async move { store.consume("ap-6", used(&format!("call-{n}")), vec![]).await.unwrap() })
+        tokio::spawn(async move {
+            store.consume("ap-6", used(&format!("call-{n}")), Judged::default()).await.unwrap()
+        })
     });
     let mut won = 0;
     for attempt in attempts.collect::<Vec<_>>() {
@@ -130,8 +146,9 @@ async fn one_key_of_a_name_is_active(first: &dyn Store, second: &dyn Store) {
     assert!(first.enroll(key("op-2", "bob", 2)).await.unwrap());
     assert_eq!(second.keys().await.unwrap(), [revoked, key("op-2", "bob", 2)]);
     first.ask(new("ap-7", 7, NOW), 9).await.unwrap();
-    assert!(!first.consume("ap-7", used("c7"), vec!["op-1".into()]).await.unwrap(), "a revoked key");
-    assert!(first.consume("ap-7", used("c7"), vec!["op-2".into()]).await.unwrap());
+    let by = |key: &str| Judged { votes: Vec::new(), keys: vec![key.to_owned()] };
+    assert!(!first.consume("ap-7", used("c7"), by("op-1")).await.unwrap(), "a revoked key");
+    assert!(first.consume("ap-7", used("c7"), by("op-2")).await.unwrap());
     first.close("ap-7", "c7", "done").await.unwrap();
 }
 

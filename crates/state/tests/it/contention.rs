@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use countersign_state::{NewRequest, OnceRow, Store, UseRow};
+use countersign_state::{Judged, NewRequest, OnceRow, Store, UseRow};
 use countersign_testbed::Postgres;
 
 use crate::{fleet::Fleet, support::NOW};
@@ -94,7 +94,7 @@ async fn contend(
                 let item = order(step);
                 let call = format!("{process}-{caller}-{item}");
                 let by = UseRow { call: call.clone(), instance: String::new(), until: NOW, end: None };
-                if store.consume(&format!("ap-{item}"), by, Vec::new()).await.unwrap() {
+                if store.consume(&format!("ap-{item}"), by, Judged::default()).await.unwrap() {
                     won.push(format!("approval {item}"));
                 }
                 let row = OnceRow {

@@ -34,6 +34,23 @@ async fn an_approved_request_is_used_once_and_names_its_approvers() {
     assert_eq!(world.claim(&asked.call, 2).await, Claim::Unasked, "the second time needs a new approval");
 }
 
+/// A denial that the desk took in says that the call does not run, whatever was being judged at that moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_that_was_taken_in_is_never_overruled() {
+    let world = World::new();
+    let (bob, eve) = (world.person("bob").await, world.person("eve").await);
+    let denying = world.another();
+    for round in 1..=20 {
+        let asked = request(&format!("{{\"n\":{round}}}"), 1);
+        let id = world.ask(&asked).await;
+        world.approve(&id, &bob).await.unwrap();
+        let denial = world.desk.sign(&id, &eve, Vote::Deny, "stop", NOW).await.unwrap();
+        let (claim, cast) = tokio::join!(world.claim(&asked.call, round), denying.cast(denial));
+        assert_ne!(granted(&claim), cast.is_ok(), "{claim:?}");
+        assert_eq!(matches!(claim, Claim::Denied { .. }), cast.is_ok(), "{claim:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_change_of_anything_that_is_bound_needs_its_own_approval() {
     let world = World::new();
@@ -289,7 +306,10 @@ async fn one_principal_cannot_flood_the_approvers() {
     let mut refused = 0;
     for n in 0..30 {
         let asked = request(&format!("{{\"n\":{n}}}"), 1);
-        refused += usize::from(world.desk.ask(&format!("ap-{n}"), &asked, NOW).await.is_err());
+        let room = world.desk.has_room(&asked.call, NOW).await.unwrap();
+        let asked = world.desk.ask(&format!("ap-{n}"), &asked, NOW).await;
+        assert_eq!(room, asked.is_ok(), "what is told beforehand holds");
+        refused += usize::from(asked.is_err());
     }
     assert_eq!(refused, 10);
 }

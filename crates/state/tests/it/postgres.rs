@@ -12,7 +12,7 @@ use countersign_core::{
     AuthMethod, Principal, PrincipalKind,
     stops::{Stop, Stops as _, Subject},
 };
-use countersign_state::{StateError, StopKind, StopRow, StopWatch, Store};
+use countersign_state::{Judged, NewRequest, StateError, StopKind, StopRow, StopWatch, Store, UseRow};
 use countersign_testbed::{Options, Postgres};
 
 use crate::{fleet::Fleet, support::NOW};
@@ -54,6 +54,45 @@ async fn many_processes_start_on_an_empty_database() {
     }
     let version = Postgres::shared().run(fleet.name(), "SELECT version FROM countersign.state_version");
     assert_eq!(version, "1");
+}
+
+/// Somebody's denial, stored the moment it is known that another session waits for its row.
+const DENY: &str = "BEGIN;
+    SELECT id FROM approvals WHERE id = 'ap-1' FOR UPDATE;
+    INSERT INTO votes (approval, key, operator, vote, reason, signature, at) VALUES ('ap-1', 'k', 'bob', 'deny', '', '', 1);
+    DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                          WHERE NOT l.granted AND a.datname = current_database()) LOOP
+            PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+        END LOOP;
+    END $$;
+    COMMIT";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_that_is_being_stored_is_waited_for() {
+    let cluster = Postgres::shared();
+    let fleet = Fleet::new(cluster);
+    let store = fleet.open().await.unwrap();
+    let new = NewRequest {
+        id: "ap-1".into(),
+        bound: [1; 32],
+        tenant: "acme".into(),
+        principal: "p".into(),
+        request: "{}".into(),
+        created: NOW,
+        expires: NOW + 100,
+    };
+    store.ask(new, 9).await.unwrap();
+    let name = fleet.name().to_owned();
+    let deny = format!("SET search_path = countersign; {DENY}");
+    let denial = tokio::task::spawn_blocking(move || cluster.run(&name, &deny));
+    let held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'RowExclusiveLock' AND relation = 'countersign.votes'::regclass";
+    let locked = || (cluster.run(fleet.name(), held) == "1").then_some(());
+    within(Duration::from_secs(20), async || locked()).await;
+    let by = UseRow { call: "c1".into(), instance: "1:1".into(), until: NOW, end: None };
+    assert!(!store.consume("ap-1", by, Judged::default()).await.unwrap(), "the denial came first");
+    denial.await.unwrap();
+    assert_eq!(store.request("ap-1").await.unwrap().unwrap().used, None);
 }
 
 #[tokio::test]
