@@ -10,8 +10,8 @@ use std::{
     sync::Arc,
 };
 
-use countersign_identity::ServerTls;
-use countersign_mcp::Listener;
+use countersign_identity::{ServerTls, TlsRules};
+use countersign_mcp::{Listener, Tls};
 
 use crate::config::{Listen, Server};
 
@@ -60,7 +60,11 @@ pub(crate) fn listener(bound: Bound, tls: Option<&Arc<ServerTls>>) -> io::Result
         (Bound::Tcp(listener), None) => Listener::Tcp(tokio::net::TcpListener::from_std(listener)?),
         (Bound::Tcp(listener), Some(tls)) => {
             let tls = Arc::clone(tls);
-            Listener::Tls(tokio::net::TcpListener::from_std(listener)?, Arc::new(move || tls.current()))
+            let rules = move || {
+                let TlsRules { config, clients } = tls.current();
+                Tls { config, clients }
+            };
+            Listener::Tls(tokio::net::TcpListener::from_std(listener)?, Arc::new(rules))
         }
     })
 }

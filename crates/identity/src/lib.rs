@@ -43,7 +43,7 @@ pub use local::{LocalRefused, LocalUser, process_uid};
 pub use names::{ClaimError, NameError, check_claim, check_name};
 pub use peers::PeerUsers;
 pub use time::Timestamp;
-pub use tls::{CertificateFacts, ClientCertificates, ServerTls, TlsFiles, TlsFilesError};
+pub use tls::{CertificateFacts, ClientCertificates, ServerTls, TlsFiles, TlsFilesError, TlsRules};
 
 /// The issuer of every principal that a client certificate names.
 pub const CERTIFICATE_ISSUER: &str = "certificates";

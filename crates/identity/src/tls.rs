@@ -9,9 +9,9 @@ use std::{
 
 use tokio_rustls::rustls::{
     RootCertStore, ServerConfig,
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
-    server::WebPkiClientVerifier,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
 use crate::oauth::sha256;
@@ -83,8 +83,17 @@ pub struct ServerTls {
     current: RwLock<Loaded>,
 }
 
+/// What holds for connections.
+#[derive(Clone)]
+pub struct TlsRules {
+    /// For handshakes; another value after every reload.
+    pub config: Arc<ServerConfig>,
+    /// Judges the certificates of clients, as `config` does; none if they are not asked for one.
+    pub clients: Option<Arc<dyn ClientCertVerifier>>,
+}
+
 struct Loaded {
-    config: Arc<ServerConfig>,
+    rules: TlsRules,
     fingerprint: [u8; 32],
 }
 
@@ -110,9 +119,9 @@ impl ServerTls {
         Ok(changed)
     }
 
-    /// The settings for the next connection.
-    pub fn current(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config)
+    /// What holds now.
+    pub fn current(&self) -> TlsRules {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).rules.clone()
     }
 
     /// SHA-256 of the server's certificate, in hexadecimal digits.
@@ -131,24 +140,34 @@ fn load(files: &TlsFiles) -> Result<Loaded, TlsFilesError> {
     let setup = |error: &dyn std::fmt::Display| TlsFilesError::Setup(error.to_string());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| setup(&e))?;
-    let builder = match files.clients {
-        ClientCertificates::Off => builder.with_no_client_auth(),
-        clients => {
-            let roots = Arc::new(roots(files.client_ca.as_deref().ok_or(TlsFilesError::NoAuthority)?)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
-            let verifier = verifier.with_crls(revoked(files.client_crl.as_deref())?);
-            // MUTATE(G1-certificate-required): a certificate is asked for, and its absence passed over
-            let verifier = if clients == ClientCertificates::Required {
-                verifier
-            } else {
-                verifier.allow_unauthenticated()
-            };
-            builder.with_client_cert_verifier(verifier.build().map_err(|e| setup(&e))?)
-        }
+    let clients = clients(files, &provider)?;
+    let builder = match &clients {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|e| setup(&e))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Loaded { config: Arc::new(config), fingerprint })
+    Ok(Loaded { rules: TlsRules { config: Arc::new(config), clients }, fingerprint })
+}
+
+/// What judges the certificates of clients.
+fn clients(
+    files: &TlsFiles,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsFilesError> {
+    if files.clients == ClientCertificates::Off {
+        return Ok(None);
+    }
+    let roots = Arc::new(roots(files.client_ca.as_deref().ok_or(TlsFilesError::NoAuthority)?)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+    let verifier = verifier.with_crls(revoked(files.client_crl.as_deref())?);
+    // MUTATE(G1-certificate-required): a certificate is asked for, and its absence passed over
+    let verifier = if files.clients == ClientCertificates::Required {
+        verifier
+    } else {
+        verifier.allow_unauthenticated()
+    };
+    Ok(Some(verifier.build().map_err(|e| TlsFilesError::Setup(e.to_string()))?))
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFilesError> {

@@ -38,7 +38,7 @@ pub use changes::{Change, Changes};
 pub use config::{Config, OAuth};
 pub use credentials::{Credentials, NarrowRequest, NotNarrowed};
 pub use envelope::fuzz_entry;
-pub use http::{Listener, TlsSettings, serve_http};
+pub use http::{Listener, Tls, TlsSettings, serve_http};
 pub use peer::{Peer, Presented, Source};
 pub use prompts::{Prompt, PromptArgument, PromptError, PromptIo, PromptMessage, Prompts};
 pub use server::{Authenticator, NotAuthenticated, Server, ServerError};

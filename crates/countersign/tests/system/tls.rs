@@ -11,7 +11,10 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use countersign_identity::oauth::certificate_hash;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod,
+    KeyPair, RevokedCertParams, SerialNumber,
+};
 use serde_json::{Value, json};
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
@@ -281,6 +284,68 @@ fn clients_are_who_their_certificate_says() {
     let other = signed(&clients, "mallory.bank.example");
     assert_eq!(Caller { held: Some(&other), ..caller }.list("").unwrap().status, 401);
     event(&world, "certificate-unknown");
+}
+
+/// Writes the list of what an authority has revoked.
+fn write_revoked(dir: &Path, by: &Authority, serials: &[u64]) {
+    let revoked = |serial: &u64| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2026, 1, 1),
+        next_update: rcgen::date_time_ymd(2096, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    std::fs::write(dir.join("revoked.pem"), list.signed_by(by).unwrap().pem().unwrap()).unwrap();
+}
+
+#[test]
+fn a_certificate_that_is_revoked_ends_on_open_connections() {
+    let (own, clients) = (authority(), authority());
+    let world = world(&own, &CLIENTS.replace("client_ca", "client_crl = \"revoked.pem\"\nclient_ca"));
+    let dir = world.dir.path();
+    std::fs::write(dir.join("clients.pem"), clients.pem()).unwrap();
+    write_revoked(dir, &clients, &[6]);
+    let server = world.start();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["nightly.bank.example".into()]).unwrap();
+    params.serial_number = Some(SerialNumber::from(7));
+    let certificate = params.signed_by(&key, &clients).unwrap().der().clone();
+    let nightly = (certificate, PrivateKeyDer::try_from(key.serialize_der()).unwrap());
+    let caller = Caller { port: world.port, trusted: &own, held: Some(&nightly), versions: BOTH };
+    caller.wait();
+    let mut open = BufReader::new(caller.open().unwrap());
+    let mut list = || {
+        let kept = request("localhost", "", "tools/list", json!({})).replace("Connection: close\r\n", "");
+        open.get_mut().write_all(kept.as_bytes())?;
+        read_answer(&mut open)
+    };
+    assert_eq!(list().unwrap().status, 200);
+    // A list that revokes another certificate changes nothing for this one.
+    server.signal("-HUP");
+    event(&world, "certificate-unchanged");
+    assert_eq!(list().unwrap().status, 200);
+
+    write_revoked(dir, &clients, &[6, 7]);
+    server.signal("-HUP");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let refused = loop {
+        match list().unwrap() {
+            answer if answer.status == 200 => assert!(Instant::now() < deadline, "it goes on"),
+            answer => break answer,
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!((refused.status, refused.header("connection")), (401, Some("close")), "{refused:?}");
+    assert!(list().is_err(), "it was the last answer");
+    assert!(caller.list("").is_err(), "nor is there a new connection");
+    event(&world, "certificate-withdrawn");
 }
 
 #[test]

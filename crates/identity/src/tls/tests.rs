@@ -74,7 +74,7 @@ async fn greeted(tls: &ServerTls, trusted: &Path) -> bool {
         .unwrap()
         .with_root_certificates(roots(trusted).unwrap())
         .with_no_client_auth();
-    let acceptor = TlsAcceptor::from(tls.current());
+    let acceptor = TlsAcceptor::from(tls.current().config);
     let server = tokio::spawn(async move {
         if let Ok(mut stream) = acceptor.accept(far).await {
             let _ = stream.write_all(b"hello").await;

@@ -3,12 +3,21 @@
 use std::{io, net::IpAddr, sync::Arc};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::{ServerConfig, server::danger::ClientCertVerifier};
 
 use crate::peer::{Peer, Source};
 
-/// Says which certificate and rules of TLS hold. Asked for every connection, so that a new certificate needs no restart.
-pub type TlsSettings = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
+/// Certificate and rules of TLS.
+#[derive(Clone)]
+pub struct Tls {
+    /// For a handshake. Other rules are another value, not this one changed.
+    pub config: Arc<ServerConfig>,
+    /// The same rules for clients' certificates, for connections that are open; none if clients are not asked for one.
+    pub clients: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+/// Says what holds now. Asked for every connection and request, so that other rules need no restart.
+pub type TlsSettings = Arc<dyn Fn() -> Tls + Send + Sync>;
 
 /// A bound listener.
 pub enum Listener {

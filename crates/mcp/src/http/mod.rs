@@ -1,10 +1,11 @@
 //! Streamable HTTP: connections, and the order in which a request passes its gates.
 //!
 //! ```text
-//! Host and Origin ─▶ path and method ─▶ credential ─▶ rate of the principal ─▶ media types and size ─▶ body ─▶ envelope ─▶ era ─▶ method
+//! client certificate ─▶ Host and Origin ─▶ path and method ─▶ credential ─▶ rate of the principal ─▶ media types and size ─▶ body ─▶ envelope ─▶ era ─▶ method
 //! ```
 //! Nothing of a body is read before its sender is known.
 
+mod certificate;
 mod credentials;
 mod gate;
 mod listener;
@@ -30,11 +31,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub use listener::{Listener, TlsSettings};
+pub use listener::{Listener, Tls, TlsSettings};
 pub(crate) use post::{notified, reacted};
 pub(crate) use sources::Sources;
 
 use self::{
+    certificate::Shown,
     listener::Accepted,
     response::{Body, refuse},
 };
@@ -44,6 +46,8 @@ use crate::{peer::Peer, server::Server};
 struct Connection {
     server: Arc<Server>,
     from: Peer,
+    /// The certificate in `from`, with what it takes to judge it again.
+    shown: Option<Shown>,
     /// Where it comes from, as records show it.
     peer: Arc<str>,
     /// Held until somebody has authenticated on this connection.
@@ -101,7 +105,8 @@ fn admit(server: &Arc<Server>, connections: &mut JoinSet<()>, stream: Accepted, 
         return;
     };
     let anonymous = Mutex::new(Some(place));
-    let connection = Connection { server: Arc::clone(server), from, peer: peer.into(), anonymous };
+    let connection =
+        Connection { server: Arc::clone(server), from, shown: None, peer: peer.into(), anonymous };
     connections.spawn(open(connection, stream));
 }
 
@@ -115,13 +120,14 @@ async fn open(mut connection: Connection, stream: Accepted) {
         Accepted::Tcp(stream, None) => return run(Arc::new(connection), stream).await,
         Accepted::Tcp(stream, Some(settings)) => (stream, settings),
     };
-    let handshake = TlsAcceptor::from(settings()).accept(stream);
+    let rules = settings().config;
+    let handshake = TlsAcceptor::from(Arc::clone(&rules)).accept(stream);
     let server = &connection.server;
     match tokio::time::timeout(server.config.header_timeout, handshake).await {
         Ok(Ok(stream)) => {
             let (_, session) = stream.get_ref();
-            let leaf = session.peer_certificates().and_then(<[_]>::first);
-            connection.from.certificate = leaf.map(|certificate| Arc::from(certificate.as_ref()));
+            connection.shown = Shown::in_handshake(session, settings, rules);
+            connection.from.certificate = connection.shown.as_ref().and_then(Shown::leaf);
             run(Arc::new(connection), stream).await;
         }
         Ok(Err(_)) => server.pipeline.unauthenticated("tls-refused", "handshake", &connection.peer),
@@ -158,6 +164,10 @@ where
 /// One request, from its head on.
 async fn serve(connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let server = &connection.server;
+    if !connection.still_trusted() {
+        server.pipeline.unauthenticated("wrong-credential", "certificate-withdrawn", &connection.peer);
+        return response::goodbye();
+    }
     if let Err(refused) = gate::check_host_and_origin(&server.config, &request) {
         server.pipeline.security_event(refused.event, None, &connection.peer);
         return refuse(refused.status, refused.message);
@@ -191,6 +201,12 @@ async fn serve(connection: &Arc<Connection>, request: Request<Incoming>) -> Resp
 }
 
 impl Connection {
+    /// Whether the client's certificate, if it showed one, is one that a handshake would accept now.
+    fn still_trusted(&self) -> bool {
+        // MUTATE(G3-open-connections): a revoked certificate lasts as long as its connection
+        self.shown.as_ref().is_none_or(Shown::holds)
+    }
+
     /// Somebody has authenticated here: the connection no longer counts against its address.
     fn authenticated(&self) {
         self.anonymous.lock().unwrap_or_else(PoisonError::into_inner).take();

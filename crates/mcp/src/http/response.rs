@@ -12,8 +12,8 @@ use hyper::{
     Response, StatusCode,
     body::{Bytes, Frame, SizeHint},
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-        X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -135,6 +135,13 @@ pub(super) fn unauthenticated(oauth: Option<&OAuth>, presented: bool) -> Respons
         refuse(401, "a valid credential is required: send `Authorization: Bearer KEY`"),
         &bearer(oauth, error),
     )
+}
+
+/// The certificate of the connection is no longer accepted: the last answer on it.
+pub(super) fn goodbye() -> Response<Body> {
+    let mut response = refuse(401, "the certificate of this connection is no longer accepted");
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// SPEC: RFC 6750 §3.1, MCP authorization: the scopes that would do, and where to get them.

@@ -1,8 +1,11 @@
 //! TLS with certificates of clients, and unix sockets: what a connection proves before HTTP is spoken.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use countersign_mcp::{Config, Listener, serve_http};
+use countersign_mcp::{Config, Listener, Tls, serve_http};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use tokio::{
@@ -11,6 +14,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{
         ClientConfig, RootCertStore, ServerConfig,
         crypto::aws_lc_rs,
@@ -43,24 +47,25 @@ fn roots(authority: &Authority) -> Arc<RootCertStore> {
 }
 
 /// The server's side: its own certificate, and clients' certificates of one authority.
-fn settings(own: &Authority, clients: &Authority) -> Arc<ServerConfig> {
+fn settings(own: &Authority, clients: &Authority) -> Tls {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots(clients), Arc::clone(&provider));
+    let verifier = verifier.build().unwrap();
     let (certificate, key) = signed(own, "localhost");
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_client_cert_verifier(Arc::clone(&verifier))
         .with_single_cert(vec![certificate], key);
-    Arc::new(config.unwrap())
+    Tls { config: Arc::new(config.unwrap()), clients: Some(verifier) }
 }
 
-async fn call(
+/// A connection of a client with a certificate of `client`.
+async fn connect(
     site: &Site,
     trusted: &Authority,
     client: &Authority,
-    request: &Http,
-) -> std::io::Result<Reply> {
+) -> std::io::Result<TlsStream<TcpStream>> {
     let (certificate, key) = signed(client, "agent.bank.example");
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -70,7 +75,16 @@ async fn call(
         .unwrap();
     let stream = TcpStream::connect(site.address).await?;
     let name = "localhost".try_into().unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+async fn call(
+    site: &Site,
+    trusted: &Authority,
+    client: &Authority,
+    request: &Http,
+) -> std::io::Result<Reply> {
+    let mut stream = connect(site, trusted, client).await?;
     stream.write_all(&request.bytes()).await?;
     let mut first = [0; 1];
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await?;
@@ -87,7 +101,7 @@ async fn tls_is_spoken_with_those_whose_certificate_the_authority_signed() {
     let current = Arc::new(Mutex::new(settings(&own, &clients)));
     let asked = Arc::clone(&current);
     let site = Site::behind(Config::default(), |listener| {
-        Listener::Tls(listener, Arc::new(move || Arc::clone(&asked.lock().unwrap())))
+        Listener::Tls(listener, Arc::new(move || asked.lock().unwrap().clone()))
     })
     .await;
     assert_eq!(call(&site, &own, &clients, &request("alice")).await.unwrap().text(), "hi");
@@ -109,20 +123,65 @@ async fn tls_is_spoken_with_those_whose_certificate_the_authority_signed() {
     assert_eq!(site.ran(), 2);
 }
 
+/// What comes until there is this text; all of it.
+async fn until(stream: &mut TlsStream<TcpStream>, text: &str) -> String {
+    let mut heard = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&heard).contains(text) {
+            let mut some = [0; 4096];
+            let read = tokio::io::AsyncReadExt::read(stream, &mut some).await.unwrap();
+            assert_ne!(read, 0, "the connection ends");
+            heard.extend_from_slice(&some[..read]);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), reading).await.expect(text);
+    String::from_utf8(heard).unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_the_trust_in_its_certificate() {
+    let (own, clients, other) = (authority(), authority(), authority());
+    let current = Arc::new(Mutex::new(settings(&own, &clients)));
+    let asked = Arc::clone(&current);
+    let site = Site::behind(Config::default(), |listener| {
+        Listener::Tls(listener, Arc::new(move || asked.lock().unwrap().clone()))
+    })
+    .await;
+    let kept = |request: Http| request.without("Connection").bytes();
+    let mut calling = connect(&site, &own, &clients).await.unwrap();
+    let mut listening = connect(&site, &own, &clients).await.unwrap();
+    calling.write_all(&kept(request("alice"))).await.unwrap();
+    assert!(until(&mut calling, "\"hi\"").await.starts_with("HTTP/1.1 200"));
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    listening.write_all(&kept(Http::modern("alice", 7, "subscriptions/listen", wanted))).await.unwrap();
+    until(&mut listening, "acknowledged").await;
+
+    // Other rules that trust the same certificates end nothing.
+    *current.lock().unwrap() = settings(&own, &clients);
+    calling.write_all(&kept(request("alice"))).await.unwrap();
+    assert!(until(&mut calling, "\"hi\"").await.starts_with("HTTP/1.1 200"));
+
+    *current.lock().unwrap() = settings(&own, &other);
+    calling.write_all(&kept(request("alice"))).await.unwrap();
+    let mut last = Vec::new();
+    let _ = tokio::io::AsyncReadExt::read_to_end(&mut calling, &mut last).await;
+    assert!(String::from_utf8_lossy(&last).starts_with("HTTP/1.1 401"), "{last:?}");
+    assert!(site.logged("certificate-withdrawn"));
+    assert_eq!(site.ran(), 2);
+    until(&mut listening, "0\r\n\r\n").await;
+}
+
 #[tokio::test]
 async fn a_handshake_that_is_not_finished_is_cut_off() {
     let own = authority();
     let config = settings(&own, &own);
-    let limits = Config { header_timeout: std::time::Duration::from_millis(200), ..Config::default() };
+    let limits = Config { header_timeout: Duration::from_millis(200), ..Config::default() };
     let site =
-        Site::behind(limits, |listener| Listener::Tls(listener, Arc::new(move || Arc::clone(&config)))).await;
+        Site::behind(limits, |listener| Listener::Tls(listener, Arc::new(move || config.clone()))).await;
     let mut silent = TcpStream::connect(site.address).await.unwrap();
     let mut answer = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut answer);
-    tokio::time::timeout(std::time::Duration::from_secs(5), read)
-        .await
-        .expect("the handshake was waited for")
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), read).await.expect("the handshake was waited for").unwrap();
     assert!(site.logged(r#""detail":"time""#));
 }
 
