@@ -50,8 +50,16 @@ impl Confirm {
         Ok(last.map_or_else(Vec::new, |last| loosened(&last, policies)))
     }
 
-    /// Keeps what is in force now, for the next start.
+    /// Keeps what is in force now, for the next start. INVARIANT: a confirmation was given in view of what was in force then; it ends when
+    /// another set takes that place, so that what was confirmed once does not come back unasked.
     pub(crate) fn in_force(&self, policies: &Policies) -> anyhow::Result<()> {
+        let last: Option<InForce> = read(&self.dir.join(IN_FORCE))?;
+        let confirmed: Option<Confirmed> = read(&self.dir.join(CONFIRMED))?;
+        let replaced = last.is_some_and(|last| last.digest != policies.digest());
+        // MUTATE(H2-withdrawn): what was confirmed once and then tightened comes back without a word
+        if replaced && confirmed.is_some_and(|confirmed| confirmed.digest != policies.digest()) {
+            remove(&self.dir.join(CONFIRMED))?;
+        }
         write(&self.dir.join(IN_FORCE), &InForce::of(policies))
     }
 
@@ -87,6 +95,16 @@ fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

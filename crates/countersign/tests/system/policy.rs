@@ -110,6 +110,36 @@ fn a_start_with_looser_policies_waits_for_the_operator() {
 }
 
 #[test]
+fn what_was_confirmed_once_and_tightened_since_needs_a_new_word() {
+    let world = World::new(Shape::default());
+    let server = world.serve();
+    let log = || std::fs::read_to_string(world.dir.path().join("serve.log")).unwrap();
+    let hangup = |expected: &str, times: usize| {
+        server.signal("-HUP");
+        let started = std::time::Instant::now();
+        while log().matches(expected).count() < times {
+            assert!(started.elapsed() < Duration::from_secs(20), "{expected}: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    write(&world, "policies/open.cedar", OPEN);
+    world.accept();
+    hangup("policy-reload", 1);
+    hangup("policy-unchanged", 1);
+    // Tightening needs nobody. What it took away does not come back by itself: at a reload, and at a start.
+    std::fs::remove_file(world.dir.path().join("policies/open.cedar")).unwrap();
+    hangup("policy-reload", 2);
+    write(&world, "policies/open.cedar", OPEN);
+    hangup("policy-held", 1);
+    server.stop();
+    let refused = world.try_command(&["serve"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("nobody has confirmed them"), "{said}");
+    world.accept();
+    world.serve().stop();
+}
+
+#[test]
 fn expected_decisions_are_a_table() {
     let world = World::new(Shape::default());
     let cases = r#"[principals.ann]
