@@ -25,7 +25,7 @@ use crate::{
     ColumnInfo, Dialect, Done, Facts, Object, OdbcSource, Refusal, Rehearsal, Rule, TableDetail, TableInfo,
 };
 use catalog::Catalog;
-use write::Fate;
+use write::{Fate, Writable};
 
 /// Connects to a source.
 ///
@@ -39,6 +39,7 @@ pub(crate) fn connect(source: &OdbcSource) -> Result<Session, Refusal> {
         connection: None,
         catalog: Catalog::default(),
         recent: Vec::new(),
+        writable: Writable::of(source.dialect),
     };
     session.connected()?;
     Ok(session)
@@ -53,6 +54,7 @@ pub(crate) struct Session {
     catalog: Catalog,
     /// Statements judged lately, the latest last.
     recent: Vec<Prepared>,
+    writable: Writable,
 }
 
 /// A statement that passed the guard.
@@ -101,10 +103,41 @@ impl Session {
         let rolled_back = connection.rollback();
         let broken = matches!(&result, Err(refusal) if refusal.rule == Rule::Database);
         if rolled_back.is_err() || broken {
-            self.connection = None;
-            self.recent.clear();
+            self.give_up();
         }
         result
+    }
+
+    /// The next request connects anew.
+    fn give_up(&mut self) {
+        self.connection = None;
+        self.recent.clear();
+    }
+
+    /// What a statement would set in motion that is not in it.
+    fn beyond(&mut self, prepared: &Prepared) -> Result<Vec<String>, Refusal> {
+        let dialect = self.source.dialect;
+        self.on_connection(|connection, _| companions::beyond(connection, dialect, &prepared.facts.accesses))
+    }
+
+    fn change(
+        &mut self,
+        prepared: &Prepared,
+        statement: &Statement<'_>,
+        decide: impl FnOnce(Option<u64>) -> Result<Fate, Refusal>,
+    ) -> Result<Option<u64>, Refusal> {
+        let (writable, mut closed) = (self.writable, true);
+        let changed = self.on_connection(|connection, _| {
+            let ended = write::change(connection, writable, &prepared.run, statement, decide);
+            closed = ended.closed;
+            ended.changed
+        });
+        // INVARIANT: no request gets a session that an earlier write left writable.
+        // MUTATE(A17-odbc-closed): a session that could not be made read-only again goes on
+        if !closed {
+            self.give_up();
+        }
+        changed
     }
 
     fn prepared(&mut self, sql: &str, write: bool) -> Result<Prepared, Refusal> {
@@ -179,37 +212,29 @@ impl super::Session for Session {
 
     fn rehearse(&mut self, statement: Statement<'_>) -> Result<Rehearsal, Refusal> {
         let prepared = self.granted(&statement, true)?;
-        let dialect = self.source.dialect;
-        self.on_connection(|connection, _| {
-            let warnings = companions::beyond(connection, dialect, &prepared.facts.accesses)?;
-            let affected = match warnings.is_empty() {
-                true => write::change(connection, dialect, &prepared.run, &statement, |_| Ok(Fate::Undo))?,
-                false => None,
-            };
-            Ok(Rehearsal { affected, before: None, after: None, warnings })
-        })
+        let warnings = self.beyond(&prepared)?;
+        let affected = match warnings.is_empty() {
+            true => self.change(&prepared, &statement, |_| Ok(Fate::Undo))?,
+            false => None,
+        };
+        Ok(Rehearsal { affected, before: None, after: None, warnings })
     }
 
     fn write(&mut self, statement: Statement<'_>, expected: Option<u64>) -> Result<u64, Refusal> {
         let prepared = self.granted(&statement, true)?;
-        let dialect = self.source.dialect;
-        self.on_connection(|connection, _| {
-            // INVARIANT: what was tried out had no companions; one that came since would act unseen.
-            if expected.is_some()
-                && !companions::beyond(connection, dialect, &prepared.facts.accesses)?.is_empty()
-            {
-                let message = "the schema changed since the effect was shown";
-                return Err(Refusal::new(Rule::SchemaChanged, message));
+        // INVARIANT: what was tried out had no companions; one that came since would act unseen.
+        if expected.is_some() && !self.beyond(&prepared)?.is_empty() {
+            let message = "the schema changed since the effect was shown";
+            return Err(Refusal::new(Rule::SchemaChanged, message));
+        }
+        let changed = self.change(&prepared, &statement, |changed| {
+            // MUTATE(A17-odbc-count): a write changes other rows than were approved
+            match expected {
+                Some(expected) if changed != Some(expected) => Err(write::recounted(changed, expected)),
+                _ => Ok(Fate::Keep),
             }
-            let changed = write::change(connection, dialect, &prepared.run, &statement, |changed| {
-                // MUTATE(A17-odbc-count): a write changes other rows than were approved
-                match expected {
-                    Some(expected) if changed != Some(expected) => Err(write::recounted(changed, expected)),
-                    _ => Ok(Fate::Keep),
-                }
-            })?;
-            Ok(changed.unwrap_or(0))
-        })
+        })?;
+        Ok(changed.unwrap_or(0))
     }
 
     fn tables(&mut self, _deadline: Duration) -> Result<Vec<TableInfo>, Refusal> {

@@ -14,20 +14,58 @@ pub(super) enum Fate {
     Undo,
 }
 
-/// Runs a write and keeps it or takes it back, as `decide` says by the number of rows that it changed; an error takes it back. The number is none
-/// if the driver does not count.
-///
-/// # Errors
-/// Why the statement fails, or the decision's.
+/// What lets a session write, and what ends that.
+#[derive(Clone, Copy)]
+pub(super) struct Writable {
+    before: Option<&'static str>,
+    pub(super) after: Option<&'static str>,
+}
+
+impl Writable {
+    pub(super) fn of(dialect: Dialect) -> Writable {
+        let (before, after) = match dialect {
+            // Holds for the transaction that it begins.
+            Dialect::Postgres => (Some("SET TRANSACTION READ WRITE"), None),
+            Dialect::Mysql => {
+                (Some("SET SESSION TRANSACTION READ WRITE"), Some("SET SESSION TRANSACTION READ ONLY"))
+            }
+            Dialect::Sqlite => (Some("PRAGMA query_only = OFF"), Some("PRAGMA query_only = ON")),
+            Dialect::Ansi | Dialect::Mssql | Dialect::Oracle => (None, None),
+        };
+        Writable { before, after }
+    }
+}
+
+/// A write that has ended.
+pub(super) struct Ended {
+    /// How many rows it changed, if the driver counts; or why it changed none, or may have. What fails after a commit is no part of it.
+    pub(super) changed: Result<Option<u64>, Refusal>,
+    /// Whether the session is read-only again, as far as its dialect has that.
+    pub(super) closed: bool,
+}
+
+/// Runs a write and keeps it or takes it back, as `decide` says by the number of rows that it changed, none if the driver does not count; an
+/// error takes it back.
 pub(super) fn change(
     connection: &Connection<'_>,
-    dialect: Dialect,
+    writable: Writable,
+    sql: &str,
+    statement: &Statement<'_>,
+    decide: impl FnOnce(Option<u64>) -> Result<Fate, Refusal>,
+) -> Ended {
+    let changed = transaction(connection, writable.before, sql, statement, decide);
+    let closed = writable.after.is_none_or(|after| connection.execute(after, (), None).is_ok());
+    Ended { changed, closed }
+}
+
+fn transaction(
+    connection: &Connection<'_>,
+    before: Option<&str>,
     sql: &str,
     statement: &Statement<'_>,
     decide: impl FnOnce(Option<u64>) -> Result<Fate, Refusal>,
 ) -> Result<Option<u64>, Refusal> {
     let failed = |error: odbc_api::Error| errors::running(&error);
-    let (before, after) = writable(dialect);
     // INVARIANT: a transaction of its own: what lets it write must come before all else in it.
     connection.rollback().map_err(failed)?;
     if let Some(before) = before {
@@ -37,16 +75,11 @@ pub(super) fn change(
     let decided =
         run(connection, sql, &parameters, statement).and_then(|changed| Ok((changed, decide(changed)?)));
     // MUTATE(A17-odbc-undo): a rehearsal lasts
-    let ended = match &decided {
-        Ok((_, Fate::Keep)) => connection.commit().map_err(|error| errors::committing(&error)),
-        Ok((_, Fate::Undo)) | Err(_) => connection.rollback().map_err(failed),
-    };
-    let closed = after.map_or(Ok(()), |after| connection.execute(after, (), None).map(drop));
-    // How the transaction ended is told first: what fails after a commit does not undo it.
-    ended?;
-    let (changed, _) = decided?;
-    closed.map_err(|error| errors::committing(&error))?;
-    Ok(changed)
+    match &decided {
+        Ok((_, Fate::Keep)) => connection.commit().map_err(|error| errors::committing(&error))?,
+        Ok((_, Fate::Undo)) | Err(_) => connection.rollback().map_err(failed)?,
+    }
+    decided.map(|(changed, _)| changed)
 }
 
 /// The refusal of a write that changes another number of rows than were shown.
@@ -78,17 +111,4 @@ fn run(
     }
     let rows = prepared.row_count().map_err(failed)?;
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
-}
-
-/// What lets one transaction write, and what ends that.
-fn writable(dialect: Dialect) -> (Option<&'static str>, Option<&'static str>) {
-    match dialect {
-        // Holds for the transaction that it begins.
-        Dialect::Postgres => (Some("SET TRANSACTION READ WRITE"), None),
-        Dialect::Mysql => {
-            (Some("SET SESSION TRANSACTION READ WRITE"), Some("SET SESSION TRANSACTION READ ONLY"))
-        }
-        Dialect::Sqlite => (Some("PRAGMA query_only = OFF"), Some("PRAGMA query_only = ON")),
-        Dialect::Ansi | Dialect::Mssql | Dialect::Oracle => (None, None),
-    }
 }

@@ -80,6 +80,38 @@ fn a_write_is_tried_out_and_lasts_only_as_shown() {
 }
 
 #[test]
+fn a_session_that_stays_writable_is_given_up_and_the_write_is_told_as_it_ended() {
+    let odbc = Odbc::new();
+    let connection = odbc.sqlite(&odbc.dir().join("w.db"));
+    odbc.isql(&connection, "CREATE TABLE plain (id INTEGER PRIMARY KEY)").unwrap();
+    let source = OdbcSource {
+        connection: ConnectionString::new(by_file(&odbc, &connection)),
+        dialect: Dialect::Sqlite,
+        functions: BTreeSet::new(),
+        connect: Duration::from_secs(5),
+        writable: true,
+    };
+    let mut session = super::super::connect(&source).unwrap();
+    let count = || odbc.isql(&connection, "SELECT count(*) FROM plain").unwrap();
+    let empty = count();
+    session.writable.after = Some("no statement");
+    let sql = "INSERT INTO plain VALUES (1), (2)";
+    let granted = session.prepare(sql, true, LIMITS.time).unwrap().accesses;
+    assert_eq!(session.rehearse(statement(sql, &[], &granted)).unwrap().affected, Some(2));
+    assert!(session.connection.is_none() && count() == empty);
+    assert_eq!(session.write(statement(sql, &[], &granted), Some(2)).unwrap(), 2);
+    assert!(session.connection.is_none() && count() != empty);
+    // A write that fails is told as that.
+    let failed = session.write(statement(sql, &[], &granted), Some(2)).unwrap_err();
+    assert!(session.connection.is_none() && failed.message.contains("SQLSTATE"), "{failed}");
+    // The next session reads only.
+    let kept = count();
+    assert!(ask(&mut session, "SELECT id FROM plain", &[]).is_ok());
+    assert!(unguarded(&mut session, "DELETE FROM plain").is_err());
+    assert_eq!(count(), kept);
+}
+
+#[test]
 fn sqlite_over_odbc_is_tried_out_and_other_sources_are_not() {
     let odbc = Odbc::new();
     let file = odbc.dir().join("w.db");
