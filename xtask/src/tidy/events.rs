@@ -17,6 +17,7 @@ const CALLS: &[&str] = &[
     ".event(\"",
     "event: \"",
     "record(\"",
+    "write_down(\"",
 ];
 
 /// Events of operation, which no SIEM needs to look at.

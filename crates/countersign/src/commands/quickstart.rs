@@ -13,7 +13,10 @@ use countersign_identity::{
 };
 use countersign_policy::DEFAULT_POLICIES;
 
-use super::{configuration, serve, token::state};
+use super::{
+    configuration, serve,
+    token::{self, state},
+};
 use crate::{
     cli::Quickstart,
     config::{Config, Listen},
@@ -43,6 +46,9 @@ pub(crate) fn run(command: &Quickstart, printer: Printer) -> Outcome {
     drop(early);
     let listener = if command.no_serve { None } else { Some(serve::bind(&config)?) };
     let key = mint(&config, command.new_key).map_err(Failure::unavailable)?;
+    if let Key::Minted(minted) = &key {
+        token::created(&minted.record, &config)?;
+    }
     files(&command.dir, &config, &made, printer);
     let binary = std::env::current_exe().map_err(Failure::unavailable)?;
     text::connect(&config, &binary, &key, printer);

@@ -103,6 +103,20 @@ impl Named {
     }
 }
 
+impl Named {
+    /// INVARIANT: whatever a token's own claims call its issuer and itself, revoking by these ends it: a credential of this server's own is
+    /// known by its id alone.
+    fn token(pair: &[String], config: &Config) -> Option<Named> {
+        let [issuer, jti] = pair else { return None };
+        let own = config.identity.credentials.as_ref().map(|own| own.profile.address.as_str());
+        // MUTATE(G5-own-jti): a credential that is named by issuer and `jti` is said to be revoked and goes on
+        match [own, Some(CREDENTIAL_ISSUER)].contains(&Some(issuer)) {
+            true => Some(Named::simple(StopKind::Credential, jti)),
+            false => Named::pair(StopKind::Token, pair),
+        }
+    }
+}
+
 impl Freeze {
     fn named(&self) -> Option<Named> {
         let simple =
@@ -123,7 +137,7 @@ impl Freeze {
 }
 
 impl Revoke {
-    fn named(&self) -> Option<Named> {
+    fn named(&self, config: &Config) -> Option<Named> {
         if let Some(agent) = &self.agent {
             let what = Principal::key_of(CREDENTIAL_ISSUER, agent);
             return Some(Named { kind: StopKind::Principal, what, shown: format!("agent {agent}") });
@@ -142,28 +156,28 @@ impl Revoke {
             .into_iter()
             .find_map(|(kind, what)| what.as_deref().map(|what| Named::simple(kind, what)))
             .or_else(|| Named::pair(StopKind::Principal, self.principal.as_deref()?))
-            .or_else(|| Named::pair(StopKind::Token, self.token.as_deref()?))
+            .or_else(|| Named::token(self.token.as_deref()?, config))
     }
 }
 
 /// Runs `freeze`.
 pub(crate) fn freeze(args: &Freeze, file: &Path, printer: Printer) -> Outcome {
-    stop(args.named(), true, &args.reason, file, printer)
+    stop(args.named(), true, &args.reason, &configuration(file)?, printer)
 }
 
 /// Runs `revoke`.
 pub(crate) fn revoke(args: &Revoke, file: &Path, printer: Printer) -> Outcome {
-    stop(args.named(), false, &args.reason, file, printer)
+    let config = configuration(file)?;
+    stop(args.named(&config), false, &args.reason, &config, printer)
 }
 
-fn stop(named: Option<Named>, frozen: bool, reason: &str, file: &Path, printer: Printer) -> Outcome {
+fn stop(named: Option<Named>, frozen: bool, reason: &str, config: &Config, printer: Printer) -> Outcome {
     let named = named.ok_or_else(|| Failure::usage("name exactly one thing to stop"))?;
-    let config = configuration(file)?;
     let runtime = runtime()?;
     let store = runtime.block_on(state::store(&config.state)).map_err(Failure::unavailable)?;
     let operator = operator();
     let until = match (named.kind, frozen) {
-        (StopKind::Credential, false) => ends(&config, &named.what),
+        (StopKind::Credential, false) => ends(config, &named.what),
         _ => None,
     };
     let row = StopRow {
@@ -180,7 +194,7 @@ fn stop(named: Option<Named>, frozen: bool, reason: &str, file: &Path, printer: 
     let event = if frozen { "freeze" } else { "revoke" };
     let redactor = config.secret_set().map(Redactor::new).map_err(Failure::config)?;
     let detail = format!("{} by {operator}: {reason}", named.shown);
-    record(&config, &redactor, &runtime, event, &detail)?;
+    record(config, &redactor, &runtime, event, &detail)?;
     if printer.json {
         printer.value(&json!({ "stopped": named.kind.name(), "frozen": frozen }));
         return Ok(Exit::Ok);

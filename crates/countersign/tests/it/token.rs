@@ -29,6 +29,22 @@ fn created_listed_renewed_revoked() {
         serde_json::from_str(&shop.run(&["token", "key", "list", "--json"]).out).unwrap();
     let states: Vec<&str> = states.iter().map(|key| key["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["active", "revoked", "active"]);
+
+    // Whatever gives or takes a key is on record, with whose it is, and no key is.
+    let events = shop.run(&["audit", "search", "api-key-", "--json"]);
+    let details = |event: &str| -> Vec<String> {
+        let entries = events.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let named = entries.filter(|entry| entry["event"] == event);
+        named.map(|entry| entry["detail"].as_str().unwrap().to_owned()).collect()
+    };
+    let created = details("api-key-created");
+    assert_eq!(created.len(), 2, "the sample's and bob's: {}", events.out);
+    let bobs = created.iter().find(|detail| detail.starts_with(id)).unwrap();
+    assert!(bobs.contains("bob@south") && bobs.contains("roles [reader]"), "{bobs}");
+    assert!(bobs.contains(", by uid "), "{bobs}");
+    assert!(details("api-key-renewed")[0].contains(&format!("in place of {id}")));
+    assert!(details("api-key-revoked")[0].starts_with(id));
+    assert!(!events.out.contains("cs_"), "{}", events.out);
 }
 
 #[test]

@@ -10,16 +10,15 @@ use std::{
 use countersign_core::Principal;
 use countersign_identity::{
     CREDENTIAL_ISSUER, CredentialStore, Grant, Issued, IssuedRecord, Narrowing, StoreError, Timestamp,
-    process_uid,
 };
-use countersign_redact::Redactor;
 use countersign_state::{StopKind, StopRow};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{configuration, record, runtime},
+    super::{configuration, runtime},
     args::{Issue, Narrow},
+    write_down,
 };
 use crate::{
     config::Config,
@@ -63,7 +62,7 @@ pub(super) fn rotate(at_once: bool, file: &Path, printer: Printer) -> Outcome {
     let config = configuration(file)?;
     let kid = store(&config)?.rotate(at_once, Timestamp::now()).map_err(failure)?;
     let how = if at_once { "the old ones ended at once" } else { "the old ones end with what they signed" };
-    write_down(&config, "credential-key-rotated", &format!("{kid} signs, {how}"))?;
+    write_down("credential-key-rotated", &config, &format!("{kid} signs, {how}"))?;
     if printer.json {
         printer.value(&json!({ "kid": kid, "at_once": at_once }));
         return Ok(Exit::Ok);
@@ -146,7 +145,7 @@ fn standing(record: &IssuedRecord, stops: &[StopRow]) -> &'static str {
 fn hand_out(issued: &Issued, event: &str, config: &Config, out: Option<&Path>, printer: Printer) -> Outcome {
     let IssuedRecord { id, grant, expires, .. } = &issued.record;
     // MUTATE(G5-issue-record): a credential is issued off the record
-    write_down(config, event, &on_record(&issued.record))?;
+    write_down(event, config, &on_record(&issued.record))?;
     if let Some(path) = out {
         write_private(path, &issued.token)
             .map_err(|e| Failure::unavailable(anyhow::anyhow!("cannot write `{}`: {e}", path.display())))?;
@@ -180,11 +179,6 @@ fn write_private(path: &Path, secret: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{secret}")?;
     file.sync_all()
-}
-
-fn write_down(config: &Config, event: &str, detail: &str) -> Result<(), Failure> {
-    let redactor = config.secret_set().map(Redactor::new).map_err(Failure::config)?;
-    record(config, &redactor, &runtime()?, event, &format!("{detail}, by uid {}", process_uid().0))
 }
 
 fn store(config: &Config) -> Result<CredentialStore, Failure> {

@@ -5,8 +5,11 @@ use std::{path::Path, time::Duration};
 use countersign_identity::{KeyFileError, KeyRecord, KeyStore, Minted, NewKey, Timestamp};
 use serde_json::json;
 
-use super::{super::configuration, args::KeyCommand};
-use crate::print::{Exit, Failure, Outcome, Printer, Style, line};
+use super::{super::configuration, args::KeyCommand, write_down};
+use crate::{
+    config::Config,
+    print::{Exit, Failure, Outcome, Printer, Style, line},
+};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -27,6 +30,7 @@ pub(super) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcom
                 lifetime: Duration::from_secs(u64::from(*days) * DAY),
             };
             let minted = store.mint(new, now).map_err(failure)?;
+            created(&minted.record, &config)?;
             hand_out(&minted, printer);
             if roles.is_empty() && !printer.json {
                 printer
@@ -37,6 +41,11 @@ pub(super) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcom
             let lifetime = Duration::from_secs(u64::from(*days) * DAY);
             let overlap = Duration::from_secs(u64::from(*overlap_hours) * HOUR);
             let minted = store.renew(id, lifetime, overlap, now).map_err(failure)?;
+            let detail = format!(
+                "{} in place of {id}, which goes on for at most {overlap_hours} hours",
+                about(&minted.record)
+            );
+            write_down("api-key-renewed", &config, &detail)?;
             hand_out(&minted, printer);
             if !printer.json {
                 printer.note(&format!(
@@ -45,7 +54,9 @@ pub(super) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcom
             }
         }
         KeyCommand::Revoke { id } => {
+            // The revocation comes first: a record that cannot be written must not keep an operator from it.
             let record = store.revoke(id, now).map_err(failure)?;
+            write_down("api-key-revoked", &config, &about(&record))?;
             if printer.json {
                 printer.value(&row(&record, now));
             } else {
@@ -55,6 +66,27 @@ pub(super) fn run(command: &KeyCommand, file: &Path, printer: Printer) -> Outcom
         KeyCommand::List => list(&store.list().map_err(failure)?, now, printer),
     }
     Ok(Exit::Ok)
+}
+
+/// Puts a new key on record. INVARIANT: one that is not there is not shown, so that nobody has it.
+pub(crate) fn created(key: &KeyRecord, config: &Config) -> Result<(), Failure> {
+    // MUTATE(L5-key-record): a key is minted off the record
+    write_down("api-key-created", config, &about(key))
+}
+
+/// A key as records name it: whose it is, and what it is worth.
+fn about(key: &KeyRecord) -> String {
+    let claims: Vec<String> = key.claims.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!(
+        "{} for {}@{}, {:?}, roles [{}], claims [{}], until {}",
+        key.id,
+        key.subject,
+        key.tenant,
+        key.kind,
+        key.roles.join(" "),
+        claims.join(" "),
+        key.expires
+    )
 }
 
 /// Shows a key: the only time.

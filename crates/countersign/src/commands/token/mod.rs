@@ -6,11 +6,17 @@ mod key;
 
 use std::path::Path;
 
-pub(crate) use args::TokenCommand;
-pub(crate) use key::state;
+use countersign_identity::process_uid;
+use countersign_redact::Redactor;
 
-use super::stop;
-use crate::print::{Outcome, Printer};
+pub(crate) use args::TokenCommand;
+pub(crate) use key::{created, state};
+
+use super::{record, runtime, stop};
+use crate::{
+    config::Config,
+    print::{Failure, Outcome, Printer},
+};
 
 /// Runs the command.
 pub(crate) fn run(command: &TokenCommand, file: &Path, printer: Printer) -> Outcome {
@@ -23,4 +29,10 @@ pub(crate) fn run(command: &TokenCommand, file: &Path, printer: Printer) -> Outc
         TokenCommand::Jwks => credential::jwks(file, printer),
         TokenCommand::Key(command) => key::run(command, file, printer),
     }
+}
+
+/// Puts on record what somebody at this machine did to a credential or a key.
+fn write_down(event: &str, config: &Config, detail: &str) -> Result<(), Failure> {
+    let redactor = config.secret_set().map(Redactor::new).map_err(Failure::config)?;
+    record(config, &redactor, &runtime()?, event, &format!("{detail}, by uid {}", process_uid().0))
 }
