@@ -103,7 +103,7 @@ fn beside_another_issuer_each_token_goes_to_who_made_it() {
     let [their_header, their_claims] = parts(&theirs);
     // Signed with our key, a credential is believed, and with the issuer's key a token: the attacks differ from these.
     assert_eq!(status(world.port, &signed(&pair, &header, &claims)), 200);
-    let mut by_issuer = |change: &dyn Fn(&mut Value, &mut Value)| {
+    let by_issuer = |change: &dyn Fn(&mut Value, &mut Value)| {
         issuer.forged(resource, |header, claims| change(header, claims))
     };
     assert_eq!(status(world.port, &by_issuer(&|_, claims| claims["jti"] = "t-1".into())), 200);

@@ -91,7 +91,7 @@ fn session(world: &World, port: u16, token: &str) -> (String, String) {
     let record = world.command(&["audit", "search", "--tool", "query_shop", "--json", "-n", "1000"]);
     let entries = record.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let last = entries.filter(|entry| entry["kind"] == "intent").max_by_key(|entry| entry["t"].as_u64());
-    (id, last.unwrap()["session"].as_str().unwrap().to_owned())
+    (id, last.unwrap()["from"]["session"].as_str().unwrap().to_owned())
 }
 
 #[test]

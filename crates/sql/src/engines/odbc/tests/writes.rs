@@ -95,7 +95,7 @@ fn a_session_that_stays_writable_is_given_up_and_the_write_is_told_as_it_ended()
     let count = || odbc.isql(&connection, "SELECT count(*) FROM plain").unwrap();
     let empty = count();
     session.writable.after = Some("no statement");
-    let sql = "INSERT INTO plain VALUES (1), (2)";
+    let sql = "INSERT INTO plain (id) VALUES (1), (2)";
     let granted = session.prepare(sql, true, LIMITS.time).unwrap().accesses;
     assert_eq!(session.rehearse(statement(sql, &[], &granted)).unwrap().affected, Some(2));
     assert!(session.connection.is_none() && count() == empty);
