@@ -118,9 +118,9 @@ pub(super) fn recheck(
         };
         let server = &connection.server;
         let subject = Subject { principal: &principal, run: Some(&run), tool: None };
+        let holds = server.authenticator.still_holds(&presented, &principal);
         // MUTATE(G5-stop-streams): a stream outlives the revocation of its principal
-        let going = server.authenticator.still_holds(&presented, &principal)
-            && server.pipeline.going(&subject).is_ok();
+        let going = holds && server.pipeline.going(&subject).is_ok();
         // MUTATE(G3-open-streams): a stream outlives the certificate of its connection
         going && connection.still_trusted()
     })
