@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes an image of this machine's Python and a few programs, with nothing else in it, and imports it into Podman: no registry is asked.
-# Usage: image.sh NAME PODMAN...
+# Makes an image of this machine's Python and a few programs, with nothing else in it, and imports it into Podman or Docker: no registry is
+# asked. Usage: image.sh NAME PODMAN...
 set -eu
 name=$1
 shift
@@ -10,7 +10,7 @@ list=$(mktemp)
 trap 'rm -f "$list"' EXIT
 {
     echo "$python"
-    echo "$library"
+    find "$library" -not -path '*/__pycache__*'
     echo /usr/bin/python3
     for tool in cat sh env touch; do readlink -f "/usr/bin/$tool"; echo "/usr/bin/$tool"; done
     # The libraries of the interpreter and of its modules, by their real paths and by the names they are asked for.
@@ -23,5 +23,6 @@ trap 'rm -f "$list"' EXIT
         echo "$(readlink -f "$(dirname "$loader")")/$(basename "$loader")"
     done
     for link in /lib /lib64 /bin; do if [ -L "$link" ]; then echo "$link"; fi; done
-} | sort -u | sed 's|^/||' > "$list"
-tar -C / --exclude='__pycache__' -cf - -T "$list" | "$@" import - "$name"
+} | awk -F/ '{ print; path = ""; for (i = 2; i < NF; i++) { path = path "/" $i; print path } }' | sort -u | sed 's|^/||' > "$list"
+# Directories with their rights: Docker makes those that are not in an archive for root alone.
+tar -C / --no-recursion -cf - -T "$list" | "$@" import - "$name"

@@ -1,4 +1,5 @@
-//! Podman as a container engine: a service with a storage of its own, and an image of this machine's Python, `cat` and `sh`.
+//! Podman as a container engine: a service with a storage of its own, and an image of this machine's Python, `cat` and `sh`. Where
+//! `COUNTERSIGN_TEST_DOCKER` names the socket of a Docker daemon, that takes its place, for the tests of what both have.
 
 use std::{
     fs,
@@ -19,6 +20,7 @@ pub struct Podman {
     runtime: String,
     /// Whether containers can have users of their own.
     users: bool,
+    docker: Option<PathBuf>,
     service: Option<Child>,
     _lock: fs::File,
 }
@@ -45,18 +47,30 @@ impl Podman {
         let lock = fs::File::create(folder.join("lock")).unwrap();
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
         let image = format!("localhost/python:{}", version());
-        let mut podman = Podman { folder, image, runtime: runtime.into(), users, service: None, _lock: lock };
-        podman.run(&["rm", "--all", "--force", "--time", "0"]);
-        if !podman.command(&["image", "exists", &podman.image]).status().unwrap().success() {
+        let docker = std::env::var_os("COUNTERSIGN_TEST_DOCKER").filter(|_| runtime == "runc" && !users);
+        let docker = docker.map(PathBuf::from);
+        let mut podman =
+            Podman { folder, image, runtime: runtime.into(), users, docker, service: None, _lock: lock };
+        for name in podman.containers() {
+            podman.run(&["rm", "--force", &name]);
+        }
+        if podman.run(&["images", "--quiet", &podman.image]).is_empty() {
             podman.import();
         }
-        podman.listen();
+        if podman.docker.is_none() {
+            podman.listen();
+        }
         podman
     }
 
     /// The service's socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("socket")
+        self.docker.clone().unwrap_or_else(|| self.folder.join("socket"))
+    }
+
+    /// Whether it is Docker.
+    pub fn is_docker(&self) -> bool {
+        self.docker.is_some()
     }
 
     /// The image's name.
@@ -77,7 +91,7 @@ impl Podman {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("podman");
+        let mut command = Command::new(self.program());
         if self.users {
             let numbers = self.folder.join("numbers");
             fs::write(&numbers, "containers:1000000:1000000\n").unwrap();
@@ -90,7 +104,14 @@ impl Podman {
         command
     }
 
+    fn program(&self) -> &'static str {
+        if self.is_docker() { "docker" } else { "podman" }
+    }
+
     fn options(&self) -> Vec<String> {
+        if let Some(socket) = &self.docker {
+            return vec!["--host".to_owned(), format!("unix://{}", socket.display())];
+        }
         let path = |name: &str| self.folder.join(name).display().to_string();
         ["--root", &path("root"), "--runroot", &path("run"), "--runtime", &self.runtime]
             .map(str::to_owned)
@@ -101,8 +122,12 @@ impl Podman {
     fn import(&self) {
         let script = self.folder.join("image.sh");
         fs::write(&script, include_str!("image.sh")).unwrap();
-        let made =
-            Command::new("sh").arg(&script).arg(&self.image).arg("podman").args(self.options()).output();
+        let made = Command::new("sh")
+            .arg(&script)
+            .arg(&self.image)
+            .arg(self.program())
+            .args(self.options())
+            .output();
         let made = made.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
@@ -127,7 +152,9 @@ impl Drop for Podman {
             let _ = service.kill();
             let _ = service.wait();
         }
-        let _ = fs::remove_file(self.socket());
+        if !self.is_docker() {
+            let _ = fs::remove_file(self.socket());
+        }
     }
 }
 

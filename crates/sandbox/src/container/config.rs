@@ -25,6 +25,22 @@ use crate::{
 /// The longest log.
 const LOG: &str = "64m";
 
+/// What a jail has not: settings of the kernel, devices and control groups.
+const HIDDEN: [&str; 2] = ["/sys", "/proc/sys"];
+/// What engines hide of their own accord, and no longer do once they are told what to hide.
+const HIDDEN_ANYWAY: [&str; 10] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+
 /// The system call filter, as the daemon takes it. Keeps the file open from which it may read it.
 pub(super) struct Filter {
     option: String,
@@ -114,8 +130,9 @@ fn host(
         userns_mode: Some(container.users.clone()).filter(|users| !users.is_empty()),
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        // MUTATE(E2-container-profile): the daemon's own filter, which lets through what it likes
-        security_opt: Some(vec!["no-new-privileges".to_owned(), filter.option.clone()]),
+        security_opt: Some(options(container, filter)),
+        masked_paths: (!container.filter_by_path)
+            .then(|| HIDDEN.iter().chain(&HIDDEN_ANYWAY).map(|path| (*path).to_owned()).collect()),
         memory: Some(number(limits.memory)),
         memory_swap: Some(number(limits.memory)),
         pids_limit: Some(processes),
@@ -133,6 +150,17 @@ fn host(
         runtime: Some(container.runtime.clone()).filter(|runtime| !runtime.is_empty()),
         ..HostConfig::default()
     }
+}
+
+fn options(container: &Container, filter: &Filter) -> Vec<String> {
+    // MUTATE(E2-container-profile): the daemon's own filter, which lets through what it likes
+    let mut options = vec!["no-new-privileges".to_owned(), filter.option.clone()];
+    // Podman knows no `MaskedPaths` here, and hides these beside its own.
+    if container.filter_by_path {
+        // MUTATE(E2-container-hidden): a program in a container reads the host's settings
+        options.push(format!("mask={}", HIDDEN.join(":")));
+    }
+    options
 }
 
 /// On the daemon's disk until the container is removed, and never more than this.

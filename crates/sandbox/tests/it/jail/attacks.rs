@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use countersign_sandbox::{Bind, Grade, Sandbox, Status, self_test};
+use countersign_sandbox::{Bind, Grade, Jail, Sandbox, Status, self_test};
 
 use super::{PYTHON, block_on, launcher, python, sandbox, stderr, stdout};
 
@@ -28,8 +28,8 @@ def escaped(it):
 const FEWEST: usize = 40;
 
 /// An attack and what is known about it.
-struct Attack {
-    name: String,
+pub(crate) struct Attack {
+    pub(crate) name: String,
     /// Works unguarded for root alone.
     root: bool,
     /// Too dangerous to run unguarded.
@@ -37,7 +37,7 @@ struct Attack {
     /// Nothing but namespaces stops it.
     mapped: bool,
     /// Nothing but Landlock stops it.
-    listed: bool,
+    pub(crate) listed: bool,
     script: String,
 }
 
@@ -125,7 +125,7 @@ impl Outside {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
-    fn guarded(&self, sandbox: &Sandbox, attack: &Attack) -> String {
+    fn guarded(&self, sandbox: &Sandbox, python: fn(&str) -> Jail, attack: &Attack) -> String {
         let mut jail = python(&self.script("os.getcwd()", attack));
         jail.view.read_only.push(Bind::same(self.shown()));
         if sandbox.grade() == Grade::Reduced {
@@ -156,14 +156,26 @@ fn every_attack_succeeds_unguarded() {
     assert!(failed.is_empty(), "these prove nothing:\n{}", failed.join("\n"));
 }
 
-/// Runs all attacks but those that nothing stops but a wall that is missing.
-fn fail_in(sandbox: &Sandbox, stopped: fn(&Attack) -> bool) {
+/// Attacks at the same time.
+const AT_ONCE: usize = 4;
+
+/// Runs all attacks but those that nothing stops but a wall that is missing, each in a jail that `python` makes.
+pub(crate) fn fail_in(sandbox: &Sandbox, python: fn(&str) -> Jail, stopped: fn(&Attack) -> bool) {
     let outside = Outside::new();
     let control = Attack { name: "control".into(), script: "escaped(True)".into(), ..attacks().remove(0) };
-    assert!(outside.guarded(sandbox, &control).contains("ESCAPED"), "the attacks do not even start");
+    let said = outside.guarded(sandbox, python, &control);
+    assert!(said.contains("ESCAPED"), "the attacks do not even start");
+    let attacks: Vec<Attack> = attacks().into_iter().filter(stopped).collect();
+    let all = |attacks: &[Attack]| -> Vec<String> {
+        attacks.iter().map(|attack| outside.guarded(sandbox, python, attack)).collect()
+    };
+    let said = std::thread::scope(|scope| {
+        let parts = attacks.chunks(attacks.len().div_ceil(AT_ONCE)).map(|part| scope.spawn(|| all(part)));
+        let parts: Vec<_> = parts.collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect::<Vec<_>>()
+    });
     let mut through = Vec::new();
-    for attack in attacks().into_iter().filter(stopped) {
-        let said = outside.guarded(sandbox, &attack);
+    for (attack, said) in attacks.iter().zip(said) {
         let silent = attack.name == "execute-own-file" && !said.contains("PermissionError");
         let broken = ["SyntaxError", "NameError", "ImportError", "AttributeError", "TypeError"];
         assert!(!broken.iter().any(|error| said.contains(error)), "{} proves nothing: {said}", attack.name);
@@ -180,19 +192,19 @@ fn fail_in(sandbox: &Sandbox, stopped: fn(&Attack) -> bool) {
 #[test]
 fn no_attack_succeeds_in_a_full_jail() {
     assert_eq!(sandbox().grade(), Grade::Full);
-    fail_in(&sandbox(), |_| true);
+    fail_in(&sandbox(), python, |_| true);
 }
 
 #[test]
 fn no_attack_succeeds_in_a_reduced_jail() {
     let report = block_on(self_test(launcher(&["without-namespaces"])));
     assert_eq!(report.grade, Grade::Reduced, "{:#?}", report.findings);
-    fail_in(&report.sandbox().unwrap(), |attack| !attack.mapped);
+    fail_in(&report.sandbox().unwrap(), python, |attack| !attack.mapped);
 }
 
 #[test]
 fn no_attack_succeeds_in_a_jail_without_landlock() {
     let report = block_on(self_test(launcher(&["without-landlock"])));
     assert_eq!(report.grade, Grade::Reduced, "{:#?}", report.findings);
-    fail_in(&report.sandbox().unwrap(), |attack| !attack.listed);
+    fail_in(&report.sandbox().unwrap(), python, |attack| !attack.listed);
 }
