@@ -72,7 +72,7 @@ async fn run(
     let scratch = room.scratch();
     let inputs =
         collect::lay(&scratch.folder, &jail.inputs).map_err(|source| setup("its input files", source))?;
-    let filter = config::Filter::make(jail, container, without)
+    let filter = config::filter(jail, &room, container, without)
         .map_err(|source| setup("its system call filter", source))?;
     let body = config::body(jail, &room, container, &filter, without);
     let options = CreateContainerOptionsBuilder::new().name(room.name()).build();

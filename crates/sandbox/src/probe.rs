@@ -34,6 +34,10 @@ pub(crate) const FORBIDDEN: &str = "/usr/bin/true";
 pub(crate) const ENDED: u8 = 7;
 /// The standard input of a probe that does nothing but refuse to end.
 pub(crate) const STAY: &str = "stay";
+/// The standard input of a probe that does nothing but take [`GREED`] of memory.
+pub(crate) const TAKE: &str = "take";
+/// Bytes that a probe takes that is not held to less.
+pub(crate) const GREED: usize = 192 << 20;
 
 /// Numbers of processes below this may be those of the jail's own.
 const OWN_PROCESSES: u32 = 64;
@@ -68,10 +72,10 @@ impl Secrets {
     }
 }
 
-/// The release of the running kernel, and the number of its start.
+/// The release of the running kernel, and what its `/proc` says of how it was built.
 pub(crate) fn kernel() -> String {
-    let start = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    format!("{} {}", rustix::system::uname().release().to_string_lossy(), start.trim())
+    let built = fs::read_to_string("/proc/version").unwrap_or_default();
+    format!("{} {}", rustix::system::uname().release().to_string_lossy(), built.trim())
 }
 
 /// Tries everything.
@@ -82,6 +86,11 @@ pub(crate) fn main(container: bool) -> ExitCode {
         loop {
             thread::park();
         }
+    }
+    if told == TAKE {
+        // Written to, since memory that is only promised is not taken.
+        std::hint::black_box(vec![1_u8; GREED]);
+        return ExitCode::from(ENDED);
     }
     let secrets = Secrets::decode(&told);
     let own_kernel = container && has_own_kernel(&secrets.kernel);
@@ -106,16 +115,17 @@ pub(crate) fn main(container: bool) -> ExitCode {
     forbidden_program()
 }
 
-/// INVARIANT: both the release and the number of the start must differ, and the host's must be known: a `/proc` that is missing is no kernel
-/// of its own.
+/// INVARIANT: both the release and what `/proc` says must differ, and both sides must be known: a `/proc` that is missing is no kernel of its
+/// own.
 fn has_own_kernel(host: &str) -> bool {
     let own = kernel();
-    let (Some((own_release, own_start)), Some((release, start))) =
+    let (Some((own_release, own_build)), Some((release, build))) =
         (own.split_once(' '), host.split_once(' '))
     else {
         return false;
     };
-    !own_release.is_empty() && !start.is_empty() && own_release != release && own_start != start
+    let known = [own_release, own_build, release, build].iter().all(|part| !part.is_empty());
+    known && own_release != release && own_build != build
 }
 
 /// Whether every user here is the same user outside.

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
             "without-namespaces" => Some(Wall::Namespaces),
             "without-landlock" => Some(Wall::Landlock),
             "without-filter" => Some(Wall::Filter),
+            "without-memory" => Some(Wall::Memory),
             _ => None,
         });
         if let Some(wall) = missing {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     io::{self, Write as _},
-    os::fd::AsRawFd as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -12,7 +12,6 @@ use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
     MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
 };
-use rustix::fs::MemfdFlags;
 
 use super::{LABEL, room::Room};
 use crate::{
@@ -41,34 +40,32 @@ const HIDDEN_ANYWAY: [&str; 10] = [
     "/proc/timer_stats",
 ];
 
-/// The system call filter, as the daemon takes it. Keeps the file open from which it may read it.
-pub(super) struct Filter {
-    option: String,
-    _file: Option<fs::File>,
-}
-
-impl Filter {
-    pub(super) fn make(jail: &Jail, container: &Container, without: Option<Wall>) -> io::Result<Filter> {
-        if without == Some(Wall::Filter) {
-            return Ok(Filter { option: "seccomp=unconfined".into(), _file: None });
-        }
-        let profile = profile(jail.limits.processes > 1);
-        if !container.filter_by_path {
-            return Ok(Filter { option: format!("seccomp={profile}"), _file: None });
-        }
-        // Nothing is left of it when we are gone.
-        let mut file = fs::File::from(rustix::fs::memfd_create("filter", MemfdFlags::CLOEXEC)?);
-        file.write_all(profile.as_bytes())?;
-        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        Ok(Filter { option: format!("seccomp={path}"), _file: Some(file) })
+/// The system call filter, as the daemon takes it.
+pub(super) fn filter(
+    jail: &Jail,
+    room: &Room,
+    container: &Container,
+    without: Option<Wall>,
+) -> io::Result<String> {
+    if without == Some(Wall::Filter) {
+        return Ok("seccomp=unconfined".into());
     }
+    let profile = profile(jail.limits.processes > 1);
+    if !container.filter_by_path {
+        return Ok(format!("seccomp={profile}"));
+    }
+    // A plain file: a Podman without root looks from users of its own, and may not look into what our processes hold open.
+    let path = room.path().join("filter");
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(profile.as_bytes())?;
+    Ok(format!("seccomp={}", path.display()))
 }
 
 pub(super) fn body(
     jail: &Jail,
     room: &Room,
     container: &Container,
-    filter: &Filter,
+    filter: &str,
     without: Option<Wall>,
 ) -> ContainerCreateBody {
     let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
@@ -110,16 +107,11 @@ fn user(container: &Container) -> String {
     }
 }
 
-fn host(
-    jail: &Jail,
-    room: &Room,
-    container: &Container,
-    filter: &Filter,
-    without: Option<Wall>,
-) -> HostConfig {
+fn host(jail: &Jail, room: &Room, container: &Container, filter: &str, without: Option<Wall>) -> HostConfig {
     let shared = (without == Some(Wall::Namespaces)).then(|| "host".to_owned());
     let limits = &jail.limits;
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let memory = |bytes: i64| (without != Some(Wall::Memory)).then_some(bytes);
     let processes = i64::from(process_limit(limits));
     HostConfig {
         // MUTATE(E2-container-network): the container has a network
@@ -133,8 +125,8 @@ fn host(
         security_opt: Some(options(container, filter)),
         masked_paths: (!container.filter_by_path)
             .then(|| HIDDEN.iter().chain(&HIDDEN_ANYWAY).map(|path| (*path).to_owned()).collect()),
-        memory: Some(number(limits.memory)),
-        memory_swap: Some(number(limits.memory)),
+        memory: memory(number(limits.memory)),
+        memory_swap: memory(number(limits.memory)),
         pids_limit: Some(processes),
         nano_cpus: Some(i64::from(limits.cpu_percent).saturating_mul(10_000_000)),
         ulimits: Some(vec![
@@ -152,9 +144,9 @@ fn host(
     }
 }
 
-fn options(container: &Container, filter: &Filter) -> Vec<String> {
+fn options(container: &Container, filter: &str) -> Vec<String> {
     // MUTATE(E2-container-profile): the daemon's own filter, which lets through what it likes
-    let mut options = vec!["no-new-privileges".to_owned(), filter.option.clone()];
+    let mut options = vec!["no-new-privileges".to_owned(), filter.to_owned()];
     // Podman knows no `MaskedPaths` here, and hides these beside its own.
     if container.filter_by_path {
         // MUTATE(E2-container-hidden): a program in a container reads the host's settings

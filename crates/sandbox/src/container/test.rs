@@ -18,6 +18,10 @@ use crate::{
 const OWN_USERS_OF_ROOT: &str = "auto:size=65536";
 const OWN_USERS: &str = "keep-id:uid=65534,gid=65534";
 
+/// What an engine does not say of itself.
+const UNLIMITED: &str =
+    "the engine does not limit memory, as Podman without root under control groups of version 1";
+
 /// How long a probe that refuses to end is given, and how late its end may be noticed by a daemon that is busy.
 const STAY: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(10);
@@ -110,12 +114,17 @@ async fn attempt(launcher: Launcher, about: String, container: Container) -> Rep
             engine: Engine::Container(container),
         };
         match holds(&sandbox).await {
-            Ok(Held { own_kernel, own_users }) => {
+            Ok(Held { own_kernel, own_users, unlimited }) => {
                 if own_kernel || own_users {
                     sandbox.grade = Grade::Full;
                     findings.clear();
                 } else {
                     findings.push("the container shares the users of the host".to_owned());
+                }
+                // MUTATE(E2-container-memory): an engine that limits no memory, and says nothing, is as good as one that does
+                if unlimited {
+                    sandbox.grade = Grade::Reduced;
+                    findings.push(UNLIMITED.to_owned());
                 }
                 let kernel = if own_kernel { ", with a kernel of its own" } else { "" };
                 let about = format!("{about}{kernel}");
@@ -134,6 +143,8 @@ async fn attempt(launcher: Launcher, about: String, container: Container) -> Rep
 struct Held {
     own_kernel: bool,
     own_users: bool,
+    /// A program takes more memory than it may have.
+    unlimited: bool,
 }
 
 /// # Errors
@@ -142,9 +153,11 @@ async fn holds(sandbox: &Sandbox) -> Result<Held, Vec<String>> {
     let one = |error: JailError| vec![describe(&error)];
     let host = own_program(&sandbox.launcher).map_err(one)?;
     let jail = probe_jail(sandbox, host);
-    let mut stay = jail.clone();
+    let (mut stay, mut take) = (jail.clone(), jail.clone());
     stay.stdin = probe::STAY.into();
     stay.limits.wall = STAY;
+    take.stdin = probe::TAKE.into();
+    take.limits.memory = probe::GREED as u64 / 2;
     let finished = sandbox.run(jail).await.map_err(one)?;
     let mut wrong = escapes(&finished, false);
     if !finished.files.iter().any(|file| file.name == probe::LEFT) && wrong.is_empty() {
@@ -157,10 +170,12 @@ async fn holds(sandbox: &Sandbox) -> Result<Held, Vec<String>> {
             wrong.push(format!("a program that had {had} ms ended after {took} ms: {status:?}"));
         }
     }
+    let taken = sandbox.run(take).await.map_err(one)?;
+    let unlimited = taken.status == Status::Exit(i32::from(probe::ENDED));
     let said = String::from_utf8_lossy(&finished.stdout.head);
     let noted = |note: &str| said.lines().any(|line| line == note);
     if wrong.is_empty() {
-        Ok(Held { own_kernel: noted(probe::OWN_KERNEL), own_users: !noted(probe::HOST_USERS) })
+        Ok(Held { own_kernel: noted(probe::OWN_KERNEL), own_users: !noted(probe::HOST_USERS), unlimited })
     } else {
         Err(wrong)
     }

@@ -53,6 +53,8 @@ pub enum Wall {
     Landlock,
     /// The system call filter.
     Filter,
+    /// A container's limit of memory.
+    Memory,
 }
 
 /// What the first process reports, each followed by its details.
