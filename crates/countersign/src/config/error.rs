@@ -59,8 +59,15 @@ impl<'t> Places<'t> {
     }
 }
 
+/// The longest word for which something near is looked for, in bytes.
+const MAX_WORD: usize = 64;
+
 /// The candidate that was most likely meant, if one is close enough.
 pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    // Nobody means a key of that length, and the comparison takes its time.
+    if word.len() > MAX_WORD {
+        return None;
+    }
     let scored = candidates.map(|candidate| (distance(word, candidate), candidate));
     let (far, best) = scored.min()?;
     // A third of the letters may differ, and one in any case.

@@ -297,6 +297,7 @@ pub(crate) fn load_with(path: &Path, environment: Environment<'_>) -> Result<Con
         }
     };
     let text = match fs::metadata(&file) {
+        Ok(meta) if !meta.is_file() => Err("the configuration is no regular file".to_owned()),
         Ok(meta) if meta.len() > MAX_BYTES => Err(format!("the file is longer than {MAX_BYTES} bytes")),
         _ => fs::read_to_string(&file).map_err(|e| format!("cannot read the configuration: {e}")),
     };

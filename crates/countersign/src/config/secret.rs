@@ -152,11 +152,12 @@ fn fetch(
 fn read(path: &Path) -> Result<(Zeroizing<String>, Option<String>), String> {
     let failed =
         |reason: &dyn fmt::Display| format!("cannot read the secret file `{}`: {reason}", path.display());
-    let file = fs::File::open(path).map_err(|e| failed(&e))?;
-    let meta = file.metadata().map_err(|e| failed(&e))?;
+    let meta = fs::metadata(path).map_err(|e| failed(&e))?;
+    // Looked at before it is opened: a FIFO would be waited for.
     if !meta.is_file() || meta.len() > MAX_BYTES {
         return Err(failed(&format!("it must be a regular file of at most {MAX_BYTES} bytes")));
     }
+    let file = fs::File::open(path).map_err(|e| failed(&e))?;
     let mut value = Zeroizing::new(String::new());
     file.take(MAX_BYTES).read_to_string(&mut value).map_err(|e| failed(&e))?;
     // The newline that editors and `echo` add belongs to the file, not to the secret.

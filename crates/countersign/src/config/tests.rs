@@ -374,6 +374,12 @@ fn secrets_come_from_files_too() {
     assert_eq!(fixture.load(text).unwrap().warnings, Vec::<String>::new());
     fs::write(&secret, "short\n").unwrap();
     assert!(fixture.refused(text).contains("`redact.secrets.DB` is shorter than 8 bytes"));
+    // What would be waited for, or never ends, is not opened.
+    for special in ["/dev/zero", "/dev/null", "/"] {
+        fs::remove_file(&secret).unwrap();
+        std::os::unix::fs::symlink(special, &secret).unwrap();
+        assert!(fixture.refused(text).contains("must be a regular file"), "{special}");
+    }
 }
 
 #[test]

@@ -103,7 +103,8 @@ impl FromStr for HostPattern {
         let is_bare_v6 = rest.parse::<std::net::Ipv6Addr>().is_ok();
         let (host, port) = match rest.rsplit_once(':') {
             Some((host, port)) if !is_bare_v6 && !rest.ends_with(']') => {
-                let port: u16 = port.parse().map_err(|_| refused())?;
+                let digits = port.bytes().all(|b| b.is_ascii_digit());
+                let port: u16 = port.parse().ok().filter(|_| digits).ok_or_else(refused)?;
                 (host, Some(port).filter(|port| *port != 0).ok_or_else(refused).map(Some)?)
             }
             _ => (rest, None),

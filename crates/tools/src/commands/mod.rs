@@ -14,7 +14,12 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use countersign_core::{Permission, PowerClass, Tool};
 use countersign_sandbox::{JailLimits, Sandbox};
@@ -138,6 +143,7 @@ pub fn check_command(config: &CommandConfig, of_image: bool) -> Result<(), Strin
     Template::new(&config.argv, config.slots.clone())?;
     Program::of(&config.program, of_image)?;
     check_read(&config.read)?;
+    check_shell(&config.program, &config.slots)?;
     check_root(config.root.as_ref(), &config.slots)
 }
 
@@ -166,6 +172,26 @@ fn check_read(read: &[PathBuf]) -> Result<(), String> {
             path.display()
         )),
         None => Ok(()),
+    }
+}
+
+/// Programs that read their arguments as commands.
+const SHELLS: [&str; 12] =
+    ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox", "toybox"];
+
+/// INVARIANT: no shell reads text of a caller, whatever the operator declares.
+fn check_shell(program: &Path, slots: &[Slot]) -> Result<(), String> {
+    let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let names = [program, real.as_path()].map(|path| path.file_name().unwrap_or_default());
+    let is_shell = names.iter().any(|name| SHELLS.iter().any(|shell| *name == OsStr::new(shell)));
+    let text = slots.iter().find(|slot| matches!(slot.kind, Kind::Path | Kind::Pattern { .. }));
+    match text {
+        // MUTATE(D1-shell): text of callers reaches a shell
+        Some(slot) if is_shell => Err(format!(
+            "the slot `{}` takes text of callers, which a shell would read as commands; name the script itself as `program`",
+            slot.name
+        )),
+        _ => Ok(()),
     }
 }
 

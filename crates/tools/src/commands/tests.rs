@@ -1,9 +1,11 @@
 //! What fills a slot and what does not: the corpus of attacks, the classics by name, and the rules one by one.
 
+use std::path::Path;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Kind, Slot,
+    Kind, Slot, check_shell,
     path::contained,
     template::{Template, Unfit},
 };
@@ -103,6 +105,11 @@ fn classic_paths_do_not_leave_the_root() {
         "a\nb",
         "\u{202e}txt",
         "",
+        " -l",
+        "\u{2013}maxfail",
+        "\u{2014}help",
+        "\u{2212}rf",
+        "\u{ff0d}x",
     ] {
         assert!(contained(attack).is_err(), "{attack:?}");
     }
@@ -211,4 +218,18 @@ fn a_declaration_that_leaves_a_gap_is_refused() {
     let odd = Slot { option: Some("--x=y z".into()), ..slot("a", Kind::Path) };
     assert!(refuse(&["{a}"], vec![odd]).contains("option"));
     assert!(refuse(&["{a}", "{b}"], vec![choice("a", &["-x"]), choice("b", &["-x"])]).contains("two slots"));
+}
+
+#[test]
+fn no_shell_reads_text_of_a_caller() {
+    let text = [slot("text", Kind::Pattern { pattern: ".*".into(), max_length: 9 })];
+    let path = [slot("path", Kind::Path)];
+    let links = tempfile::tempdir().unwrap();
+    let linked = links.path().join("harmless");
+    std::os::unix::fs::symlink("/bin/sh", &linked).unwrap();
+    for shell in [Path::new("/bin/sh"), Path::new("/usr/bin/bash"), Path::new("/opt/busybox"), &linked] {
+        assert!(check_shell(shell, &text).is_err() && check_shell(shell, &path).is_err(), "{shell:?}");
+        assert!(check_shell(shell, &[choice("words", &["a"])]).is_ok(), "words of the operator");
+    }
+    assert!(check_shell(Path::new("/usr/bin/git"), &text).is_ok());
 }

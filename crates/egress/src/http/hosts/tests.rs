@@ -47,6 +47,7 @@ fn what_means_no_host_is_refused() {
         "example.com:0",
         "example.com:99999",
         "example.com:",
+        "example.com:+443",
         "example.com:80:81",
         "[::1]:80:81",
         "[::1",
