@@ -103,5 +103,15 @@ impl Response {
 
 pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // INVARIANT: refusals repeat the type to the caller, so that it must not be any text of the server's choice.
+    // MUTATE(F2-type-text): a server says what it likes in the place of a type
+    let plain = kind.split_once('/').is_some_and(|(kind, of)| is_type_name(kind) && is_type_name(of));
+    plain.then_some(kind)
+}
+
+/// SPEC: RFC 6838 §4.2, and at most 80 characters: the longest registered name is shorter.
+fn is_type_name(name: &str) -> bool {
+    let marks = b"!#$&-^_.+";
+    (1..=80).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
 }
