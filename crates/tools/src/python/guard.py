@@ -24,7 +24,10 @@ BLOCKED_ATTRIBUTES = frozenset(
     "os _os sys _sys posix _posix nt io _io builtins _builtins importlib _importlib subprocess ctypes _ctypes socket _socket shutil pty gc "
     "inspect marshal runpy asyncio popen meta_path path_hooks tb_frame tb_next f_back f_builtins f_code f_globals "
     "f_locals gi_frame gi_code gi_yieldfrom cr_frame cr_code cr_await ag_frame ag_code func_globals func_code co_code mro "
-    "attrgetter methodcaller get_type_hints codecs _codecs".split()
+    "attrgetter methodcaller get_type_hints codecs _codecs "
+    # What modules call other modules, and functions that run text in a module's own names.
+    "bltns _types tempfile _tempfile _shutil sysconfig _sysconfig _thread ssl copyreg _weakref "
+    "ForwardRef _evaluate _eval_type _create_fn _FuncBuilder CodeType FunctionType argparse".split()
 )
 # Dunder names that ordinary classes use.
 ALLOWED_DUNDERS = frozenset(
@@ -32,7 +35,7 @@ ALLOWED_DUNDERS = frozenset(
     "__repr__ __format__ __bool__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __call__ __getitem__ __setitem__ __delitem__ "
     "__contains__ __reversed__ __add__ __radd__ __iadd__ __sub__ __rsub__ __isub__ __mul__ __rmul__ __imul__ __truediv__ __rtruediv__ "
     "__floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__ __and__ __or__ __xor__ __neg__ __pos__ __abs__ __invert__ __int__ "
-    "__float__ __index__ __round__ __slots__ __match_args__ __all__ __version__ __set_name__ __get__ __set__ __missing__ "
+    "__float__ __index__ __round__ __slots__ __all__ __version__ __set_name__ __get__ __set__ __missing__ "
     "__annotations__ __version_info__ __author__ __main__".split()
 )
 # A replacement field of `str.format` that climbs through attributes.
@@ -168,6 +171,21 @@ def curated(allowed):
     return table
 
 
+def curb_formatter(allowed):
+    """`string.Formatter` hands out what its fields climb to."""
+    import string
+
+    climb = string.Formatter.get_field
+
+    def get_field(self, field_name, args, kwargs):
+        # MUTATE(E3-formatter): a formatter's fields climb through attributes
+        if any(is_blocked(part, allowed) for part in re.split(r"[.\[\]]", field_name)):
+            raise AttributeError("this attribute is not available")
+        return climb(self, field_name, args, kwargs)
+
+    string.Formatter.get_field = get_field
+
+
 def plain(name):
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
         raise ValueError("a file is named by 1-100 letters, digits, `.`, `_` and `-`")
@@ -203,6 +221,7 @@ def run(tree, source, allowed):
     space["stdin"] = sys.stdin
     for helper in (read_text, read_bytes, write_text, write_bytes):
         space[helper.__name__] = helper
+    curb_formatter(allowed)
     sys.stdout.reconfigure(line_buffering=True)
     # The frames above the code are none of its business.
     sys.modules["__main__"] = main

@@ -72,6 +72,9 @@ const SEEN: &[&str] = &[
     "class C: pass\nsetattr(C, '__init_subclass__', 1); delattr(C, '__init_subclass__'); print(hasattr(C, '__dict__'))",
     "print('{0.__class__}'.format(()))",
     "print('{x[0].__class__}'.format(x=[1]))",
+    "class N:\n    __match_args__ = ('__class__',)\nmatch N():\n    case N(c):\n        print(c)",
+    "import re; print(re.enum.bltns.open('/etc/passwd').read())",
+    "import typing; print(typing.ForwardRef('int'))",
     "match ():\n    case object(__class__=c):\n        print(c)",
     "import statistics; print(statistics.sys.modules)",
     "import random; print(random._os.getpid())",
@@ -106,6 +109,8 @@ const HIDDEN: &[&str] = &[
     "name = ''.join(['__', 'dict', '__'])\nhasattr(str, name)\nprint('reached')",
     "class Name(str): pass\ngetattr((), Name('__' + 'class__'))\nprint('reached')",
     "import functools\nfunctools.reduce(getattr, ['__cl' + 'ass__'], ())\nprint('reached')",
+    "import string\nstring.Formatter().get_field('0.__cl' + 'ass__', ((),), {})\nprint('reached')",
+    "import string\nclass F(string.Formatter): pass\nF().vformat('{0.__cl' + 'ass__}', ((),), {})\nprint('reached')",
     "def open(): pass\ndel open\nopen('/etc/passwd')\nprint('reached')",
     "if False:\n    eval = 0\neval('1')\nprint('reached')",
 ];
@@ -163,6 +168,7 @@ fn ordinary_code_runs_as_it_is() {
     runs(
         "with_errors = []\ntry:\n    1 / 0\nexcept ZeroDivisionError as e:\n    with_errors.append(str(e))\nprint(with_errors)",
     );
+    runs("import string\nprint(string.Formatter().format('{0.real} {a[b]}', 1, a={'b': 2}))");
     runs("def g():\n    yield from range(3)\nprint(list(g()))");
     runs(
         "from __future__ import annotations\nimport typing\nx: typing.List[int] = [1]\nprint(x, isinstance(1, int), getattr('a', 'upper')())",

@@ -133,7 +133,7 @@ fn programs_are_not_shown_the_socket_of_the_container_engine() {
 #[test]
 fn each_problem_names_its_key_and_rule() {
     let command = |rest: &str| {
-        let head = "[commands.x]\nprogram = \"/bin/sh\"\ndescription = \"d\"\n";
+        let head = "[commands.x]\nprogram = \"/bin/ls\"\ndescription = \"d\"\n";
         load(&format!("{head}{rest}")).unwrap_err()
     };
     insta::assert_snapshot!(load("[commands.x]\n").unwrap_err(), @r"
