@@ -1,7 +1,7 @@
 //! Limits: how often, how many at once, how much, how long in a row. A refusal says when a retry may succeed.
 //!
-//! All of them live in memory. Rates of principals, tenants, tools and the server can instead be shared with other processes through a
-//! [`RateStore`]. Times are microseconds since 1970.
+//! All of them live in memory. Rates of principals, tenants, tools and the server, the calls of a run, and rows and bytes of an hour can be
+//! shared with other processes through a [`RateStore`]. The rest protects what each process has for itself. Times are microseconds since 1970.
 
 mod breaker;
 mod lease;
@@ -54,6 +54,10 @@ pub struct LimitConfig {
 }
 
 impl LimitConfig {
+    fn volumes(&self) -> [u64; 2] {
+        [self.rows_per_hour, self.bytes_per_hour]
+    }
+
     /// Limits that nobody meets: for tests and measurements of something else.
     pub fn wide() -> LimitConfig {
         let rate = Rate { per_minute: 60_000_000, burst: 1_000_000 };
@@ -95,9 +99,9 @@ impl Limits {
     pub fn new(config: LimitConfig, store: Option<Arc<dyn RateStore>>) -> Limits {
         Limits {
             config,
-            rates: Rates::new(store),
-            budgets: Budgets::default(),
-            volumes: Volumes::default(),
+            rates: Rates::new(store.clone()),
+            budgets: Budgets::new(store.clone()),
+            volumes: Volumes::new(store),
             breakers: Breakers::default(),
             active: Arc::default(),
         }
@@ -128,15 +132,16 @@ impl Limits {
         self.rates.take_here("run", &[run.as_str()], self.config.run, now)?;
         // MUTATE(I3-repeat): the same call is repeated without end
         self.rates.take_here("repeat", &[run.as_str(), tool, arguments], self.config.repeat, now)?;
-        self.budgets.take(run, self.config.run_calls, now)?;
-        let (rows, bytes) = (self.config.rows_per_hour, self.config.bytes_per_hour);
-        self.volumes.check(principal.key(), rows, bytes, now)
+        self.budgets.take(run, self.config.run_calls, now).await?;
+        self.volumes.check(principal.key(), self.config.volumes(), now).await
     }
 
-    /// Counts what a principal was given.
-    pub fn given(&self, principal: &Principal, rows: u64, bytes: u64, now: u64) {
-        let limits = (self.config.rows_per_hour, self.config.bytes_per_hour);
-        self.volumes.charge(principal.key(), (rows, bytes), limits, now);
+    /// Counts what a principal is about to be given.
+    ///
+    /// # Errors
+    /// If nobody could tell other processes, which must know.
+    pub async fn given(&self, principal: &Principal, rows: u64, bytes: u64, now: u64) -> Result<(), Denied> {
+        self.volumes.charge(principal.key(), [rows, bytes], self.config.volumes(), now).await
     }
 
     /// Watches one execution of a tool for a tenant; refused while the tool rests after failures.

@@ -39,7 +39,7 @@ use crate::{
     once::OnceKeys,
     output::{Output, Reply},
     plan::Plan,
-    ports::{AuditLog, Environment, Observer, PolicySource, RunLabels},
+    ports::{AuditLog, Environment, Observer, PolicySource, Runs},
     principal::Principal,
     registry::{Entry, Registry, Resource},
     scopes::ScopeRules,
@@ -60,8 +60,8 @@ pub struct Pipeline {
     pub environment: Arc<dyn Environment>,
     /// The operator's view.
     pub observer: Arc<dyn Observer>,
-    /// Labels of runs.
-    pub labels: Arc<dyn RunLabels>,
+    /// The memory of runs.
+    pub runs: Arc<dyn Runs>,
     /// The longest text that a reply may hold, in bytes.
     pub reply_bytes: u64,
     redactor: Redactor,
@@ -97,8 +97,8 @@ pub struct Parts {
     pub environment: Arc<dyn Environment>,
     /// The operator's view.
     pub observer: Arc<dyn Observer>,
-    /// Labels of runs.
-    pub labels: Arc<dyn RunLabels>,
+    /// The memory of runs.
+    pub runs: Arc<dyn Runs>,
     /// The longest text that a reply may hold, in bytes.
     pub reply_bytes: u64,
     /// Known secrets and Unicode rules.
@@ -118,7 +118,7 @@ impl Pipeline {
             limits: parts.limits,
             environment: parts.environment,
             observer: parts.observer,
-            labels: parts.labels,
+            runs: parts.runs,
             reply_bytes: parts.reply_bytes,
             redactor: parts.redactor,
             events: events::Aggregates::default(),
@@ -191,7 +191,7 @@ impl Pipeline {
         let plan = Plan::seal(Arc::clone(spec), arguments, planned);
         trail.planned(&plan);
 
-        let decided = authorize(policy.as_ref(), call, &plan, None, trail)?;
+        let decided = authorize(policy.as_ref(), call, &plan, None, trail).await?;
         let attempt = Attempt { id, call, entry, plan, policy: policy.as_ref() };
         let mut held = Held::default();
         if let Some(reply) = self.once(&attempt, &mut held, trail).await? {
@@ -201,7 +201,8 @@ impl Pipeline {
         self.settle(id, &held, &ran, trail).await;
         watch.ended(&ran, self.environment.unix_micros());
         let reply = ran?;
-        self.limits.given(principal, reply.rows(), reply.bytes(), self.environment.unix_micros());
+        let now = self.environment.unix_micros();
+        self.limits.given(principal, reply.rows(), reply.bytes(), now).await?;
         trail.outcome(&reply).await?;
         Ok(reply)
     }
@@ -228,8 +229,14 @@ impl Pipeline {
         trail.changes(Change::Done);
 
         let reply = self.redact(output)?.of_call(id);
-        self.labels.join(&call.run, reply.label()).map_err(unavailable(Subsystem::State))?;
+        self.taint(call, &reply).await?;
         Ok(reply)
+    }
+
+    /// Remembers of the run what it is about to be told.
+    async fn taint(&self, call: &Call, reply: &Reply) -> Result<(), ToolError> {
+        // MUTATE(M3-join): what a call has read is not remembered of its run
+        self.runs.join(&call.run, reply.label()).await.map_err(unavailable(Subsystem::State))
     }
 
     async fn execute(&self, entry: &Entry, permit: Permit, call: &Call) -> Result<Output, ToolError> {

@@ -1,11 +1,16 @@
-//! What the core needs from outside: the policy set in force, the audit log, a clock, entropy, the labels of runs, and an eye for
-//! the operator.
+//! What the core needs from outside: the policy set in force, the audit log, a clock, entropy, a memory of runs, and an eye for the
+//! operator.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{decision::PolicySet, ids::RunId, label::Label, record::Summary};
+use crate::{
+    decision::PolicySet,
+    ids::{Digest, RunId},
+    label::Label,
+    record::Summary,
+};
 
 /// Where the policy set in force is found. A reload swaps it; calls that are under way keep theirs.
 pub trait PolicySource: Send + Sync {
@@ -64,11 +69,15 @@ pub trait Observer: Send + Sync {
     fn decided(&self, summary: &Summary<'_>, cause: Option<&str>);
 }
 
-/// Remembers the label of each run; a run's label only rises.
-pub trait RunLabels: Send + Sync {
-    /// Joins `label` into the run's. An error closes the gate.
-    fn join(&self, run: &RunId, label: Label) -> Result<(), String>;
+/// Remembers runs: which one somebody is in, and what each has read. A run's label only rises. An error closes the gate.
+#[async_trait]
+pub trait Runs: Send + Sync {
+    /// The run that this holder is in; a new one if it is in none, or has been idle for long.
+    async fn of(&self, holder: Digest) -> Result<RunId, String>;
 
-    /// The run's label as it stands. An error closes the gate.
-    fn current(&self, run: &RunId) -> Result<Label, String>;
+    /// Joins `label` into the run's. INVARIANT: once this returns, whoever asks learns of it, in any process that serves the run.
+    async fn join(&self, run: &RunId, label: Label) -> Result<(), String>;
+
+    /// The run's label as it stands.
+    async fn label(&self, run: &RunId) -> Result<Label, String>;
 }

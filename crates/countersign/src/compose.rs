@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -35,7 +36,7 @@ use crate::{
     credentials::OwnCredentials,
     door::Door,
     engines, fetch,
-    runtime::{FileRates, FleetProofs, Host, MemoryLabels, NoLog, unix_micros},
+    runtime::{FileRates, FleetProofs, Host, NoLog, unix_micros},
     state,
 };
 
@@ -72,6 +73,8 @@ pub(crate) struct Composed {
     pub(crate) waiting: Option<String>,
     /// The files of the catalog whose tools are served; none without a catalog.
     catalog: Mutex<Option<Digest>>,
+    /// Held while this process is the only server of its state.
+    _only: Option<File>,
 }
 
 impl Composed {
@@ -142,8 +145,10 @@ pub(crate) async fn build(
     };
     let store = state::store(&config.state).await.context("the state cannot be used")?;
     let rates = rates(config, mode, &store)?;
+    let (runs, only) = state::runs(&config.state, mode, &store)?;
     let proofs = config.state.shared.is_some().then(|| Arc::new(FleetProofs(Arc::clone(&store))) as _);
     let desk = state::on(Arc::clone(&store), &config.state.dir).context("the state cannot be used")?;
+    state::believes(&desk, &config.state.dir).await?;
     let stops = StopWatch::open(store, unix_micros).await.context("the state cannot be used")?;
     let stops = Arc::new(stops);
     let confirm = Confirm::new(&config.state.dir, Arc::clone(&desk));
@@ -155,7 +160,7 @@ pub(crate) async fn build(
         limits: Limits::new(config.limits.calls, rates),
         environment: Arc::new(Host::new()),
         observer,
-        labels: Arc::new(MemoryLabels::default()),
+        runs: Arc::new(runs),
         reply_bytes: reply_bytes(config),
         redactor,
     })
@@ -177,6 +182,7 @@ pub(crate) async fn build(
         base,
         waiting,
         catalog: Mutex::new(catalog.map(|catalog| catalog.digest())),
+        _only: only,
     })
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_core::{Denied, Pipeline, Principal, RunId, Subsystem};
+use countersign_core::{Pipeline, Principal, Subsystem};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -78,7 +78,6 @@ pub struct Server {
     pub(crate) sources: Sources,
     pub(crate) streams: Streams,
     pub(crate) states: RequestStates,
-    pub(crate) runs: Runs,
     pub(crate) working: Working,
     /// Fires when the server begins to stop: no new connections, open streams end.
     pub(crate) closing: CancellationToken,
@@ -116,7 +115,6 @@ impl Server {
             ),
             streams: Streams::new(config.streams_per_principal),
             states,
-            runs: Runs::default(),
             working: Working::default(),
             closing: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -170,44 +168,3 @@ impl Server {
 
 /// How long cancelled work may take to record its outcome.
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The runs of callers without a session: one per principal and credential, a new one after idle time.
-#[derive(Default)]
-pub(crate) struct Runs {
-    live: std::sync::Mutex<std::collections::HashMap<String, (RunId, u64)>>,
-}
-
-/// Idle time after which a caller's next request starts a new run, in nanoseconds.
-const RUN_IDLE: u64 = 30 * 60 * 1_000_000_000;
-/// Above this many runs, those that were idle too long are forgotten.
-const RUNS_SWEEP: usize = 4096;
-
-impl Runs {
-    /// The run that a stateless request belongs to: that of its credential, or one of ours. Nothing that the client sends has a say.
-    pub(crate) fn of(&self, principal: &Principal, pipeline: &Pipeline) -> Result<RunId, Denied> {
-        // MUTATE(G5-run): a credential for one run is used in another
-        if let Some(run) = principal.run() {
-            return Ok(run.clone());
-        }
-        let now = pipeline.environment.monotonic_nanos();
-        // INVARIANT: what was narrowed stays in the run of what it was narrowed from, so narrowing is no way to a clean run.
-        // MUTATE(G5-narrow-run): a narrowed credential begins a clean run
-        let key = format!("{}\u{0}{}", principal.key(), principal.first_credential());
-        let mut live = self.live.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((run, used)) = live.get_mut(&key)
-            && now.saturating_sub(*used) <= RUN_IDLE
-        {
-            *used = now;
-            return Ok(run.clone());
-        }
-        let mut random = [0; 16];
-        let drawn = pipeline.environment.random(&mut random);
-        drawn.map_err(|_| Denied::Unavailable(Subsystem::Server))?;
-        let run = RunId::new(format!("run-{:032x}", u128::from_be_bytes(random)));
-        if live.len() >= RUNS_SWEEP {
-            live.retain(|_, (_, used)| now.saturating_sub(*used) <= RUN_IDLE);
-        }
-        live.insert(key, (run.clone(), now));
-        Ok(run)
-    }
-}

@@ -3,13 +3,14 @@
 mod confirm;
 mod doubt;
 mod once;
+mod seals;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign_core::{
-    CallId,
+    CallId, Digest,
     approval::{
         Approvals, Approved, Approver, AskFailed, BoundCall, Claim, End, Operator, Request, Use, Vote, people,
     },
@@ -221,15 +222,6 @@ impl Desk {
         Ok(keys)
     }
 
-    /// How many keys are stored that count for nothing here, because another seal is on them.
-    ///
-    /// # Errors
-    /// If the state cannot answer.
-    pub async fn foreign_keys(&self) -> Result<usize, StateError> {
-        let keys = self.store.keys().await?;
-        Ok(keys.iter().filter(|row| !self.seal.holds(row)).count())
-    }
-
     fn case(&self, row: RequestRow, keys: &[KeyRow], now: u64) -> Result<Case, StateError> {
         let request: Request = serde_json::from_str(&row.request)
             .map_err(|e| StateError::Damaged(format!("request `{}`: {e}", row.id)))?;
@@ -298,9 +290,10 @@ fn counted(vote: &VoteRow, request: &Request, keys: &[KeyRow]) -> Option<(Vote, 
     Some((said, Approver { operator, key: key.id.clone(), signature, reason: vote.reason.clone() }))
 }
 
-/// Whose requests are counted together.
+/// Whose requests are counted together, as a text that any database holds.
 fn requester(call: &BoundCall) -> String {
-    format!("{}\u{0}{}\u{0}{}", call.tenant, call.issuer, call.subject)
+    let parts = [&call.tenant, &call.issuer, &call.subject];
+    Digest::of_fields("countersign requester v1", parts.map(|part| part.as_bytes())).to_string()
 }
 
 fn operator(key: &KeyRow) -> Operator {

@@ -1,5 +1,5 @@
-//! Durable state: requests for approval with people's votes, the keys of those people, idempotency keys, and what operators
-//! froze or revoked.
+//! Durable state: requests for approval with people's votes, the keys of those people, idempotency keys, what operators froze
+//! or revoked, and the runs with what they have read.
 //!
 //! A [`Store`] keeps rows and offers a few atomic steps; it judges nothing. [`Desk`] is what the pipeline and the commands see: it verifies every
 //! signature when an approval is used, against the keys that are enrolled at that moment.
@@ -15,6 +15,7 @@ mod instance;
 mod operator;
 mod postgres;
 mod rates;
+mod runs;
 mod seal;
 mod sqlite;
 mod stops;
@@ -27,6 +28,7 @@ pub use error::StateError;
 pub use operator::{KeyFileError, OperatorKey};
 pub use postgres::{Dial, Duplex, PostgresSettings, PostgresStore};
 pub use rates::SharedRates;
+pub use runs::StoredRuns;
 pub use seal::Seal;
 pub use sqlite::SqliteStore;
 pub use stops::{StopKind, StopRow, StopWatch, token};

@@ -1,7 +1,10 @@
 //! What a store keeps, and the atomic steps it offers. Stores judge nothing: rows come and go as they are.
 
 use async_trait::async_trait;
-use countersign_core::limits::{Lease, Rate};
+use countersign_core::{
+    Label,
+    limits::{Lease, Rate},
+};
 
 use crate::{
     error::StateError,
@@ -17,7 +20,7 @@ pub struct NewRequest {
     pub bound: [u8; 32],
     /// The tenant.
     pub tenant: String,
-    /// Who asks: tenant, issuer and subject in one.
+    /// Who asks: a digest of tenant, issuer and subject.
     pub principal: String,
     /// The request, JSON.
     pub request: String,
@@ -220,7 +223,23 @@ pub trait Store: Send + Sync {
     /// Takes up to `want` calls of the rate under this key, by the clock of the store.
     async fn lease(&self, key: [u8; 32], rate: Rate, want: u32) -> Result<Lease, StateError>;
 
-    /// Forgets keys that are done and were taken before this time, requests long over, stops of what expired before it, and rates that
-    /// nobody used since.
+    /// Moves two times on by `by` microseconds each, from now on if they are past, by the clock of the store. How far they are ahead of it then.
+    async fn charge(&self, key: [u8; 32], by: [u64; 2]) -> Result<[u64; 2], StateError>;
+
+    /// Adds calls to those of a run, which begin anew if none was added since `since`. How many there are then.
+    async fn count(&self, run: [u8; 32], calls: u64, now: u64, since: u64) -> Result<u64, StateError>;
+
+    /// The run that this holder is in, if that was used since `since`, or else `fresh`, in which it is from now on. Notes that it is used.
+    async fn run_of(&self, holder: [u8; 32], fresh: &str, now: u64, since: u64)
+    -> Result<String, StateError>;
+
+    /// The label of a run. Notes that it is used, now and then.
+    async fn run_label(&self, run: [u8; 32], now: u64) -> Result<Label, StateError>;
+
+    /// Joins a label into that of a run; what it is then.
+    async fn run_join(&self, run: [u8; 32], label: Label, now: u64) -> Result<Label, StateError>;
+
+    /// Forgets keys that are done and were taken before this time, requests long over, stops of what expired before it, and rates, runs
+    /// and their labels that nobody used since.
     async fn forget(&self, before: u64) -> Result<(), StateError>;
 }

@@ -66,6 +66,22 @@ pub trait RateStore: Send + Sync {
     /// Why nobody knows; the call is refused then.
     async fn lease(&self, key: &str, rate: Rate, want: u32, now: u64) -> Result<Lease, String>;
 
+    /// Moves the times until which a principal's rows and bytes of the hour are used up, on by `by` microseconds each, from now on if they are
+    /// past. How far they are ahead of now then.
+    ///
+    /// # Errors
+    /// Why nobody knows; the call is refused then.
+    async fn charge(&self, principal: &str, by: [u64; 2], now: u64) -> Result<[u64; 2], String>;
+
+    /// Adds calls to those of a run, which begin anew if none was added since `since`. How many there are then; none if no other process
+    /// serves the run.
+    ///
+    /// # Errors
+    /// Why nobody knows; the call is refused then.
+    async fn count(&self, _run: &str, _calls: u64, _now: u64, _since: u64) -> Result<Option<u64>, String> {
+        Ok(None)
+    }
+
     /// How many calls one lease has at most; the store is not asked for each of them. Several processes together exceed a rate by at most
     /// one lease each: what they took and had not used yet.
     fn block(&self, _rate: Rate) -> u32 {

@@ -119,16 +119,16 @@ fn rows_and_bytes_of_an_hour_are_limited() {
     let limits = limits(|config| (config.rows_per_hour, config.bytes_per_hour) = (1000, 1_000_000));
     let ann = who("ann", "acme");
     call(&limits, "r", "t", "{}", NOW).unwrap();
-    limits.given(&ann, 999, 10, NOW);
+    at_once(limits.given(&ann, 999, 10, NOW)).unwrap();
     call(&limits, "r", "t", "{}", NOW).unwrap();
-    limits.given(&ann, 501, 10, NOW);
+    at_once(limits.given(&ann, 501, 10, NOW)).unwrap();
     let refused = call(&limits, "r", "t", "{}", NOW).unwrap_err();
     assert_eq!(limit(Err(refused.clone())), "rows per hour");
     let wait = u64::try_from(refused.retry_after().unwrap().as_micros()).unwrap();
     assert!(wait > HOUR / 2 && wait < HOUR / 2 + HOUR / 500, "{wait}");
     assert!(call(&limits, "r", "t", "{}", NOW + wait - HOUR / 500).is_err());
     call(&limits, "r", "t", "{}", NOW + wait).unwrap();
-    limits.given(&ann, 0, 1_000_000, NOW + wait);
+    at_once(limits.given(&ann, 0, 1_000_000, NOW + wait)).unwrap();
     assert_eq!(limit(call(&limits, "r", "t", "{}", NOW + wait)), "bytes per hour");
     at_once(limits.admit_call(&who("bob", "acme"), &RunId::new("r"), "t", "{}", NOW + wait)).unwrap();
 }

@@ -1,11 +1,11 @@
-//! Before anything is decided: is it stopped, is it too often, and is it within the scopes of the credential?
+//! Before anything is decided: is it stopped, is it too often, which run is it of, and is it within the scopes of the credential?
 
 use std::sync::{Arc, PoisonError};
 
 use super::Pipeline;
 use crate::{
     denied::{Denied, Subsystem},
-    ids::CallId,
+    ids::{CallId, Digest, RunId},
     principal::Principal,
     scopes::ScopeRules,
     stops::{Stop, Subject},
@@ -50,6 +50,24 @@ impl Pipeline {
             }
             NotAdmitted { denied, id }
         })
+    }
+
+    /// The run that a request without a session belongs to: that of its credential, or one of ours, a new one after idle time. Nothing
+    /// that the client sends has a say.
+    ///
+    /// # Errors
+    /// If nobody knows.
+    pub async fn run_of(&self, principal: &Principal) -> Result<RunId, Denied> {
+        // MUTATE(G5-run): a credential for one run is used in another
+        if let Some(run) = principal.run() {
+            return Ok(run.clone());
+        }
+        // INVARIANT: what was narrowed stays in the run of what it was narrowed from, so narrowing is no way to a clean run.
+        // MUTATE(G5-narrow-run): a narrowed credential begins a clean run
+        let credential = principal.first_credential();
+        let holder = [principal.key().as_bytes(), credential.as_bytes()];
+        let holder = Digest::of_fields("countersign holder of a run v1", holder);
+        self.runs.of(holder).await.map_err(|_| Denied::Unavailable(Subsystem::State))
     }
 
     /// Goes on unless an operator stopped it, or nobody can tell.

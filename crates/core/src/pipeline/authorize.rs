@@ -22,7 +22,7 @@ pub(super) struct Authorized {
 
 /// Asks policy on the tool, then on every access. `foreseen` is what a preview found out, once there was one. A set that is only observed is
 /// asked the same; where it differs is noted, and nothing else comes of it.
-pub(super) fn authorize(
+pub(super) async fn authorize(
     policy: &dyn PolicySet,
     call: &Call,
     plan: &Plan,
@@ -34,6 +34,7 @@ pub(super) fn authorize(
     if !call.principal.may_use(&plan.spec().name) {
         return Err(Denied::UnknownTool.into());
     }
+    let label = trail.label().await?;
     let arguments = plan.arguments().value();
     let phase = match foreseen {
         None => Phase::Calling { arguments },
@@ -41,7 +42,7 @@ pub(super) fn authorize(
     };
     let question = CallQuestion::new(&call.principal, plan.spec(), phase, trail.now());
     // MUTATE(M3-label): policy takes every run for one that has read nothing
-    let question = question.planned(PlanFacts::of(plan)).labelled(trail.label()?);
+    let question = question.planned(PlanFacts::of(plan)).labelled(label);
     let mut policies = Vec::new();
     let decided = judge(policy, &question, plan, &mut policies);
     trail.decided(policies);

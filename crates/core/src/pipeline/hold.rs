@@ -78,7 +78,7 @@ impl Pipeline {
         let Some(desk) = &self.approvals else {
             return Err(Denied::NotApproved { approvals, standing: Standing::NoChannel }.into());
         };
-        let label = self.labels.current(&call.run).map_err(unavailable(Subsystem::State))?;
+        let label = self.runs.label(&call.run).await.map_err(unavailable(Subsystem::State))?;
         let bound = BoundCall::of(call, plan, policy.digest(), label);
         let by = self.usage(*id, plan);
         let claim = match desk.claim(&bound, by).await.map_err(unavailable(Subsystem::State))? {
@@ -91,7 +91,7 @@ impl Pipeline {
                 let approved = held.approved.insert(*approved);
                 // Policy sees what approvers saw: it may ask for more people than it did for the bare call.
                 let foreseen = Foreseen { affected: approved.request.preview.affected };
-                let again = authorize(*policy, call, plan, Some(foreseen), trail)?;
+                let again = authorize(*policy, call, plan, Some(foreseen), trail).await?;
                 let now = self.environment.unix_micros();
                 fits(approved, &bound, attempt, again.holds.max(approvals), now)?;
                 Ok(again.granted)
@@ -136,7 +136,8 @@ impl Pipeline {
         let permit = PreviewPermit::mint(*id, Arc::clone(&call.principal), decided.granted);
         let preview = within(entry.tool.spec().deadline, call, entry.tool.preview(plan, permit)).await?;
         let preview = self.shown(&preview);
-        let again = authorize(*policy, call, plan, Some(Foreseen { affected: preview.affected }), trail)?;
+        let foreseen = Foreseen { affected: preview.affected };
+        let again = authorize(*policy, call, plan, Some(foreseen), trail).await?;
         let now = self.environment.unix_micros();
         let request = Request {
             call: bound.clone(),

@@ -48,6 +48,8 @@ impl Pipeline {
                 let reply = Reply::replayed(answer, recorded(plan.effect()), self.redactor())
                     .map_err(ToolError::internal)?;
                 let reply = reply.of_call(*id);
+                // The run that repeats a key need not be the one that was answered first.
+                self.taint(call, &reply).await?;
                 trail.outcome(&reply).await?;
                 Ok(Some(reply))
             }

@@ -145,8 +145,8 @@ impl<'p> Trail<'p> {
     }
 
     /// What the run has read so far, which policy is told; it is on record with the decision.
-    pub(super) fn label(&mut self) -> Result<Label, ToolError> {
-        let label = self.pipeline.labels.current(&self.call.run);
+    pub(super) async fn label(&mut self) -> Result<Label, ToolError> {
+        let label = self.pipeline.runs.label(&self.call.run).await;
         let label = label.map_err(super::unavailable(Subsystem::State))?;
         self.label = Some(label);
         Ok(label)

@@ -5,9 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::SeqCst},
 };
 
+use async_trait::async_trait;
 use countersign_core::{
-    Arguments, AuthMethod, Call, Label, Origin, Principal, PrincipalKind, RunId, Target, Transport, json,
-    ports::{Environment, RunLabels},
+    Arguments, AuthMethod, Call, Digest, Label, Origin, Principal, PrincipalKind, RunId, Target, Transport,
+    json,
+    ports::{Environment, Runs},
 };
 
 pub(crate) struct Host(AtomicU64);
@@ -35,13 +37,17 @@ impl Environment for Host {
 #[derive(Default)]
 pub(crate) struct OneRun(Mutex<Label>);
 
-impl RunLabels for OneRun {
-    fn join(&self, _run: &RunId, label: Label) -> Result<(), String> {
+#[async_trait]
+impl Runs for OneRun {
+    async fn of(&self, _holder: Digest) -> Result<RunId, String> {
+        Ok(RunId::new("run-1"))
+    }
+    async fn join(&self, _run: &RunId, label: Label) -> Result<(), String> {
         let mut known = self.0.lock().unwrap();
         *known = known.join(label);
         Ok(())
     }
-    fn current(&self, _run: &RunId) -> Result<Label, String> {
+    async fn label(&self, _run: &RunId) -> Result<Label, String> {
         Ok(*self.0.lock().unwrap())
     }
 }

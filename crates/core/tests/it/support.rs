@@ -281,7 +281,7 @@ pub fn world_with_rate(per_minute: u32, burst: u32) -> World {
         limits: Limits::new(limits, None),
         environment: Arc::new(Host::default()),
         observer: Arc::new(Watcher(Arc::clone(&journal))),
-        labels: Arc::new(OneRun::default()),
+        runs: Arc::new(OneRun::default()),
         reply_bytes: 1000,
         redactor: Default::default(),
     }));

@@ -1,4 +1,4 @@
-//! Rate counters in a file, for processes that come and go: a stdio process started anew goes on with the limits of the one before.
+//! Rate counters, and what of an hour's rows and bytes is used up, in a file, for processes that come and go: a stdio process started anew goes on with the limits of the one before.
 //!
 //! The file holds one line a key: the SHA-256 of the key and a theoretical arrival time in microseconds since 1970. It is locked while it
 //! is read and written. A file that cannot be read or written refuses the call.
@@ -40,27 +40,52 @@ impl FileRates {
 #[async_trait]
 impl RateStore for FileRates {
     async fn lease(&self, key: &str, rate: Rate, want: u32, now: u64) -> Result<Lease, String> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.lock().map_err(|e| format!("the rate file cannot be locked: {e}"))?;
-        let step = |arrival| rate.lease(arrival, now, want);
-        let leased = exchange(&mut file, &Digest::of(key.as_bytes()).to_string(), step);
-        let unlocked = file.unlock().map_err(|e| format!("the rate file cannot be unlocked: {e}"));
-        unlocked.and(leased)
+        self.locked(|file| {
+            exchange(file, key, |arrival| match rate.lease(arrival, now, want) {
+                (Lease::Wait(micros), _) => (Lease::Wait(micros), None),
+                (granted, next) => (granted, Some(next)),
+            })
+        })
+    }
+
+    async fn charge(&self, principal: &str, by: [u64; 2], now: u64) -> Result<[u64; 2], String> {
+        let [rows, bytes] = by;
+        self.locked(|file| {
+            let mut charge = |kind: &str, by: u64| {
+                exchange(file, &format!("{kind}\u{0}{principal}"), |until| {
+                    // MUTATE(I1-volume-file): rows and bytes of an hour begin anew with each process
+                    let next = until.max(now).saturating_add(by);
+                    (next.saturating_sub(now), Some(next))
+                })
+            };
+            Ok([charge("rows", rows)?, charge("bytes", bytes)?])
+        })
     }
 }
 
-fn exchange(file: &mut File, key: &str, step: impl FnOnce(u64) -> (Lease, u64)) -> Result<Lease, String> {
+impl FileRates {
+    /// Works on the file while no other process does.
+    fn locked<T>(&self, work: impl FnOnce(&mut File) -> Result<T, String>) -> Result<T, String> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.lock().map_err(|e| format!("the rate file cannot be locked: {e}"))?;
+        let done = work(&mut file);
+        let unlocked = file.unlock().map_err(|e| format!("the rate file cannot be unlocked: {e}"));
+        unlocked.and(done)
+    }
+}
+
+/// Puts what `step` makes of the time of a key, if anything, in its place.
+fn exchange<T>(file: &mut File, key: &str, step: impl FnOnce(u64) -> (T, Option<u64>)) -> Result<T, String> {
     let io = |e: std::io::Error| format!("the rate file cannot be used: {e}");
+    let key = &Digest::of(key.as_bytes()).to_string();
     let mut text = String::new();
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     file.take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
     let mut entries = parse(&text)?;
     let known = entries.iter().position(|(name, _)| name == key);
     let arrival = known.and_then(|at| entries.get(at)).map_or(0, |(_, arrival)| *arrival);
-    let (lease, next) = step(arrival);
-    if let Lease::Wait(_) = lease {
-        return Ok(lease);
-    }
+    let (outcome, next) = step(arrival);
+    let Some(next) = next else { return Ok(outcome) };
     entries.retain(|(name, arrival)| name != key && *arrival > now());
     entries.push((key.to_owned(), next));
     let mut written = String::from(HEADER);
@@ -71,7 +96,7 @@ fn exchange(file: &mut File, key: &str, step: impl FnOnce(u64) -> (Lease, u64)) 
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     file.write_all(written.as_bytes()).map_err(io)?;
     file.set_len(written.len() as u64).map_err(io)?;
-    Ok(lease)
+    Ok(outcome)
 }
 
 /// INVARIANT: a file that is not understood is an error, never an empty set of limits; only a new, empty file is empty.

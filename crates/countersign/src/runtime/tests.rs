@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_core::{
-    AuthMethod, Principal, PrincipalKind,
+    AuthMethod, Principal, PrincipalKind, RunId,
     limits::{LimitConfig, Limits, Rate},
 };
 
@@ -42,6 +42,25 @@ async fn a_respawned_process_does_not_start_with_fresh_limits() {
     assert_eq!(second.admit(&who("ann"), now).await.unwrap_err().code(), "limited");
     second.admit(&who("bob"), now).await.unwrap();
     second.admit(&who("ann"), now + 1_000_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_respawned_process_does_not_start_with_a_fresh_hour() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rates");
+    let now = now();
+    let config = LimitConfig { rows_per_hour: 1000, ..LimitConfig::wide() };
+    let limits = || Limits::new(config, Some(Arc::new(FileRates::open(&path).unwrap())));
+    let call = async |limits: &Limits, name: &str| {
+        limits.admit_call(&who(name), &RunId::new("r"), "t", "{}", now).await
+    };
+    let first = limits();
+    call(&first, "ann").await.unwrap();
+    first.given(&who("ann"), 1001, 1, now).await.unwrap();
+    assert_eq!(call(&first, "ann").await.unwrap_err().code(), "limited");
+    drop(first);
+    assert_eq!(call(&limits(), "ann").await.unwrap_err().code(), "limited");
+    call(&limits(), "bob").await.unwrap();
 }
 
 #[tokio::test]

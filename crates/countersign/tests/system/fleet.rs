@@ -195,6 +195,9 @@ fn doctor_tells_what_the_state_needs() {
     other.command(&["approvals", "enroll", "--name", "dana", "--out", key.to_str().unwrap()]);
     let said = String::from_utf8(world.try_command(&["doctor"]).stdout).unwrap();
     assert!(said.contains("sealed with another instance's `seal.key`"), "{said}");
+    let refused = world.try_command(&["serve"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("enrolled under another `seal.key`"), "{said}");
     std::fs::copy(other.dir.path().join("state/seal.key"), world.dir.path().join("state/seal.key")).unwrap();
     assert!(world.command(&["approvals", "keys", "list"]).contains("dana"), "the key counts here too");
     cluster.stop();

@@ -33,6 +33,7 @@ mod elicitation;
 mod fetch;
 mod files;
 mod fleet;
+mod fleet_runs;
 mod flood;
 mod init;
 mod isolation;

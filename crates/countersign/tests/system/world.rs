@@ -124,7 +124,8 @@ url = "sqlite:shop.db"
         self.dir.path().join("audit")
     }
 
-    fn key(&self, subject: &str, tenant: &str) -> String {
+    /// A new API key.
+    pub fn key(&self, subject: &str, tenant: &str) -> String {
         let made = self.command(&[
             "token", "key", "create", "--for", subject, "--tenant", tenant, "--role", "operator", "--json",
         ]);
@@ -154,9 +155,10 @@ url = "sqlite:shop.db"
     /// Starts `serve` and waits until it answers.
     pub fn serve(&self) -> Server {
         let server = self.start();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.is_ready() {
-            assert!(Instant::now() < deadline, "the server does not become ready");
+            let log = || std::fs::read_to_string(self.dir.path().join("serve.log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the server does not become ready: {}", log());
             std::thread::sleep(Duration::from_millis(5));
         }
         server

@@ -128,7 +128,7 @@ struct Arrival<'a> {
 
 impl Arrival<'_> {
     async fn request(self, request: RpcRequest<'_>) -> Response<Body> {
-        match self.prepare(&request) {
+        match self.prepare(&request).await {
             Ok(Prepared::Session(answer, id)) => {
                 let mut response = self.whole(answer);
                 if let Ok(id) = HeaderValue::from_str(&id) {
@@ -149,14 +149,14 @@ impl Arrival<'_> {
     }
 
     /// Finds the era of a request and checks what that era asks of it.
-    fn prepare(&self, request: &RpcRequest<'_>) -> Result<Prepared, RpcError> {
+    async fn prepare(&self, request: &RpcRequest<'_>) -> Result<Prepared, RpcError> {
         let params = request.params.as_ref();
         let server = &self.connection.server;
         if self.is_modern(params)? {
             let meta = RequestMeta::read(params)?;
             headers::check_method(self.headers, &request.method)?;
             headers::check_name(self.headers, &request.method, params)?;
-            let run = match server.runs.of(&self.principal, &server.pipeline) {
+            let run = match server.pipeline.run_of(&self.principal).await {
                 Ok(run) => run,
                 Err(denied) => return Ok(Prepared::Refused(Box::new(not_now(server, &denied)))),
             };

@@ -12,12 +12,13 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    AuthMethod, CallQuestion, Decision, Label, Pipeline, Principal, PrincipalKind, RunId, Tool, Verdict,
+    AuthMethod, CallQuestion, Decision, Digest, Label, Pipeline, Principal, PrincipalKind, RunId, Tool,
+    Verdict,
     decision::PolicySet,
     limits::{LimitConfig, Limits},
     pipeline::Parts,
     plan::Access,
-    ports::{AuditError, AuditLog, EntryClass, Environment, Observer, PolicySource, RunLabels, Ticket},
+    ports::{AuditError, AuditLog, EntryClass, Environment, Observer, PolicySource, Runs, Ticket},
     record::Summary,
     registry::{Registry, Resource},
     stops::{Stop, Stops, Subject},
@@ -107,13 +108,18 @@ impl Observer for Blind {
     fn decided(&self, _summary: &Summary<'_>, _cause: Option<&str>) {}
 }
 
-struct NoLabels;
+/// A run for each holder, without labels.
+struct PlainRuns;
 
-impl RunLabels for NoLabels {
-    fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
+#[async_trait]
+impl Runs for PlainRuns {
+    async fn of(&self, holder: Digest) -> Result<RunId, String> {
+        Ok(RunId::new(format!("run-{holder}")))
+    }
+    async fn join(&self, _run: &RunId, _label: Label) -> Result<(), String> {
         Ok(())
     }
-    fn current(&self, _run: &RunId) -> Result<Label, String> {
+    async fn label(&self, _run: &RunId) -> Result<Label, String> {
         Ok(Label::default())
     }
 }
@@ -133,7 +139,7 @@ pub(crate) fn pipeline(
         limits: Limits::new(LimitConfig::wide(), None),
         environment: Arc::new(Clock(Instant::now())),
         observer: Arc::new(Blind),
-        labels: Arc::new(NoLabels),
+        runs: Arc::new(PlainRuns),
         reply_bytes: 1 << 20,
         redactor: Default::default(),
     };

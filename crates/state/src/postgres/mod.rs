@@ -11,10 +11,12 @@ mod listen;
 mod once;
 mod pool;
 mod rates;
+mod runs;
 mod schema;
 mod seen;
 mod session;
 mod stops;
+mod volumes;
 
 use std::{
     fmt,
@@ -23,7 +25,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_core::limits::{Lease, Rate};
+use countersign_core::{
+    Label,
+    limits::{Lease, Rate},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
 
@@ -248,12 +253,41 @@ impl Store for PostgresStore {
         self.step(move |s| Box::pin(rates::lease(s, key, rate, want))).await
     }
 
+    async fn charge(&self, key: [u8; 32], by: [u64; 2]) -> Result<[u64; 2], StateError> {
+        self.step(move |s| Box::pin(volumes::charge(s, key, by))).await
+    }
+
+    async fn count(&self, run: [u8; 32], calls: u64, now: u64, since: u64) -> Result<u64, StateError> {
+        self.step(move |s| Box::pin(volumes::count(s, run, calls, now, since))).await
+    }
+
+    async fn run_of(
+        &self,
+        holder: [u8; 32],
+        fresh: &str,
+        now: u64,
+        since: u64,
+    ) -> Result<String, StateError> {
+        let fresh = fresh.to_owned();
+        self.step(move |s| Box::pin(async move { runs::of(s, holder, &fresh, now, since).await })).await
+    }
+
+    async fn run_label(&self, run: [u8; 32], now: u64) -> Result<Label, StateError> {
+        self.step(move |s| Box::pin(runs::read(s, run, now))).await
+    }
+
+    async fn run_join(&self, run: [u8; 32], label: Label, now: u64) -> Result<Label, StateError> {
+        self.step(move |s| Box::pin(runs::join(s, run, label, now))).await
+    }
+
     async fn forget(&self, before: u64) -> Result<(), StateError> {
         self.step(move |s| {
             Box::pin(async move {
                 once::forget(s, before).await?;
                 stops::forget(s, before).await?;
                 rates::forget(s, before).await?;
+                runs::forget(s, before).await?;
+                volumes::forget(s, before).await?;
                 approvals::forget(s, before).await
             })
         })

@@ -11,7 +11,8 @@ pub(super) const SCHEMA: &str = "countersign";
 const LOCK: i64 = 0x636f_756e_7465_7273;
 
 /// Each step makes version N of N - 1. Steps are never changed, only added.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE approvals (
     id TEXT PRIMARY KEY,
     bound BYTEA NOT NULL CHECK (length(bound) = 32),
@@ -83,7 +84,35 @@ CREATE TABLE rates (
     asked BIGINT NOT NULL,
     granted BIGINT NOT NULL
 );
-"];
+",
+    "
+CREATE TABLE holders (
+    holder BYTEA PRIMARY KEY CHECK (length(holder) = 32),
+    run TEXT NOT NULL,
+    used BIGINT NOT NULL
+);
+CREATE INDEX holders_used ON holders (used);
+CREATE TABLE labels (
+    run BYTEA PRIMARY KEY CHECK (length(run) = 32),
+    integrity SMALLINT NOT NULL CHECK (integrity BETWEEN 0 AND 2),
+    confidentiality SMALLINT NOT NULL CHECK (confidentiality BETWEEN 0 AND 3),
+    used BIGINT NOT NULL
+);
+CREATE INDEX labels_used ON labels (used);
+",
+    "
+CREATE TABLE volumes (
+    key BYTEA PRIMARY KEY CHECK (length(key) = 32),
+    rows_until BIGINT NOT NULL,
+    bytes_until BIGINT NOT NULL
+);
+CREATE TABLE budgets (
+    run BYTEA PRIMARY KEY CHECK (length(run) = 32),
+    calls BIGINT NOT NULL,
+    used BIGINT NOT NULL
+);
+",
+];
 
 /// Brings the schema to the newest version.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), StateError> {

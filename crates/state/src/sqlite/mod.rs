@@ -4,9 +4,11 @@ mod approvals;
 mod keys;
 mod once;
 mod rates;
+mod runs;
 mod schema;
 mod seen;
 mod stops;
+mod volumes;
 
 use std::{
     fs::{self, OpenOptions},
@@ -17,7 +19,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_core::limits::{Lease, Rate};
+use countersign_core::{
+    Label,
+    limits::{Lease, Rate},
+};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::{
@@ -238,11 +243,40 @@ impl Store for SqliteStore {
         self.step(move |t| rates::lease(t, key, rate, want)).await
     }
 
+    async fn charge(&self, key: [u8; 32], by: [u64; 2]) -> Result<[u64; 2], StateError> {
+        self.step(move |t| volumes::charge(t, key, by)).await
+    }
+
+    async fn count(&self, run: [u8; 32], calls: u64, now: u64, since: u64) -> Result<u64, StateError> {
+        self.step(move |t| volumes::count(t, run, calls, now, since)).await
+    }
+
+    async fn run_of(
+        &self,
+        holder: [u8; 32],
+        fresh: &str,
+        now: u64,
+        since: u64,
+    ) -> Result<String, StateError> {
+        let fresh = fresh.to_owned();
+        self.step(move |t| runs::of(t, holder, &fresh, now, since)).await
+    }
+
+    async fn run_label(&self, run: [u8; 32], now: u64) -> Result<Label, StateError> {
+        self.step(move |t| runs::read(t, run, now)).await
+    }
+
+    async fn run_join(&self, run: [u8; 32], label: Label, now: u64) -> Result<Label, StateError> {
+        self.step(move |t| runs::join(t, run, label, now)).await
+    }
+
     async fn forget(&self, before: u64) -> Result<(), StateError> {
         self.step(move |t| {
             once::forget(t, before)?;
             stops::forget(t, before)?;
             rates::forget(t, before)?;
+            runs::forget(t, before)?;
+            volumes::forget(t, before)?;
             approvals::forget(t, before)
         })
         .await

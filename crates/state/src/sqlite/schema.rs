@@ -78,6 +78,33 @@ CREATE TABLE rates (
     arrival INTEGER NOT NULL
 ) STRICT;
 ",
+    "
+CREATE TABLE holders (
+    holder BLOB PRIMARY KEY NOT NULL CHECK (length(holder) = 32),
+    run TEXT NOT NULL,
+    used INTEGER NOT NULL
+) STRICT;
+CREATE INDEX holders_used ON holders (used);
+CREATE TABLE labels (
+    run BLOB PRIMARY KEY NOT NULL CHECK (length(run) = 32),
+    integrity INTEGER NOT NULL CHECK (integrity BETWEEN 0 AND 2),
+    confidentiality INTEGER NOT NULL CHECK (confidentiality BETWEEN 0 AND 3),
+    used INTEGER NOT NULL
+) STRICT;
+CREATE INDEX labels_used ON labels (used);
+",
+    "
+CREATE TABLE volumes (
+    key BLOB PRIMARY KEY NOT NULL CHECK (length(key) = 32),
+    rows_until INTEGER NOT NULL,
+    bytes_until INTEGER NOT NULL
+) STRICT;
+CREATE TABLE budgets (
+    run BLOB PRIMARY KEY NOT NULL CHECK (length(run) = 32),
+    calls INTEGER NOT NULL,
+    used INTEGER NOT NULL
+) STRICT;
+",
 ];
 
 /// Brings a file to the newest version.

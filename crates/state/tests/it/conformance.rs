@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use countersign_core::limits::{Lease, Rate};
+use countersign_core::{
+    Confidentiality, Integrity, Label,
+    limits::{Lease, Rate},
+};
 use countersign_state::{
     Judged, KeyRow, NewRequest, OnceRow, SqliteStore, StateError, StopKind, StopRow, Store, UseRow, VoteRow,
 };
@@ -36,6 +39,9 @@ async fn conforms([first, second]: [Arc<dyn Store>; 2]) {
     one_of_many_begins([&first, &second]).await;
     what_was_seen_is_seen_once([&first, &second]).await;
     a_rate_is_shared([&first, &second]).await;
+    volumes_and_budgets_add_up([&first, &second]).await;
+    a_holder_has_one_run([&first, &second]).await;
+    labels_of_runs_only_rise([&first, &second]).await;
     stops_are_shared(&*first, &*second).await;
     old_things_are_forgotten(&*first, &*second).await;
 }
@@ -262,6 +268,104 @@ async fn stops_are_shared(first: &dyn Store, second: &dyn Store) {
     first.stop(over).await.unwrap();
     first.forget(NOW + 1).await.unwrap();
     assert_eq!(second.stops().await.unwrap(), [run], "what has expired is forgotten");
+}
+
+/// Volumes go by the clock of the store; a minute is longer than this test.
+async fn volumes_and_budgets_add_up(stores: [&Arc<dyn Store>; 2]) {
+    const MINUTE: u64 = 60_000_000;
+    let [first, second] = stores;
+    let near = |ahead: u64, expected: u64| ahead <= expected && ahead + MINUTE > expected;
+    assert_eq!(first.charge([1; 32], [0, 0]).await.unwrap(), [0, 0]);
+    let [rows, bytes] = second.charge([1; 32], [10 * MINUTE, 0]).await.unwrap();
+    assert!(near(rows, 10 * MINUTE) && bytes == 0, "{rows} {bytes}");
+    let [rows, bytes] = first.charge([1; 32], [5 * MINUTE, 2 * MINUTE]).await.unwrap();
+    assert!(near(rows, 15 * MINUTE) && near(bytes, 2 * MINUTE), "{rows} {bytes}");
+    assert_eq!(second.charge([2; 32], [0, 0]).await.unwrap(), [0, 0], "another principal");
+    let charging = (0..32_usize).map(|n| {
+        let store = Arc::clone(stores[n % 2]);
+        tokio::spawn(async move { store.charge([3; 32], [MINUTE, MINUTE]).await.unwrap() })
+    });
+    for charged in charging.collect::<Vec<_>>() {
+        charged.await.unwrap();
+    }
+    let [rows, bytes] = first.charge([3; 32], [0, 0]).await.unwrap();
+    assert!(near(rows, 32 * MINUTE) && near(bytes, 32 * MINUTE), "{rows} {bytes}");
+
+    assert_eq!(first.count([1; 32], 3, NOW, NOW - 30).await.unwrap(), 3);
+    assert_eq!(second.count([1; 32], 4, NOW + 30, NOW).await.unwrap(), 7);
+    assert_eq!(second.count([2; 32], 1, NOW, NOW - 30).await.unwrap(), 1, "another run");
+    assert_eq!(first.count([1; 32], 1, NOW + 61, NOW + 31).await.unwrap(), 1, "it was idle");
+    let counting = (0..32_usize).map(|n| {
+        let store = Arc::clone(stores[n % 2]);
+        tokio::spawn(async move { store.count([3; 32], 2, NOW, NOW - 30).await.unwrap() })
+    });
+    for counted in counting.collect::<Vec<_>>() {
+        counted.await.unwrap();
+    }
+    assert_eq!(second.count([3; 32], 0, NOW, NOW - 30).await.unwrap(), 64);
+}
+
+async fn a_holder_has_one_run(stores: [&Arc<dyn Store>; 2]) {
+    let attempts = (0..64).map(|n| {
+        let store = Arc::clone(stores[n % 2]);
+        tokio::spawn(async move { store.run_of([1; 32], &format!("run-{n}"), NOW, NOW - 30).await.unwrap() })
+    });
+    let mut runs = Vec::new();
+    for attempt in attempts.collect::<Vec<_>>() {
+        runs.push(attempt.await.unwrap());
+    }
+    runs.dedup();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let [first, second] = stores;
+    let other = second.run_of([2; 32], "other", NOW, NOW - 30).await.unwrap();
+    assert_eq!(other, "other", "another holder's");
+    assert_eq!(first.run_of([1; 32], "late", NOW + 30, NOW).await.unwrap(), runs[0], "it is used");
+    assert_eq!(second.run_of([1; 32], "anew", NOW + 60, NOW + 30).await.unwrap(), runs[0], "to the end");
+    assert_eq!(first.run_of([1; 32], "anew", NOW + 91, NOW + 61).await.unwrap(), "anew", "it was idle");
+    assert_eq!(
+        second.run_of([1; 32], "x", NOW + 50, NOW + 20).await.unwrap(),
+        "anew",
+        "a clock that is behind"
+    );
+    assert_eq!(first.run_of([1; 32], "x", NOW + 121, NOW + 91).await.unwrap(), "anew", "does not age it");
+}
+
+async fn labels_of_runs_only_rise([first, second]: [&Arc<dyn Store>; 2]) {
+    let label = |integrity, confidentiality| Label { integrity, confidentiality };
+    assert_eq!(first.run_label([1; 32], NOW).await.unwrap(), Label::default());
+    let one = label(Integrity::Untrusted, Confidentiality::Internal);
+    assert_eq!(first.run_join([1; 32], one, NOW).await.unwrap(), one);
+    assert_eq!(second.run_label([1; 32], NOW).await.unwrap(), one);
+    let both = label(Integrity::Untrusted, Confidentiality::Private);
+    let other = label(Integrity::Trusted, Confidentiality::Private);
+    assert_eq!(second.run_join([1; 32], other, NOW).await.unwrap(), both, "each part has its highest");
+    assert_eq!(first.run_join([1; 32], Label::default(), NOW).await.unwrap(), both);
+    assert_eq!(second.run_label([2; 32], NOW).await.unwrap(), Label::default(), "another run");
+
+    let steps = [
+        (Integrity::Trusted, Confidentiality::Secret),
+        (Integrity::Suspicious, Confidentiality::Public),
+        (Integrity::Untrusted, Confidentiality::Private),
+    ];
+    let joining = (0..48_usize).map(|n| {
+        let (integrity, confidentiality) = steps[n % 3];
+        let store = Arc::clone([first, second][n % 2]);
+        tokio::spawn(
+            async move { store.run_join([3; 32], label(integrity, confidentiality), NOW).await.unwrap() },
+        )
+    });
+    for joined in joining.collect::<Vec<_>>() {
+        joined.await.unwrap();
+    }
+    let all = label(Integrity::Suspicious, Confidentiality::Secret);
+    assert_eq!(second.run_label([3; 32], NOW).await.unwrap(), all, "of all that joined at once");
+
+    // What is used is noted, so that it is not forgotten.
+    let later = NOW + 600_000_000;
+    second.run_label([3; 32], later).await.unwrap();
+    first.forget(NOW + 1).await.unwrap();
+    assert_eq!(first.run_label([3; 32], NOW).await.unwrap(), all);
+    assert_eq!(first.run_label([1; 32], NOW).await.unwrap(), Label::default());
 }
 
 async fn old_things_are_forgotten(first: &dyn Store, second: &dyn Store) {

@@ -20,4 +20,5 @@ mod fleet;
 mod once;
 mod postgres;
 mod requester;
+mod runs;
 mod support;

@@ -10,12 +10,18 @@ use std::{
 
 use countersign_core::{
     AuthMethod, Principal, PrincipalKind,
+    approval::{Approvals as _, Claim, Vote},
     stops::{Stop, Stops as _, Subject},
 };
-use countersign_state::{Judged, NewRequest, StateError, StopKind, StopRow, StopWatch, Store, UseRow};
+use countersign_state::{
+    Desk, Judged, NewRequest, OperatorKey, Seal, StateError, StopKind, StopRow, StopWatch, Store, UseRow,
+};
 use countersign_testbed::{Options, Postgres};
 
-use crate::{fleet::Fleet, support::NOW};
+use crate::{
+    fleet::Fleet,
+    support::{NOW, operator, request, usage},
+};
 
 fn stop(what: &str) -> StopRow {
     StopRow {
@@ -53,7 +59,7 @@ async fn many_processes_start_on_an_empty_database() {
         start.await.unwrap().unwrap();
     }
     let version = Postgres::shared().run(fleet.name(), "SELECT version FROM countersign.state_version");
-    assert_eq!(version, "1");
+    assert_eq!(version, "3");
 }
 
 /// Somebody's denial, stored the moment it is known that another session waits for its row.
@@ -101,7 +107,7 @@ async fn a_schema_of_a_newer_program_is_refused_at_the_start_and_by_processes_th
     let store = fleet.open().await.unwrap();
     Postgres::shared().run(fleet.name(), "UPDATE countersign.state_version SET version = 99");
     let Err(refused) = fleet.open().await else { panic!("a newer schema is used") };
-    assert_eq!(refused.to_string(), "the state has version 99; this program reads up to version 1");
+    assert_eq!(refused.to_string(), "the state has version 99; this program reads up to version 3");
     let refused = store.keys().await.unwrap_err();
     assert!(matches!(refused, StateError::Version { found: 99, .. }), "{refused}");
 }
@@ -259,4 +265,28 @@ async fn connections_are_few_and_all_end() {
     assert!(cluster.connections(fleet.name()) <= 8);
     drop(store);
     within(Duration::from_secs(5), async || (cluster.connections(fleet.name()) == 0).then_some(())).await;
+}
+
+/// What the desk writes is what a database can hold, and what it reads is what it wrote.
+#[tokio::test]
+async fn people_approve_through_the_database_of_a_fleet() {
+    let fleet = Fleet::new(Postgres::shared());
+    let dir = tempfile::tempdir().unwrap();
+    let desk = async || {
+        let seal = Seal::open(&dir.path().join("seal.key")).unwrap();
+        Desk::new(Arc::new(fleet.open().await.unwrap()), seal)
+    };
+    let (one, other) = (desk().await, desk().await);
+    let key = OperatorKey::create(&dir.path().join("bob.key"), "bob").unwrap();
+    one.enroll(operator("bob"), key.public(), NOW).await.unwrap();
+    let request = request("{}", 1);
+    let id = one.ask("ap-fleet", &request, NOW).await.unwrap();
+    let waiting = other.claim(&request.call, usage(1)).await.unwrap();
+    assert!(matches!(waiting, Claim::Waiting { have: 0, .. }), "{waiting:?}");
+    let signed = other.sign(&id, &key, Vote::Approve, "looks right", NOW).await.unwrap();
+    other.cast(signed).await.unwrap();
+    let granted = one.claim(&request.call, usage(2)).await.unwrap();
+    assert!(matches!(granted, Claim::Granted(_)), "{granted:?}");
+    let again = other.claim(&request.call, usage(3)).await.unwrap();
+    assert!(matches!(again, Claim::Unasked), "{again:?}");
 }

@@ -42,6 +42,10 @@ impl RateStore for Shared {
         Ok(lease)
     }
 
+    async fn charge(&self, _principal: &str, _by: [u64; 2], _now: u64) -> Result<[u64; 2], String> {
+        Ok([0; 2])
+    }
+
     fn block(&self, rate: Rate) -> u32 {
         rate.burst / 10
     }

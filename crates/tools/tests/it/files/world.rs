@@ -82,7 +82,7 @@ impl World {
             limits: Limits::new(LimitConfig::wide(), None),
             environment: Arc::new(Host::default()),
             observer: Arc::new(Nobody),
-            labels: Arc::new(OneRun::default()),
+            runs: Arc::new(OneRun::default()),
             reply_bytes: 64 << 20,
             redactor: Default::default(),
         });
