@@ -16,6 +16,7 @@ use countersign_core::{
     ports::{AuditLog, Observer},
     registry::{Registry, RegistryError},
 };
+use countersign_egress::http::ProxyLogin;
 use countersign_identity::{KeyRing, oauth::SharedProofs};
 use countersign_mcp::{Changes, Server};
 use countersign_policy::{DatabaseFact, PolicyStore, RegistryFacts, RootFact, ToolFact, TrustedHosts};
@@ -106,6 +107,8 @@ pub(crate) struct Base {
     pub(crate) folders: Vec<Arc<Folder>>,
     /// The destinations that are trusted with what callers have read.
     trusted: TrustedHosts,
+    /// Who this server is to its egress proxy.
+    pub(crate) proxy_login: Option<ProxyLogin>,
     /// The directory of the catalog; it need not exist.
     pub(crate) catalog: PathBuf,
     /// What this machine can contain, and what is absent for want of it.
@@ -282,6 +285,7 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
         names: config.databases.keys().cloned().collect(),
         folders,
         trusted: fetch::trusted(&config.fetch),
+        proxy_login: config.fetch.proxy_login.clone(),
         catalog: config.catalog.dir.clone(),
         contained,
         #[cfg(feature = "fixtures")]

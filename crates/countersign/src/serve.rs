@@ -311,11 +311,15 @@ async fn reload(reloaded: &mut Reloaded, notice: &impl Fn(&str)) {
     }
 }
 
-/// The databases whose passwords were changed. Users, addresses and databases stay as they are until the next start.
+/// The databases whose passwords were changed, and the egress proxy if its login was. Users, addresses and databases stay as they are until
+/// the next start.
 fn renewed<'a>(composed: &'a Composed, config: &Config) -> Vec<&'a str> {
     let renews = |database: &&Arc<Database>| {
         let credentials = config.databases.get(&**database.name()).and_then(engines::credentials);
         credentials.is_some_and(|credentials| database.renew(&credentials))
     };
-    composed.base.databases.iter().filter(renews).map(|database| &**database.name()).collect()
+    let databases = composed.base.databases.iter().filter(renews).map(|database| &**database.name());
+    let proxy = composed.base.proxy_login.as_ref().zip(config.fetch.proxy_login.as_ref());
+    let proxy = proxy.filter(|(held, given)| held.renew(given)).map(|_| "fetch.proxy");
+    databases.chain(proxy).collect()
 }

@@ -49,6 +49,7 @@ impl Pipeline {
                     .map_err(ToolError::internal)?;
                 let reply = reply.of_call(*id);
                 // The run that repeats a key need not be the one that was answered first.
+                // MUTATE(M3-replayed-join): a run that asks for a recorded answer has read nothing
                 self.taint(call, &reply).await?;
                 trail.outcome(&reply).await?;
                 Ok(Some(reply))

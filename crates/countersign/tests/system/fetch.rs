@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -292,6 +293,60 @@ fn policy_and_configuration_decide() {
             String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
         assert!(!checked.status.success() && said.contains(rule), "{allow}: {said}");
     }
+}
+
+/// A proxy that lets nobody through, and what it was asked.
+fn closed_proxy() -> (u16, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, asked) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(String::new())));
+    let heads = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            let length = stream.read(&mut head).unwrap();
+            *heads.lock().unwrap() = String::from_utf8_lossy(&head[..length]).into_owned();
+            let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+        }
+    });
+    (port, asked)
+}
+
+#[test]
+fn the_password_of_a_proxy_is_changed_without_a_restart() {
+    let (port, asked) = closed_proxy();
+    let more = format!(
+        "ca = \"ca.pem\"\nproxy = \"127.0.0.1:{port}\"\nproxy_user = \"svc\"\nproxy_password = \"file:proxy\"\n\
+         [danger]\nfetch_proxy_resolves = true\n"
+    );
+    let extra = format!("[fetch]\nallow = [\"docs.example.com\"]\n{more}");
+    let set = |dir: &std::path::Path, password: &str| {
+        std::fs::write(dir.join("proxy"), password).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(dir.join("proxy"), mode).unwrap();
+    };
+    let world = World::new_with(Shape { extra, ..Shape::default() }, |dir| {
+        countersign_testbed::certificate(dir, &["DNS:docs.example.com"]);
+        set(dir, "sesame-0001");
+    });
+    let server = world.serve();
+    let mut ann = world.client(&world.ann);
+    let mut told = || {
+        let refused = fetch(&mut ann, "http://docs.example.com/");
+        assert!(is_refused(&refused, "name and password"), "{refused}");
+        asked.lock().unwrap().clone()
+    };
+    // `svc:sesame-0001` and `svc:sesame-0002`.
+    assert!(told().contains("Basic c3ZjOnNlc2FtZS0wMDAx\r\n"), "{}", told());
+    set(world.dir.path(), "sesame-0002");
+    server.signal("-HUP");
+    let started = Instant::now();
+    let said = || std::fs::read_to_string(world.dir.path().join("serve.log")).unwrap();
+    while !said().contains("logins-renewed: fetch.proxy") {
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(told().contains("Basic c3ZjOnNlc2FtZS0wMDAy\r\n"), "{}", told());
 }
 
 /// What a run has read can leave in a URL, so a run that has read private data asks people first.

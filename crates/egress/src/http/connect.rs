@@ -121,7 +121,8 @@ async fn tunnel(
 
 /// What the proxy is asked. INVARIANT: the login is in this request alone, which ends at the proxy.
 fn ask(to: &str, login: Option<&ProxyLogin>) -> Zeroizing<String> {
-    let login = login.map_or("", ProxyLogin::header);
+    let login = login.map(ProxyLogin::header).unwrap_or_default();
+    let login = login.as_str();
     let name = if login.is_empty() { "" } else { "Proxy-Authorization: " };
     let end = if login.is_empty() { "" } else { "\r\n" };
     Zeroizing::new(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{name}{login}{end}\r\n"))

@@ -1,6 +1,9 @@
 //! What a request may reach and cost. Every request is made under a policy; there is none that permits everything.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
@@ -38,23 +41,41 @@ pub struct Proxy {
     pub login: Option<ProxyLogin>,
 }
 
-/// A user name and password for a proxy (RFC 7617). Wiped when it is dropped; `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ProxyLogin(Zeroizing<String>);
+/// A user name and password for a proxy (RFC 7617). Clones are one login, so that it can be renewed while clients hold it. Wiped when the last
+/// is dropped; `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ProxyLogin(Arc<RwLock<Zeroizing<String>>>);
 
 impl ProxyLogin {
     /// None if the name holds a colon, or either of the two a control character: no header can carry them.
     pub fn new(user: &str, password: &str) -> Option<ProxyLogin> {
         let plain = !user.contains(':') && !user.chars().chain(password.chars()).any(char::is_control);
         let both = Zeroizing::new(format!("{user}:{password}"));
-        plain.then(|| ProxyLogin(Zeroizing::new(format!("Basic {}", STANDARD.encode(both.as_bytes())))))
+        let header = || Zeroizing::new(format!("Basic {}", STANDARD.encode(both.as_bytes())));
+        plain.then(|| ProxyLogin(Arc::new(RwLock::new(header()))))
+    }
+
+    /// Takes over what another login says, for all requests from now on. Whether it says something else.
+    pub fn renew(&self, other: &ProxyLogin) -> bool {
+        let new = other.header();
+        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // MUTATE(K1-proxy-renewed): a proxy is told the password that it had at the start
+        std::mem::replace(&mut *own, new.clone()) != new
     }
 
     /// The value of `Proxy-Authorization`.
-    pub(super) fn header(&self) -> &str {
-        &self.0
+    pub(super) fn header(&self) -> Zeroizing<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+impl PartialEq for ProxyLogin {
+    fn eq(&self, other: &ProxyLogin) -> bool {
+        self.header() == other.header()
+    }
+}
+
+impl Eq for ProxyLogin {}
 
 impl fmt::Debug for ProxyLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
