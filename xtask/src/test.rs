@@ -144,7 +144,7 @@ fn clippy() -> Result<Count> {
 }
 
 /// One set for all tests, so that nothing is built twice.
-const FEATURES: &str = "xtask/bench,countersign/container,countersign-sandbox/container,countersign-sql/odbc,countersign-tools/odbc,countersign/odbc";
+const FEATURES: &str = "xtask/bench,countersign/prove,countersign/container,countersign-sandbox/container,countersign-sql/odbc,countersign-tools/odbc,countersign/odbc";
 
 fn unit() -> Result<Count> {
     let nextest = process::exists("cargo-nextest");

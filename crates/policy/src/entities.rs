@@ -181,6 +181,12 @@ impl Names {
         (*uid.type_name() == self.role).then(|| uid.id().unescaped())
     }
 
+    /// A tenant's name, if `uid` is one.
+    #[cfg(feature = "prove")]
+    pub(crate) fn tenant_name<'u>(&self, uid: &'u EntityUid) -> Option<&'u str> {
+        (*uid.type_name() == self.tenant).then(|| uid.id().unescaped())
+    }
+
     /// A tool's name, if `uid` is one.
     pub(crate) fn tool_name<'u>(&self, uid: &'u EntityUid) -> Option<&'u str> {
         (*uid.type_name() == self.tool).then(|| uid.id().unescaped())

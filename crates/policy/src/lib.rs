@@ -23,6 +23,8 @@ mod load;
 mod loosen;
 mod matrix;
 mod mentions;
+#[cfg(feature = "prove")]
+mod prove;
 mod replay;
 mod roles;
 mod said;
@@ -39,6 +41,8 @@ pub use facts::{DatabaseFact, RegistryFacts, RootFact, ToolFact, TrustedHosts};
 pub use load::{Effect, PolicyInfo, Report};
 pub use loosen::{InForce, loosened, tightened};
 pub use matrix::{Cell, Matrix, Questions, Row};
+#[cfg(feature = "prove")]
+pub use prove::{Difference, Found, Proof, Properties, ProveError, Prover, TESTED, solver_arguments};
 pub use replay::{Reasons, Recorded, Replayed};
 pub use roles::Roles;
 pub use said::access_of;

@@ -32,7 +32,7 @@ pub(crate) const ACCESSES: [(Action, &[&str]); 6] = [
 ];
 
 /// Who may ask.
-const PRINCIPALS: [&str; 2] = ["User", "Agent"];
+pub(crate) const PRINCIPALS: [&str; 2] = ["User", "Agent"];
 /// The sets of `context.plan` that say what a call touches, each with the kind of object in it.
 pub(crate) const TOUCHED: [(&str, &str); 8] = [
     ("tables", "Table"),

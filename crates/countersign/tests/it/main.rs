@@ -15,6 +15,8 @@ mod doctor;
 mod help;
 mod matrix;
 mod overlap;
+#[cfg(feature = "prove")]
+mod prove;
 mod quickstart;
 mod shop;
 mod token;

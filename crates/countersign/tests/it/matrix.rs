@@ -175,12 +175,12 @@ const PROBES: [&str; 31] = [
 ];
 
 /// A directory with everything that [`CONFIG`] names, and the shipped policies.
-struct Everything {
+pub struct Everything {
     dir: tempfile::TempDir,
 }
 
 impl Everything {
-    fn new() -> Everything {
+    pub fn new() -> Everything {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["shop.db", "vault.db"] {
@@ -200,8 +200,13 @@ impl Everything {
         Everything { dir }
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub fn run(&self, args: &[&str]) -> Ran {
         ran(crate::shop::binary().current_dir(self.dir.path()).args(args))
+    }
+
+    #[cfg(feature = "prove")]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// `policy matrix` or `policy diff` with the probes.
@@ -217,7 +222,7 @@ impl Everything {
     }
 
     /// The shipped policies less one, in a directory of their own.
-    fn without(&self, id: &str) -> PathBuf {
+    pub fn without(&self, id: &str) -> PathBuf {
         let dir = self.dir.path().join(format!("without-{id}"));
         fs::create_dir(&dir).unwrap();
         for (name, text) in countersign_policy::DEFAULT_POLICIES {

@@ -101,6 +101,20 @@ Exit code 1 when they differ.")]
         #[command(flatten)]
         matrix: Matrix,
     },
+    /// Prove what no call may do, or show one that may; for builds with the feature `prove`, and cvc5
+    #[command(after_help = "\
+Examples:
+  countersign policy prove                          # what the built-in floor promises
+  countersign policy prove --never never.cedar      # and your own properties: `forbid`s
+  countersign policy prove --against policies.new   # in what two sets differ, by a call
+
+`policy test` and `policy diff` try cases; this asks a solver about all callers, arguments, objects and labels that there could be. \
+`proved` is for all of them; `broken` comes with a call that the policies permit. It is about the decisions of these policies, floor \
+included, for the tools, databases and roots of this configuration, not about the programs that carry them out.
+
+Exit code 1 when a property does not hold, or the policies differ. Without a solver, or when it gives up, nothing counts as proved: \
+exit code 4. Tested with cvc5 1.0.3 (Debian 12: apt-get install cvc5); other versions work with a warning.")]
+    Prove(Prove),
     /// Confirm policies that loosen what is in force: exactly the set with this digest
     #[command(after_help = "\
 Example:
@@ -139,4 +153,25 @@ pub(crate) struct Matrix {
     /// An object with the action on it, such as 'read table shop.customers'; may be repeated
     #[arg(long = "access", value_name = "ACCESS")]
     pub(crate) accesses: Vec<String>,
+}
+
+/// What is to be proved.
+#[derive(Args, Debug)]
+#[cfg_attr(not(feature = "prove"), allow(dead_code, reason = "builds without the feature prove nothing"))]
+pub(crate) struct Prove {
+    /// Further properties: a file of policies that only forbid; may be repeated
+    #[arg(long, value_name = "FILE.cedar")]
+    pub(crate) never: Vec<PathBuf>,
+    /// Compare with the policies of this directory instead: what would they permit or deny newly
+    #[arg(long, value_name = "DIR", conflicts_with = "never")]
+    pub(crate) against: Option<PathBuf>,
+    /// Another directory of policies [default: the one of the configuration]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
+    /// How long the solver may think about one question
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86400))]
+    pub(crate) seconds: u32,
+    /// The solver
+    #[arg(long, value_name = "PROGRAM", default_value = "/usr/bin/cvc5")]
+    pub(crate) solver: PathBuf,
 }

@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod matrix;
 mod observed;
+mod prove;
 mod replay;
 mod test;
 
@@ -39,6 +40,7 @@ pub(crate) fn run(command: &PolicyCommand, file: &Path, printer: Printer) -> Out
         }
         PolicyCommand::Matrix(asked) => matrix::run(&place()?, asked, printer),
         PolicyCommand::Diff { old, new, matrix } => matrix::diff(&place()?, old, new, matrix, printer),
+        PolicyCommand::Prove(asked) => prove::run(&place, asked, printer),
         PolicyCommand::Accept { digest, key } => accept::run(&place()?, digest, key.as_deref(), printer),
         PolicyCommand::Observed { log, since } => {
             observed::run(&super::audit::directory(log, file)?, *since, printer)
