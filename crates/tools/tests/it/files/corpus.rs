@@ -127,7 +127,7 @@ const WORK_UNGUARDED: &[&str] = &[
     "path-081", "path-084", "path-085", "path-086", "path-087", "path-091", "path-092", "path-093",
     "path-101", "path-103", "path-105", "path-106", "path-107", "path-170", "path-171", "path-172",
     "own-001", "own-002", "own-003", "own-005", "own-007", "own-008", "own-009", "own-010", "own-011",
-    "own-016", "own-017",
+    "own-016", "own-017", "own-018", "own-019", "own-020",
 ];
 
 #[test]
