@@ -1,7 +1,8 @@
 //! Replies, tools, resources and prompts as JSON, written by hand: the results of every call pass here.
 
 use countersign_core::{
-    Block, PowerClass, Refused, Reply, ToolSpec, json::push_string, label::Integrity, registry::Resource,
+    Block, Permission, PowerClass, Refused, Reply, ToolSpec, json::push_string, label::Integrity,
+    registry::Resource,
 };
 
 use crate::{
@@ -89,7 +90,7 @@ pub(crate) fn resource_contents(out: &mut String, block: &Block, uri: &str, mime
     item.close();
 }
 
-/// A tool as it is listed. Annotations follow from the class of harm; the title names it.
+/// A tool as it is listed. Annotations follow from the class of harm, which the title names, and from whether it talks to other hosts.
 pub(crate) fn tool(out: &mut String, spec: &ToolSpec) {
     let read_only = matches!(spec.power, PowerClass::ReadLow | PowerClass::ReadHigh);
     let title = spec.shown_title();
@@ -105,7 +106,7 @@ pub(crate) fn tool(out: &mut String, spec: &ToolSpec) {
         annotations.text("title", &title);
         annotations.flag("readOnlyHint", read_only);
         annotations.flag("destructiveHint", spec.power == PowerClass::WriteHigh);
-        annotations.flag("openWorldHint", false);
+        annotations.flag("openWorldHint", spec.permissions.contains(&Permission::Network));
     });
     tool.close();
 }

@@ -92,6 +92,8 @@ async fn titles_and_annotations_follow_the_class_of_harm() {
         (&json!(true), &json!(false))
     );
     assert!(rows["outputSchema"].is_object());
+    let open = |tool: &Value| tool["annotations"]["openWorldHint"].clone();
+    assert_eq!((open(&tool("talk")), open(&rows)), (json!(true), json!(false)));
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_core::{
-    Arguments, CallIo, Cell, Column, Confidentiality, Digest, Integrity, Label, Output, Part, Permit,
-    Planned, PowerClass, Principal, RowSet, Sensitivity, Tool, ToolError, ToolSpec,
+    Arguments, CallIo, Cell, Column, Confidentiality, Digest, Integrity, Label, Output, Part, Permission,
+    Permit, Planned, PowerClass, Principal, RowSet, Sensitivity, Tool, ToolError, ToolSpec,
     tool::{Ask, LogLevel},
 };
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ pub(crate) fn tools(seen: &Arc<Seen>) -> Vec<Arc<dyn Tool>> {
             input_schema: schema,
             output_schema,
             power,
-            permissions: Vec::new(),
+            permissions: (name == "talk").then_some(Permission::Network).into_iter().collect(),
             sensitivity: Sensitivity::Public,
             deadline: Duration::from_secs(20),
             digest: Digest([0; 32]),
