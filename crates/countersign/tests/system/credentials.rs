@@ -13,9 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use countersign_testbed::Postgres;
 use serde_json::{Value, json};
 
-use crate::world::*;
+use crate::{fleet, world::*};
 
 const TABLES: &str =
     "[identity]\nresource = \"http://localhost/mcp\"\n[identity.credentials]\nmax_ttl = \"15m\"\n";
@@ -23,6 +24,14 @@ const QUERY: &str = "SELECT 41 + 1";
 
 fn world() -> World {
     World::new(Shape { extra: TABLES.into(), ..Shape::default() })
+}
+
+/// The same with its state where a second server may use it.
+fn shared() -> (Postgres, World) {
+    let cluster = Postgres::start();
+    fleet::init(&cluster);
+    let world = fleet::unlimited(&cluster, TABLES);
+    (cluster, world)
 }
 
 /// A credential: its text and its id.
@@ -119,7 +128,12 @@ fn written(world: &World) -> String {
             if path.is_dir() { pending.push(path) } else { files.push(path) }
         }
     }
-    let read = |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    // A journal may have gone since it was listed.
+    let read = |path: &PathBuf| match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
     files.iter().map(read).collect()
 }
 

@@ -29,20 +29,25 @@ pub fn init(cluster: &Postgres) {
     cluster.run("countersign_state", database);
 }
 
-/// An instance of the fleet in a directory of its own.
+/// An instance of the fleet in a directory of its own, with a limit for each principal.
 pub fn instance(cluster: &Postgres, more: &str) -> World {
-    let url = format!("postgres://countersign_state@127.0.0.1:{}/countersign_state", cluster.port());
-    let extra = format!("[state]\nurl = \"{url}\"\npassword = \"file:state.password\"\n{more}\n");
-    let world = World::new_with(Shape { extra, ..Shape::default() }, |dir| {
-        std::fs::write(dir.join("state.password"), PASSWORD).unwrap();
-        std::fs::write(dir.join("ca.pem"), std::fs::read(cluster.ca()).unwrap_or_default()).unwrap();
-    });
+    let world = unlimited(cluster, more);
     let config = std::fs::read_to_string(world.config()).unwrap();
     let wide = "[limits.principal]\nper_minute = 6000000\nburst = 100000";
     assert!(config.contains(wide));
     let narrow = format!("[limits.principal]\nper_minute = {RATE}\nburst = {BURST}");
     std::fs::write(world.config(), config.replace(wide, &narrow)).unwrap();
     world
+}
+
+/// The same without one.
+pub fn unlimited(cluster: &Postgres, more: &str) -> World {
+    let url = format!("postgres://countersign_state@127.0.0.1:{}/countersign_state", cluster.port());
+    let extra = format!("[state]\nurl = \"{url}\"\npassword = \"file:state.password\"\n{more}\n");
+    World::new_with(Shape { extra, ..Shape::default() }, |dir| {
+        std::fs::write(dir.join("state.password"), PASSWORD).unwrap();
+        std::fs::write(dir.join("ca.pem"), std::fs::read(cluster.ca()).unwrap_or_default()).unwrap();
+    })
 }
 
 /// How a call went: its answer, or the words of the refusal.

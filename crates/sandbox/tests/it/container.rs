@@ -157,7 +157,7 @@ fn a_container_is_the_same_jail() {
 fn the_self_test_of_containers_notices_every_wall_that_is_missing() {
     let (_one, podman) = podman();
     let report = tested(&podman, &[]);
-    assert!(report.sandbox().unwrap().is_container());
+    assert!(report.sandbox().is_some_and(|sandbox| sandbox.is_container()), "{:#?}", report.findings);
     // This service gives containers no users of their own.
     assert_eq!(report.grade, Grade::Reduced, "{:#?}", report.findings);
     let engine = if podman.is_docker() { "Docker" } else { "Podman" };

@@ -27,7 +27,7 @@ fn stream(port: u16, token: &str) -> impl FnMut() -> bool {
 
 #[test]
 fn what_is_revoked_ends_in_every_process_with_its_streams_and_what_was_narrowed() {
-    let world = world();
+    let (_cluster, world) = shared();
     let _first = world.serve();
     let (_second, port) = second(&world);
     let run = ["--run", "ticket"];
@@ -96,7 +96,7 @@ fn session(world: &World, port: u16, token: &str) -> (String, String) {
 
 #[test]
 fn one_session_is_ended_and_its_credential_goes_on() {
-    let world = world();
+    let (_cluster, world) = shared();
     let _first = world.serve();
     let (_second, port) = second(&world);
     let given = issue(&world, &[]);
@@ -116,7 +116,7 @@ fn one_session_is_ended_and_its_credential_goes_on() {
 
 #[test]
 fn the_agents_of_a_person_end_everywhere_and_the_person_goes_on() {
-    let world = world();
+    let (_cluster, world) = shared();
     let _first = world.serve();
     let (_second, port) = second(&world);
     let [anns, bobs, nobodys] =
@@ -139,7 +139,7 @@ fn the_agents_of_a_person_end_everywhere_and_the_person_goes_on() {
 /// The claims of a credential name its issuer and itself as those of any token do.
 #[test]
 fn a_credential_is_revoked_by_issuer_and_jti_too() {
-    let world = world();
+    let (_cluster, world) = shared();
     let _first = world.serve();
     let (_second, port) = second(&world);
     let [one, other] = [issue(&world, &[]), issue(&world, &[])];
