@@ -193,6 +193,8 @@ fn a_key_answers_a_retry_and_what_it_answers_is_untrusted() {
         world.client(serde_json::from_str::<Value>(&made).unwrap()["key"].as_str().unwrap())
     };
     let (mut retrying, mut other) = (fresh(), fresh());
+    // A server that looked at the keys just now looks again half a second later.
+    std::thread::sleep(std::time::Duration::from_millis(700));
     let again = send(&mut retrying, &arguments);
     assert_eq!(again["structuredContent"], first["structuredContent"], "the recorded answer");
     assert_eq!(web.heads().len(), 1, "it was sent once");
